@@ -1,0 +1,13 @@
+/**
+ * Kindling's engine: LoRA fine-tuning as pure functions of values. Knows no Spark.
+ *
+ * <p>Who may import whom, strictly upwards (held by an ArchUnit test):
+ *
+ * <pre>
+ * tensor → {checkpoint, data} → lora → nn → model → {optim, train, export} → published
+ * </pre>
+ */
+@NullMarked
+package dev.kindling;
+
+import org.jspecify.annotations.NullMarked;

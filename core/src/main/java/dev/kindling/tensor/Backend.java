@@ -1,0 +1,166 @@
+package dev.kindling.tensor;
+
+import java.nio.ByteBuffer;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The operations that the layers are made of, coarse where fusion lives, on tensors that this
+ * backend allocated. Matrices are row-major; a tensor of more dimensions counts as the matrix
+ * [product of the outer ones, innermost].
+ *
+ * <p>An instance serves one thread at a time; frozen weights may be shared between instances of one
+ * backend. Shapes that do not fit each other are programmer errors ({@link
+ * IllegalArgumentException}). Outputs never alias inputs unless a method says so.
+ */
+public interface Backend extends AutoCloseable {
+  /** Name as {@code compute.backend} spells it. */
+  String name();
+
+  /** Element type of weights, activations and gradients. */
+  DType real();
+
+  // ── memory ────────────────────────────────────────────────────────────────────────────────────
+
+  /** New zeroed memory; freed by {@link #free}. */
+  Tensor allocate(DType type, long... shape);
+
+  /** Gives back the memory of a tensor that {@link #allocate} returned; views of it die with it. */
+  void free(Tensor allocated);
+
+  /** Copies {@code count} values from {@code values[from]} into elements {@code at…} of a real tensor. */
+  void write(Tensor to, long at, float[] values, int from, int count);
+
+  /** Copies all of {@code values} into the first elements of an I32 tensor. */
+  void write(Tensor to, int[] values);
+
+  /** Copies all of {@code values} into the first elements of an I64 tensor. */
+  void write(Tensor to, long[] values);
+
+  /**
+   * Decodes little-endian stored weights into elements {@code at…} of a real tensor.
+   *
+   * @param stored the remaining bytes are the elements, as many as fit
+   */
+  void decode(Tensor to, long at, ByteBuffer stored, StoredType as);
+
+  /** Waits for all work on a real tensor and copies its first {@code into.length} elements out. */
+  void read(Tensor from, float[] into);
+
+  /** Takes over a loaded w [out, in], which must not be used or freed afterwards. */
+  FrozenMatrix freeze(Tensor w);
+
+  // ── products ──────────────────────────────────────────────────────────────────────────────────
+
+  /** y [N, out] = x [N, in] · wᵀ + bias [out]. */
+  void linear(Tensor x, FrozenMatrix w, @Nullable Tensor bias, Tensor y);
+
+  /** dx [N, in] = dy [N, out] · w, or += with {@code accumulate}. */
+  void linearBackward(Tensor dy, FrozenMatrix w, Tensor dx, boolean accumulate);
+
+  /** c = alpha · op(a) · op(b) + beta · c, where op transposes if asked; beta 0 ignores old c. */
+  void matmul(
+      Tensor a, boolean transposeA, Tensor b, boolean transposeB, double alpha, double beta, Tensor c);
+
+  // ── rows and elements ─────────────────────────────────────────────────────────────────────────
+
+  /** out [N, d] = table [V, d] at rows {@code ids} [N], or += with {@code accumulate}. */
+  void embed(Tensor ids, Tensor table, Tensor out, boolean accumulate);
+
+  /** out [M, d] = x [N, d] at {@code rows} [M]. */
+  void gatherRows(Tensor x, Tensor rows, Tensor out);
+
+  /** dx [N, d] = 0, then row rows[m] += dy [M, d] row m: the backward of {@link #gatherRows}. */
+  void gatherRowsBackward(Tensor dy, Tensor rows, Tensor dx);
+
+  /** y [N, d] += bias [d] on every row. */
+  void addBias(Tensor y, Tensor bias);
+
+  /** db [d] = sum of the rows of dy [N, d]. */
+  void addBiasBackward(Tensor dy, Tensor db);
+
+  /** out = a + b, element by element; out may be a or b. */
+  void add(Tensor a, Tensor b, Tensor out);
+
+  /** All elements become zero. */
+  void zero(Tensor x);
+
+  /**
+   * y = x · mask / (1 − rate), the mask a function of (key of the row, column) alone, so that it
+   * does not depend on which rows share a micro-batch. Its own backward: apply it to the gradient.
+   *
+   * @param rowKeys I64 [N]
+   * @param layer distinguishes the layers of a step
+   * @param rate share of elements dropped, in [0, 1)
+   */
+  void dropout(Tensor x, Tensor rowKeys, long layer, double rate, Tensor y);
+
+  // ── layers ────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * y = (x − mean)/√(variance + epsilon) · gamma + beta on each row of x [N, d].
+   *
+   * @param statistics [N, 2], kept for the backward: mean and 1/√(variance + epsilon)
+   */
+  void layerNorm(
+      Tensor x, Tensor gamma, Tensor beta, double epsilon, Tensor y, Tensor statistics);
+
+  /** dx of {@link #layerNorm}; gamma and beta are frozen. */
+  void layerNormBackward(Tensor dy, Tensor x, Tensor gamma, Tensor statistics, Tensor dx);
+
+  /** y = f(x). */
+  void activation(Activation kind, Tensor x, Tensor y);
+
+  /** dx = dy · f′(x), given x and y = f(x); dx may be dy. */
+  void activationBackward(Activation kind, Tensor x, Tensor y, Tensor dy, Tensor dx);
+
+  /** Elements of scratch that {@link #attention} and its backward need. */
+  long attentionScratch(AttentionShape shape);
+
+  /**
+   * context = softmax(q·kᵀ/√headSize) · v per sequence and head; keys at or beyond a sequence's
+   * length are not looked at.
+   *
+   * @param q k, v and context alike: [batch · tokens, hidden], heads side by side
+   * @param lengths I32 [batch], each from 1 to tokens
+   * @param probabilities [batch, heads, tokens, tokens], kept for the backward
+   * @param scratch {@link #attentionScratch} elements, free again afterwards
+   */
+  void attention(
+      AttentionShape shape,
+      Tensor q,
+      Tensor k,
+      Tensor v,
+      Tensor lengths,
+      Tensor probabilities,
+      Tensor context,
+      Tensor scratch);
+
+  /** dq, dk and dv of {@link #attention} from the gradient of its context. */
+  void attentionBackward(
+      AttentionShape shape,
+      Tensor q,
+      Tensor k,
+      Tensor v,
+      Tensor probabilities,
+      Tensor dcontext,
+      Tensor dq,
+      Tensor dk,
+      Tensor dv,
+      Tensor scratch);
+
+  /**
+   * Softmax cross entropy of each row, and its gradient.
+   *
+   * @param logits [N, classes]
+   * @param labels I32 [N]; {@link #IGNORED} marks rows without a target
+   * @param losses [N]: −log p(label), 0 where ignored
+   * @param dlogits [N, classes]: softmax − one-hot, 0 where ignored; null if not wanted
+   */
+  void crossEntropy(Tensor logits, Tensor labels, Tensor losses, @Nullable Tensor dlogits);
+
+  /** Label of a row without a target. */
+  int IGNORED = -100;
+
+  @Override
+  void close();
+}

@@ -1,0 +1,24 @@
+package dev.kindling.tensor;
+
+/** Element type of a tensor in a backend's memory. */
+public enum DType {
+  /** IEEE single precision: what the shipped backends compute in. */
+  F32(4),
+  /** IEEE double precision: what the reference backend of the tests computes in. */
+  F64(8),
+  /** Token ids, positions, labels, lengths, row numbers. */
+  I32(4),
+  /** Keys of random draws. */
+  I64(8);
+
+  private final int bytes;
+
+  DType(int bytes) {
+    this.bytes = bytes;
+  }
+
+  /** Bytes of one element. */
+  public int bytes() {
+    return bytes;
+  }
+}

@@ -1,0 +1,14 @@
+package dev.kindling.tensor;
+
+/**
+ * A frozen weight matrix w [out, in] in whatever form its backend multiplies best: raw, packed,
+ * quantised, resident on a device. Made by {@link Backend#freeze}, never changed, shared by all
+ * tasks of a process.
+ */
+public interface FrozenMatrix {
+  /** Output features: rows of w. */
+  int out();
+
+  /** Input features: columns of w. */
+  int in();
+}

@@ -1,0 +1,46 @@
+package dev.kindling.tensor;
+
+/** Element types in which checkpoints store weights. Little-endian. */
+public enum StoredType {
+  /** IEEE single precision. */
+  F32(4),
+  /** IEEE half precision. */
+  F16(2),
+  /** The upper half of an IEEE single. */
+  BF16(2);
+
+  private final int bytes;
+
+  StoredType(int bytes) {
+    this.bytes = bytes;
+  }
+
+  /** Bytes of one element. */
+  public int bytes() {
+    return bytes;
+  }
+
+  /** The value of a stored half-width word. */
+  public float widen(short word) {
+    return switch (this) {
+      case BF16 -> Float.intBitsToFloat(word << 16);
+      case F16 -> halfToFloat(word);
+      case F32 -> throw new IllegalStateException("F32 needs no widening");
+    };
+  }
+
+  /** Exact: every half is a float. JDK 20 has this as Float.float16ToFloat; we run on 17. */
+  private static float halfToFloat(short word) {
+    int sign = (word & 0x8000) << 16;
+    int exponent = (word >> 10) & 0x1f;
+    int fraction = word & 0x3ff;
+    if (exponent == 0x1f) {
+      return Float.intBitsToFloat(sign | 0x7f800000 | fraction << 13);
+    }
+    if (exponent == 0) {
+      float magnitude = fraction * 0x1p-24f;
+      return sign == 0 ? magnitude : -magnitude;
+    }
+    return Float.intBitsToFloat(sign | (exponent + 112) << 23 | fraction << 13);
+  }
+}

@@ -1,0 +1,69 @@
+package dev.kindling.tensor.nd4j;
+
+import dev.kindling.tensor.Seeds;
+import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
+import java.nio.LongBuffer;
+
+/** Loops that copy, add or drop rows of row-major matrices. */
+final class Rows {
+  private Rows() {}
+
+  static void embed(
+      IntBuffer ids, FloatBuffer table, FloatBuffer out, int rows, int columns, boolean accumulate) {
+    for (int row = 0; row < rows; row++) {
+      int from = Math.multiplyExact(ids.get(row), columns);
+      int to = row * columns;
+      if (accumulate) {
+        for (int c = 0; c < columns; c++) {
+          out.put(to + c, out.get(to + c) + table.get(from + c));
+        }
+      } else {
+        out.put(to, table, from, columns);
+      }
+    }
+  }
+
+  static void scatterAdd(IntBuffer rows, FloatBuffer dy, FloatBuffer dx, int count, int columns) {
+    for (int m = 0; m < count; m++) {
+      int to = rows.get(m) * columns;
+      int from = m * columns;
+      for (int c = 0; c < columns; c++) {
+        dx.put(to + c, dx.get(to + c) + dy.get(from + c));
+      }
+    }
+  }
+
+  static void addToEach(FloatBuffer y, FloatBuffer bias, int rows, int columns) {
+    for (int row = 0; row < rows; row++) {
+      int at = row * columns;
+      for (int c = 0; c < columns; c++) {
+        y.put(at + c, y.get(at + c) + bias.get(c));
+      }
+    }
+  }
+
+  static void sum(FloatBuffer dy, FloatBuffer db, int rows, int columns) {
+    for (int c = 0; c < columns; c++) {
+      double total = 0;
+      for (int row = 0; row < rows; row++) {
+        total += dy.get(row * columns + c);
+      }
+      db.put(c, (float) total);
+    }
+  }
+
+  /** Element (row, c) survives iff the upper 53 bits of its hash, as a share of 1, reach rate. */
+  static void dropout(
+      FloatBuffer x, LongBuffer keys, long layer, double rate, FloatBuffer y, int rows, int columns) {
+    float scale = (float) (1 / (1 - rate));
+    for (int row = 0; row < rows; row++) {
+      long key = Seeds.mix(keys.get(row), layer);
+      int at = row * columns;
+      for (int c = 0; c < columns; c++) {
+        boolean keep = (Seeds.mix(key, c) >>> 11) * 0x1p-53 >= rate;
+        y.put(at + c, keep ? x.get(at + c) * scale : 0f);
+      }
+    }
+  }
+}

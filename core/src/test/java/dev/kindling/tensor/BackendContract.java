@@ -1,0 +1,356 @@
+package dev.kindling.tensor;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/**
+ * What every backend owes: each operation equals the float64 reference on awkward sizes (one, primes,
+ * padding), to {@link #TOLERANCE} of the largest value.
+ */
+public abstract class BackendContract {
+  /** fp32 rounding over sums of at most a few hundred terms. */
+  private static final double TOLERANCE = 5e-6;
+
+  private final Backend reference = new ReferenceBackend();
+  private Backend backend;
+  private Random random;
+
+  /** The backend under test. */
+  protected abstract Backend open();
+
+  @BeforeEach
+  void start() {
+    backend = open();
+    random = new Random(17);
+  }
+
+  @AfterEach
+  void stop() {
+    backend.close();
+  }
+
+  /** The same values under test and in the reference. */
+  private record Twin(Tensor ours, Tensor theirs) {}
+
+  private Twin filled(double scale, long... shape) {
+    float[] values = new float[(int) Tensor.elements(shape)];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) (random.nextGaussian() * scale);
+    }
+    Twin twin = empty(shape);
+    backend.write(twin.ours, 0, values, 0, values.length);
+    reference.write(twin.theirs, 0, values, 0, values.length);
+    return twin;
+  }
+
+  private Twin empty(long... shape) {
+    return new Twin(
+        backend.allocate(backend.real(), shape), reference.allocate(DType.F64, shape));
+  }
+
+  private Twin integers(int... values) {
+    Twin twin =
+        new Twin(
+            backend.allocate(DType.I32, values.length),
+            reference.allocate(DType.I32, values.length));
+    backend.write(twin.ours, values);
+    reference.write(twin.theirs, values);
+    return twin;
+  }
+
+  private void same(Twin twin) {
+    double[] expected = ReferenceBackend.values(twin.theirs);
+    float[] found = new float[expected.length];
+    backend.read(twin.ours, found);
+    double largest = 1e-3;
+    for (double e : expected) {
+      largest = Math.max(largest, Math.abs(e));
+    }
+    for (int i = 0; i < expected.length; i++) {
+      assertThat((double) found[i])
+          .as("element %d of %s", i, twin.ours)
+          .isCloseTo(expected[i], org.assertj.core.data.Offset.offset(TOLERANCE * largest));
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1,1,1", "1,7,5", "13,1,3", "7,11,1", "17,31,23", "64,129,33"})
+  void matmul_anyTranspositionAndScale_equalsReference(int rows, int inner, int columns) {
+    for (int flags = 0; flags < 4; flags++) {
+      boolean ta = (flags & 1) != 0;
+      boolean tb = (flags & 2) != 0;
+      Twin a = ta ? filled(1, inner, rows) : filled(1, rows, inner);
+      Twin b = tb ? filled(1, columns, inner) : filled(1, inner, columns);
+      Twin c = filled(1, rows, columns);
+      for (double beta : new double[] {0, 1, 0.5}) {
+        backend.matmul(a.ours, ta, b.ours, tb, 1.5, beta, c.ours);
+        reference.matmul(a.theirs, ta, b.theirs, tb, 1.5, beta, c.theirs);
+        same(c);
+      }
+    }
+  }
+
+  @Test
+  void matmul_shapesThatDoNotFit_areRefusedByName() {
+    Twin a = empty(2, 3);
+    assertThatThrownBy(() -> backend.matmul(a.ours, false, a.ours, false, 1, 0, a.ours))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("[2, 3]");
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1,1,1", "5,7,3", "19,16,37"})
+  void linear_forwardAndBackward_equalReference(int n, int in, int out) {
+    Twin x = filled(1, n, in);
+    Twin w = filled(1, out, in);
+    Twin bias = filled(1, out);
+    Twin y = empty(n, out);
+    FrozenMatrix ours = backend.freeze(w.ours);
+    FrozenMatrix theirs = reference.freeze(w.theirs);
+    assertThat(ours.in()).isEqualTo(in);
+    assertThat(ours.out()).isEqualTo(out);
+    backend.linear(x.ours, ours, bias.ours, y.ours);
+    reference.linear(x.theirs, theirs, bias.theirs, y.theirs);
+    same(y);
+    backend.linear(x.ours, ours, null, y.ours);
+    reference.linear(x.theirs, theirs, null, y.theirs);
+    same(y);
+    Twin dx = filled(1, n, in);
+    for (boolean accumulate : new boolean[] {true, false}) {
+      backend.linearBackward(y.ours, ours, dx.ours, accumulate);
+      reference.linearBackward(y.theirs, theirs, dx.theirs, accumulate);
+      same(dx);
+    }
+  }
+
+  @Test
+  void rows_gatheredScatteredAndBiased_equalReference() {
+    Twin table = filled(1, 11, 5);
+    Twin ids = integers(3, 0, 10, 3, 7, 1, 1);
+    Twin out = filled(1, 7, 5);
+    for (boolean accumulate : new boolean[] {true, false}) {
+      backend.embed(ids.ours, table.ours, out.ours, accumulate);
+      reference.embed(ids.theirs, table.theirs, out.theirs, accumulate);
+      same(out);
+    }
+    backend.gatherRows(table.ours, ids.ours, out.ours);
+    reference.gatherRows(table.theirs, ids.theirs, out.theirs);
+    same(out);
+    Twin dx = filled(1, 11, 5);
+    backend.gatherRowsBackward(out.ours, ids.ours, dx.ours);
+    reference.gatherRowsBackward(out.theirs, ids.theirs, dx.theirs);
+    same(dx);
+    Twin bias = filled(1, 5);
+    backend.addBias(out.ours, bias.ours);
+    reference.addBias(out.theirs, bias.theirs);
+    same(out);
+    backend.addBiasBackward(out.ours, bias.ours);
+    reference.addBiasBackward(out.theirs, bias.theirs);
+    same(bias);
+    Twin sum = filled(1, 7, 5);
+    backend.add(out.ours, sum.ours, sum.ours);
+    reference.add(out.theirs, sum.theirs, sum.theirs);
+    same(sum);
+    backend.zero(sum.ours);
+    reference.zero(sum.theirs);
+    same(sum);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1,1,1", "3,2,1", "5,31,1", "7,384,100"})
+  void layerNorm_forwardAndBackward_equalReference(int n, int d, double scale) {
+    Twin x = filled(scale, n, d);
+    Twin gamma = filled(1, d);
+    Twin beta = filled(1, d);
+    Twin y = empty(n, d);
+    Twin statistics = empty(n, 2);
+    backend.layerNorm(x.ours, gamma.ours, beta.ours, 1e-5, y.ours, statistics.ours);
+    reference.layerNorm(x.theirs, gamma.theirs, beta.theirs, 1e-5, y.theirs, statistics.theirs);
+    same(y);
+    Twin dy = filled(1, n, d);
+    Twin dx = empty(n, d);
+    backend.layerNormBackward(dy.ours, x.ours, gamma.ours, statistics.ours, dx.ours);
+    reference.layerNormBackward(
+        dy.theirs, x.theirs, gamma.theirs, statistics.theirs, dx.theirs);
+    if (d > 2) { // of one or two columns the gradient is a difference of equals
+      same(dx);
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(Activation.class)
+  void activation_forwardAndBackward_equalReference(Activation kind) {
+    for (double scale : new double[] {0, 0.01, 1, 3}) {
+      Twin x = filled(scale, 7, 43);
+      Twin y = empty(7, 43);
+      backend.activation(kind, x.ours, y.ours);
+      reference.activation(kind, x.theirs, y.theirs);
+      same(y);
+      Twin dy = filled(1, 7, 43);
+      backend.activationBackward(kind, x.ours, y.ours, dy.ours, dy.ours);
+      reference.activationBackward(kind, x.theirs, y.theirs, dy.theirs, dy.theirs);
+      same(dy);
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1,1,1,1", "1,7,1,5", "2,1,3,4", "3,11,2,8", "2,17,12,32"})
+  void attention_paddedSequences_equalsReference(int batch, int tokens, int heads, int size) {
+    AttentionShape shape = new AttentionShape(batch, tokens, heads, size);
+    long[] flat = {(long) batch * tokens, shape.hidden()};
+    Twin q = filled(1, flat);
+    Twin k = filled(1, flat);
+    Twin v = filled(1, flat);
+    int[] length = new int[batch];
+    for (int b = 0; b < batch; b++) {
+      length[b] = b == 0 ? tokens : 1 + random.nextInt(tokens);
+    }
+    Twin lengths = integers(length);
+    Twin p = filled(1, batch, heads, tokens, tokens);
+    Twin context = filled(1, flat);
+    Twin scratch = emptyScratch(shape);
+    backend.attention(
+        shape, q.ours, k.ours, v.ours, lengths.ours, p.ours, context.ours, scratch.ours);
+    reference.attention(
+        shape,
+        q.theirs,
+        k.theirs,
+        v.theirs,
+        lengths.theirs,
+        p.theirs,
+        context.theirs,
+        scratch.theirs);
+    same(p);
+    same(context);
+    Twin dc = filled(1, flat);
+    List<Twin> gradients = new ArrayList<>();
+    for (int i = 0; i < 3; i++) {
+      gradients.add(filled(1, flat));
+    }
+    backend.attentionBackward(
+        shape,
+        q.ours,
+        k.ours,
+        v.ours,
+        p.ours,
+        dc.ours,
+        gradients.get(0).ours,
+        gradients.get(1).ours,
+        gradients.get(2).ours,
+        scratch.ours);
+    reference.attentionBackward(
+        shape,
+        q.theirs,
+        k.theirs,
+        v.theirs,
+        p.theirs,
+        dc.theirs,
+        gradients.get(0).theirs,
+        gradients.get(1).theirs,
+        gradients.get(2).theirs,
+        scratch.theirs);
+    gradients.forEach(this::same);
+  }
+
+  private Twin emptyScratch(AttentionShape shape) {
+    return new Twin(
+        backend.allocate(backend.real(), backend.attentionScratch(shape)),
+        reference.allocate(DType.F64, reference.attentionScratch(shape)));
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1,1", "5,2", "7,31"})
+  void crossEntropy_someRowsIgnored_equalsReference(int n, int classes) {
+    Twin logits = filled(5, n, classes);
+    int[] label = new int[n];
+    for (int i = 0; i < n; i++) {
+      label[i] = i % 3 == 2 ? Backend.IGNORED : random.nextInt(classes);
+    }
+    Twin labels = integers(label);
+    Twin losses = filled(1, n);
+    Twin dlogits = filled(1, n, classes);
+    backend.crossEntropy(logits.ours, labels.ours, losses.ours, dlogits.ours);
+    reference.crossEntropy(logits.theirs, labels.theirs, losses.theirs, dlogits.theirs);
+    same(losses);
+    same(dlogits);
+    backend.crossEntropy(logits.ours, labels.ours, losses.ours, null);
+    same(losses);
+  }
+
+  @Test
+  void crossEntropy_hugeLogits_staysFinite() {
+    Tensor logits = backend.allocate(backend.real(), 1, 3);
+    backend.write(logits, 0, new float[] {1e4f, -1e4f, 0}, 0, 3);
+    Tensor labels = backend.allocate(DType.I32, 1);
+    backend.write(labels, new int[] {1});
+    Tensor losses = backend.allocate(backend.real(), 1);
+    backend.crossEntropy(logits, labels, losses, null);
+    float[] loss = new float[1];
+    backend.read(losses, loss);
+    assertThat(loss[0]).isEqualTo(2e4f);
+  }
+
+  @Test
+  void dropout_maskDependsOnRowKeyAndLayerOnly() {
+    Twin x = filled(1, 3, 400);
+    long[] keys = {5, 9, 5};
+    Tensor ours = backend.allocate(DType.I64, 3);
+    Tensor theirs = reference.allocate(DType.I64, 3);
+    backend.write(ours, keys);
+    reference.write(theirs, keys);
+    Twin y = empty(3, 400);
+    backend.dropout(x.ours, ours, 2, 0.25, y.ours);
+    reference.dropout(x.theirs, theirs, 2, 0.25, y.theirs);
+    same(y);
+    float[] dropped = new float[1200];
+    backend.read(y.ours, dropped);
+    int zeros = 0;
+    for (int c = 0; c < 400; c++) {
+      assertThat(dropped[c] == 0).isEqualTo(dropped[800 + c] == 0);
+      zeros += dropped[c] == 0 ? 1 : 0;
+    }
+    assertThat(zeros).isBetween(70, 130); // 100 ± 3.5 standard deviations
+  }
+
+  @Test
+  void decode_everyStoredType_isExact() {
+    Tensor t = backend.allocate(backend.real(), 5);
+    ByteBuffer f32 = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN);
+    f32.putFloat(1.5f).putFloat(-3e-41f).flip();
+    backend.decode(t, 0, f32, StoredType.F32);
+    ByteBuffer bf16 = ByteBuffer.allocate(2).order(ByteOrder.LITTLE_ENDIAN);
+    bf16.putShort((short) 0xC049).flip();
+    backend.decode(t, 2, bf16, StoredType.BF16);
+    ByteBuffer f16 = ByteBuffer.allocate(4).order(ByteOrder.LITTLE_ENDIAN);
+    f16.putShort((short) 0x3555).putShort((short) 0x8001).flip();
+    backend.decode(t, 3, f16, StoredType.F16);
+    float[] found = new float[5];
+    backend.read(t, found);
+    assertThat(found).containsExactly(1.5f, -3e-41f, -3.140625f, 0.333251953125f, -0x1p-24f);
+  }
+
+  @Test
+  void arena_growsOnceAndThenKeepsItsMemory() {
+    try (Arena arena = new Arena(backend)) {
+      Tensor small = arena.lay(layout -> layout.real(3, 5));
+      assertThat(arena.generation()).isEqualTo(1);
+      arena.lay(layout -> List.of(layout.real(2, 2), layout.take(DType.I32, 4)));
+      long bytes = arena.bytes();
+      arena.lay(layout -> List.of(layout.real(15), layout.take(DType.I32, 1)));
+      assertThat(arena.bytes()).isEqualTo(bytes);
+      assertThat(small.elements()).isEqualTo(15);
+    }
+  }
+}

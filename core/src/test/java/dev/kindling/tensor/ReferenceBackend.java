@@ -1,0 +1,446 @@
+package dev.kindling.tensor;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The oracle: every operation straight from its definition, in float64, on Java arrays. Slow on
+ * purpose; shares nothing with the backends under test.
+ */
+public final class ReferenceBackend implements Backend {
+  private record Reals(double[] data, int offset) implements Memory {
+    @Override
+    public Memory slice(long from, long elements) {
+      return new Reals(data, offset + (int) from);
+    }
+  }
+
+  private record Ints(int[] data, int offset) implements Memory {
+    @Override
+    public Memory slice(long from, long elements) {
+      return new Ints(data, offset + (int) from);
+    }
+  }
+
+  private record Longs(long[] data, int offset) implements Memory {
+    @Override
+    public Memory slice(long from, long elements) {
+      return new Longs(data, offset + (int) from);
+    }
+  }
+
+  private record Matrix(Tensor w) implements FrozenMatrix {
+    @Override
+    public int out() {
+      return w.rows();
+    }
+
+    @Override
+    public int in() {
+      return w.columns();
+    }
+  }
+
+  private static double get(Tensor t, int i) {
+    Reals m = (Reals) t.memory();
+    return m.data[m.offset + i];
+  }
+
+  private static void put(Tensor t, int i, double value) {
+    Reals m = (Reals) t.memory();
+    m.data[m.offset + i] = value;
+  }
+
+  private static int integer(Tensor t, int i) {
+    Ints m = (Ints) t.memory();
+    return m.data[m.offset + i];
+  }
+
+  /** All elements in double, which no shipped backend can give. */
+  public static double[] values(Tensor t) {
+    double[] all = new double[(int) t.elements()];
+    for (int i = 0; i < all.length; i++) {
+      all[i] = get(t, i);
+    }
+    return all;
+  }
+
+  /** Overwrites one element in double, for finite differences. */
+  public static void set(Tensor t, int i, double value) {
+    put(t, i, value);
+  }
+
+  @Override
+  public String name() {
+    return "reference";
+  }
+
+  @Override
+  public DType real() {
+    return DType.F64;
+  }
+
+  @Override
+  public Tensor allocate(DType type, long... shape) {
+    int n = (int) Tensor.elements(shape);
+    return switch (type) {
+      case F64 -> new Tensor(type, new Reals(new double[n], 0), shape);
+      case I32 -> new Tensor(type, new Ints(new int[n], 0), shape);
+      case I64 -> new Tensor(type, new Longs(new long[n], 0), shape);
+      case F32 -> throw new IllegalArgumentException("the reference computes in F64");
+    };
+  }
+
+  @Override
+  public void free(Tensor allocated) {
+    // The garbage collector's.
+  }
+
+  @Override
+  public void write(Tensor to, long at, float[] values, int from, int count) {
+    for (int i = 0; i < count; i++) {
+      put(to, (int) at + i, values[from + i]);
+    }
+  }
+
+  @Override
+  public void write(Tensor to, int[] values) {
+    Ints m = (Ints) to.memory();
+    System.arraycopy(values, 0, m.data, m.offset, values.length);
+  }
+
+  @Override
+  public void write(Tensor to, long[] values) {
+    Longs m = (Longs) to.memory();
+    System.arraycopy(values, 0, m.data, m.offset, values.length);
+  }
+
+  @Override
+  public void decode(Tensor to, long at, ByteBuffer stored, StoredType as) {
+    ByteBuffer in = stored.slice().order(ByteOrder.LITTLE_ENDIAN);
+    for (int i = (int) at; in.hasRemaining(); i++) {
+      put(to, i, as == StoredType.F32 ? in.getFloat() : as.widen(in.getShort()));
+    }
+  }
+
+  @Override
+  public void read(Tensor from, float[] into) {
+    for (int i = 0; i < into.length; i++) {
+      into[i] = (float) get(from, i);
+    }
+  }
+
+  @Override
+  public FrozenMatrix freeze(Tensor w) {
+    return new Matrix(w);
+  }
+
+  @Override
+  public void linear(Tensor x, FrozenMatrix w, @Nullable Tensor bias, Tensor y) {
+    matmul(x, false, ((Matrix) w).w, true, 1, 0, y);
+    if (bias != null) {
+      addBias(y, bias);
+    }
+  }
+
+  @Override
+  public void linearBackward(Tensor dy, FrozenMatrix w, Tensor dx, boolean accumulate) {
+    matmul(dy, false, ((Matrix) w).w, false, 1, accumulate ? 1 : 0, dx);
+  }
+
+  @Override
+  public void matmul(
+      Tensor a, boolean ta, Tensor b, boolean tb, double alpha, double beta, Tensor c) {
+    int inner = ta ? a.rows() : a.columns();
+    for (int i = 0; i < c.rows(); i++) {
+      for (int j = 0; j < c.columns(); j++) {
+        double sum = 0;
+        for (int k = 0; k < inner; k++) {
+          double left = ta ? get(a, k * a.columns() + i) : get(a, i * a.columns() + k);
+          double right = tb ? get(b, j * b.columns() + k) : get(b, k * b.columns() + j);
+          sum += left * right;
+        }
+        int at = i * c.columns() + j;
+        put(c, at, alpha * sum + (beta == 0 ? 0 : beta * get(c, at)));
+      }
+    }
+  }
+
+  @Override
+  public void embed(Tensor ids, Tensor table, Tensor out, boolean accumulate) {
+    int d = out.columns();
+    for (int i = 0; i < out.rows() * d; i++) {
+      double row = get(table, integer(ids, i / d) * d + i % d);
+      put(out, i, accumulate ? get(out, i) + row : row);
+    }
+  }
+
+  @Override
+  public void gatherRows(Tensor x, Tensor rows, Tensor out) {
+    embed(rows, x, out, false);
+  }
+
+  @Override
+  public void gatherRowsBackward(Tensor dy, Tensor rows, Tensor dx) {
+    zero(dx);
+    int d = dy.columns();
+    for (int i = 0; i < dy.rows() * d; i++) {
+      int at = integer(rows, i / d) * d + i % d;
+      put(dx, at, get(dx, at) + get(dy, i));
+    }
+  }
+
+  @Override
+  public void addBias(Tensor y, Tensor bias) {
+    for (int i = 0; i < y.elements(); i++) {
+      put(y, i, get(y, i) + get(bias, i % y.columns()));
+    }
+  }
+
+  @Override
+  public void addBiasBackward(Tensor dy, Tensor db) {
+    zero(db);
+    for (int i = 0; i < dy.elements(); i++) {
+      int c = i % dy.columns();
+      put(db, c, get(db, c) + get(dy, i));
+    }
+  }
+
+  @Override
+  public void add(Tensor a, Tensor b, Tensor out) {
+    for (int i = 0; i < out.elements(); i++) {
+      put(out, i, get(a, i) + get(b, i));
+    }
+  }
+
+  @Override
+  public void zero(Tensor x) {
+    for (int i = 0; i < x.elements(); i++) {
+      put(x, i, 0);
+    }
+  }
+
+  @Override
+  public void dropout(Tensor x, Tensor rowKeys, long layer, double rate, Tensor y) {
+    Longs keys = (Longs) rowKeys.memory();
+    int d = x.columns();
+    for (int i = 0; i < x.elements(); i++) {
+      long draw = Seeds.mix(Seeds.mix(keys.data[keys.offset + i / d], layer), i % d);
+      boolean keep = (draw >>> 11) / (double) (1L << 53) >= rate;
+      put(y, i, keep ? get(x, i) / (1 - rate) : 0);
+    }
+  }
+
+  @Override
+  public void layerNorm(
+      Tensor x, Tensor gamma, Tensor beta, double epsilon, Tensor y, Tensor statistics) {
+    int d = x.columns();
+    for (int row = 0; row < x.rows(); row++) {
+      double mean = 0;
+      double variance = 0;
+      for (int c = 0; c < d; c++) {
+        mean += get(x, row * d + c) / d;
+      }
+      for (int c = 0; c < d; c++) {
+        variance += Math.pow(get(x, row * d + c) - mean, 2) / d;
+      }
+      double inverse = 1 / Math.sqrt(variance + epsilon);
+      for (int c = 0; c < d; c++) {
+        put(
+            y,
+            row * d + c,
+            (get(x, row * d + c) - mean) * inverse * get(gamma, c) + get(beta, c));
+      }
+      put(statistics, 2 * row, mean);
+      put(statistics, 2 * row + 1, inverse);
+    }
+  }
+
+  @Override
+  public void layerNormBackward(
+      Tensor dy, Tensor x, Tensor gamma, Tensor statistics, Tensor dx) {
+    int d = x.columns();
+    for (int row = 0; row < x.rows(); row++) {
+      double mean = get(statistics, 2 * row);
+      double inverse = get(statistics, 2 * row + 1);
+      for (int c = 0; c < d; c++) {
+        // The Jacobian's row, written out: d y_j / d x_c = inverse (δ_jc − 1/d − n_j n_c / d).
+        double sum = 0;
+        double nc = (get(x, row * d + c) - mean) * inverse;
+        for (int j = 0; j < d; j++) {
+          double nj = (get(x, row * d + j) - mean) * inverse;
+          double jacobian = inverse * ((j == c ? 1 : 0) - 1.0 / d - nj * nc / d);
+          sum += get(dy, row * d + j) * get(gamma, j) * jacobian;
+        }
+        put(dx, row * d + c, sum);
+      }
+    }
+  }
+
+  /** erf by its Maclaurin series below 3 and a continued fraction above: 1e-15 both. */
+  static double erf(double x) {
+    double a = Math.abs(x);
+    if (a < 3) {
+      double term = a;
+      double sum = a;
+      for (int n = 1; Math.abs(term) > 1e-18 * Math.abs(sum) && n < 200; n++) {
+        term *= -a * a / n;
+        sum += term / (2 * n + 1);
+      }
+      return Math.signum(x) * 2 / Math.sqrt(Math.PI) * sum;
+    }
+    double fraction = 0;
+    for (int n = 60; n > 0; n--) {
+      fraction = n / 2.0 / (a + fraction);
+    }
+    return Math.signum(x) * (1 - Math.exp(-a * a) / Math.sqrt(Math.PI) / (a + fraction));
+  }
+
+  @Override
+  public void activation(Activation kind, Tensor x, Tensor y) {
+    for (int i = 0; i < x.elements(); i++) {
+      double v = get(x, i);
+      put(
+          y,
+          i,
+          switch (kind) {
+            case GELU -> v * (1 + erf(v / Math.sqrt(2))) / 2;
+            case TANH -> Math.tanh(v);
+          });
+    }
+  }
+
+  @Override
+  public void activationBackward(Activation kind, Tensor x, Tensor y, Tensor dy, Tensor dx) {
+    for (int i = 0; i < x.elements(); i++) {
+      double v = get(x, i);
+      double slope =
+          switch (kind) {
+            case GELU ->
+                (1 + erf(v / Math.sqrt(2))) / 2
+                    + v * Math.exp(-v * v / 2) / Math.sqrt(2 * Math.PI);
+            case TANH -> 1 - Math.tanh(v) * Math.tanh(v);
+          };
+      put(dx, i, get(dy, i) * slope);
+    }
+  }
+
+  @Override
+  public long attentionScratch(AttentionShape shape) {
+    return 1;
+  }
+
+  /** Element of a [batch · tokens, heads · headSize] matrix. */
+  private static int at(AttentionShape s, int b, int t, int h, int f) {
+    return ((b * s.tokens() + t) * s.heads() + h) * s.headSize() + f;
+  }
+
+  @Override
+  public void attention(
+      AttentionShape s,
+      Tensor q,
+      Tensor k,
+      Tensor v,
+      Tensor lengths,
+      Tensor p,
+      Tensor context,
+      Tensor scratch) {
+    for (int b = 0; b < s.batch(); b++) {
+      for (int h = 0; h < s.heads(); h++) {
+        for (int i = 0; i < s.tokens(); i++) {
+          int row = ((b * s.heads() + h) * s.tokens() + i) * s.tokens();
+          double sum = 0;
+          for (int j = 0; j < s.tokens(); j++) {
+            double score = 0;
+            for (int f = 0; f < s.headSize(); f++) {
+              score += get(q, at(s, b, i, h, f)) * get(k, at(s, b, j, h, f));
+            }
+            double e = j < integer(lengths, b) ? Math.exp(score / Math.sqrt(s.headSize())) : 0;
+            put(p, row + j, e);
+            sum += e;
+          }
+          for (int j = 0; j < s.tokens(); j++) {
+            put(p, row + j, get(p, row + j) / sum);
+          }
+          for (int f = 0; f < s.headSize(); f++) {
+            double mixed = 0;
+            for (int j = 0; j < s.tokens(); j++) {
+              mixed += get(p, row + j) * get(v, at(s, b, j, h, f));
+            }
+            put(context, at(s, b, i, h, f), mixed);
+          }
+        }
+      }
+    }
+  }
+
+  @Override
+  public void attentionBackward(
+      AttentionShape s,
+      Tensor q,
+      Tensor k,
+      Tensor v,
+      Tensor p,
+      Tensor dcontext,
+      Tensor dq,
+      Tensor dk,
+      Tensor dv,
+      Tensor scratch) {
+    zero(dq);
+    zero(dk);
+    zero(dv);
+    double[] dp = new double[s.tokens()];
+    for (int b = 0; b < s.batch(); b++) {
+      for (int h = 0; h < s.heads(); h++) {
+        for (int i = 0; i < s.tokens(); i++) {
+          int row = ((b * s.heads() + h) * s.tokens() + i) * s.tokens();
+          double dot = 0;
+          for (int j = 0; j < s.tokens(); j++) {
+            dp[j] = 0;
+            for (int f = 0; f < s.headSize(); f++) {
+              double above = get(dcontext, at(s, b, i, h, f));
+              dp[j] += above * get(v, at(s, b, j, h, f));
+              plus(dv, at(s, b, j, h, f), get(p, row + j) * above);
+            }
+            dot += dp[j] * get(p, row + j);
+          }
+          for (int j = 0; j < s.tokens(); j++) {
+            double ds = get(p, row + j) * (dp[j] - dot) / Math.sqrt(s.headSize());
+            for (int f = 0; f < s.headSize(); f++) {
+              plus(dq, at(s, b, i, h, f), ds * get(k, at(s, b, j, h, f)));
+              plus(dk, at(s, b, j, h, f), ds * get(q, at(s, b, i, h, f)));
+            }
+          }
+        }
+      }
+    }
+  }
+
+  private static void plus(Tensor t, int i, double value) {
+    put(t, i, get(t, i) + value);
+  }
+
+  @Override
+  public void crossEntropy(
+      Tensor logits, Tensor labels, Tensor losses, @Nullable Tensor dlogits) {
+    int classes = logits.columns();
+    for (int row = 0; row < logits.rows(); row++) {
+      double sum = 0;
+      for (int c = 0; c < classes; c++) {
+        sum += Math.exp(get(logits, row * classes + c));
+      }
+      int label = integer(labels, row);
+      put(losses, row, label < 0 ? 0 : Math.log(sum) - get(logits, row * classes + label));
+      for (int c = 0; dlogits != null && c < classes; c++) {
+        double p = Math.exp(get(logits, row * classes + c)) / sum;
+        put(dlogits, row * classes + c, label < 0 ? 0 : p - (c == label ? 1 : 0));
+      }
+    }
+  }
+
+  @Override
+  public void close() {
+    // Nothing to close.
+  }
+}

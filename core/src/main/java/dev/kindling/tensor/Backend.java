@@ -86,7 +86,7 @@ public interface Backend extends AutoCloseable {
 
   /**
    * y = x · mask / (1 − rate), the mask a function of (key of the row, column) alone, so that it
-   * does not depend on which rows share a micro-batch. Its own backward: apply it to the gradient.
+   * does not depend on which rows share a micro-batch. Its own backward: apply it to the gradient. y may be x.
    *
    * @param rowKeys I64 [N]
    * @param layer distinguishes the layers of a step

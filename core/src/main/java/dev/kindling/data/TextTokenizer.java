@@ -1,0 +1,56 @@
+package dev.kindling.data;
+
+import ai.djl.huggingface.tokenizers.Encoding;
+import ai.djl.huggingface.tokenizers.HuggingFaceTokenizer;
+import dev.kindling.InvalidInput;
+import java.io.ByteArrayInputStream;
+import java.io.IOException;
+import java.util.Arrays;
+import java.util.Map;
+
+/** A model's own tokenizer, from its {@code tokenizer.json}. Thread-safe. */
+public final class TextTokenizer implements AutoCloseable {
+  private final HuggingFaceTokenizer tokenizer;
+
+  private TextTokenizer(HuggingFaceTokenizer tokenizer) {
+    this.tokenizer = tokenizer;
+  }
+
+  /** Token ids and whether the text was cut to fit. */
+  public record Tokens(int[] ids, boolean truncated) {}
+
+  /**
+   * Opens a tokenizer; padding and truncation that the file has baked in are overridden.
+   *
+   * @param json the bytes of {@code tokenizer.json}
+   * @param maxTokens longest result, specials included
+   */
+  public static TextTokenizer open(byte[] json, int maxTokens) {
+    try {
+      return new TextTokenizer(
+          HuggingFaceTokenizer.newInstance(
+              new ByteArrayInputStream(json),
+              Map.of(
+                  "padding", "do_not_pad",
+                  "truncation", "longest_first",
+                  "maxLength", Integer.toString(maxTokens),
+                  "addSpecialTokens", "true")));
+    } catch (IOException | RuntimeException e) {
+      throw new InvalidInput(
+          "tokenizer.json", "cannot be read: " + e.getMessage(), "is it of a fast tokenizer?");
+    }
+  }
+
+  /** Encodes a text with the model's special tokens, cut to the longest length. */
+  public Tokens encode(String text) {
+    Encoding encoding = tokenizer.encode(text);
+    return new Tokens(
+        Arrays.stream(encoding.getIds()).mapToInt(Math::toIntExact).toArray(),
+        encoding.exceedMaxLength());
+  }
+
+  @Override
+  public void close() {
+    tokenizer.close();
+  }
+}

@@ -1,0 +1,239 @@
+package dev.kindling.export;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.kindling.InvalidInput;
+import dev.kindling.checkpoint.HfFolder;
+import dev.kindling.checkpoint.Safetensors;
+import dev.kindling.checkpoint.StoredTensor;
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.AdapterSettings;
+import dev.kindling.lora.LinearModule;
+import dev.kindling.lora.Parameter;
+import dev.kindling.lora.TargetModules;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
+
+/** An adapter folder on disk. */
+public final class PeftAdapter {
+  /** File of class names beside PEFT's two. */
+  static final String LABELS_FILE = "kindling.json";
+
+  static final String CONFIG_FILE = "adapter_config.json";
+  static final String WEIGHTS_FILE = "adapter_model.safetensors";
+
+  /** Flags that change the function or the format, and the values that leave both alone. */
+  private static final Map<String, Set<String>> HARMLESS =
+      Map.ofEntries(
+          Map.entry("use_dora", Set.of("false")),
+          Map.entry("use_rslora", Set.of("false")),
+          Map.entry("use_qalora", Set.of("false")),
+          Map.entry("lora_bias", Set.of("false")),
+          Map.entry("bias", Set.of("none")),
+          Map.entry("rank_pattern", Set.of("{}")),
+          Map.entry("alpha_pattern", Set.of("{}")),
+          Map.entry("layers_to_transform", Set.of("[]")),
+          Map.entry("layer_replication", Set.of("[]")),
+          Map.entry("target_parameters", Set.of("[]")),
+          Map.entry("exclude_modules", Set.of("[]")),
+          Map.entry("trainable_token_indices", Set.of("[]", "{}")),
+          Map.entry("alora_invocation_tokens", Set.of("[]")),
+          Map.entry("init_lora_weights", Set.of("true", "false", "gaussian", "eva", "orthogonal")));
+
+  private final Path folder;
+  private final AdapterSettings settings;
+  private final Map<String, StoredTensor> tensors;
+  private final Optional<List<String>> labels;
+
+  private PeftAdapter(
+      Path folder,
+      AdapterSettings settings,
+      Map<String, StoredTensor> tensors,
+      Optional<List<String>> labels) {
+    this.folder = folder;
+    this.settings = settings;
+    this.tensors = tensors;
+    this.labels = labels;
+  }
+
+  /**
+   * Opens an adapter folder.
+   *
+   * @throws InvalidInput naming every flag that is not supported, or what is broken
+   */
+  public static PeftAdapter open(Path folder) {
+    if (!Files.isDirectory(folder)) {
+      throw new InvalidInput(
+          "adapter.init-from " + folder, "is not a folder", "expected a PEFT adapter folder");
+    }
+    Path file = folder.resolve(CONFIG_FILE);
+    JsonNode config = HfFolder.json(file);
+    List<String> refused = new ArrayList<>();
+    if (!config.path("peft_type").asText("LORA").equals("LORA")) {
+      refused.add("peft_type " + config.get("peft_type"));
+    }
+    HARMLESS.forEach(
+        (flag, fine) -> {
+          JsonNode value = config.path(flag);
+          String text = value.isTextual() ? value.asText() : value.toString();
+          if (!value.isMissingNode() && !value.isNull() && !fine.contains(text)) {
+            refused.add(flag + " = " + text);
+          }
+        });
+    if (!refused.isEmpty()) {
+      throw new InvalidInput(
+          file.toString(),
+          "uses " + String.join(", ", new TreeSet<>(refused)),
+          "not supported yet: only plain LoRA is");
+    }
+    Path weights = folder.resolve(WEIGHTS_FILE);
+    if (!Files.exists(weights)) {
+      throw new InvalidInput(weights.toString(), "does not exist", "save the adapter as safetensors");
+    }
+    Map<String, StoredTensor> tensors = new LinkedHashMap<>();
+    Safetensors.open(weights).forEach((name, tensor) -> tensors.put(plain(name), tensor));
+    return new PeftAdapter(folder, settings(file, config), tensors, labels(folder));
+  }
+
+  /** Older PEFT versions kept the adapter's name and its wrapper in the keys. */
+  private static String plain(String key) {
+    return key.replace(".default.", ".").replace(".modules_to_save.", ".");
+  }
+
+  private static AdapterSettings settings(Path file, JsonNode config) {
+    int r = config.path("r").asInt(8);
+    double alpha = config.path("lora_alpha").asDouble(8);
+    double dropout = config.path("lora_dropout").asDouble(0);
+    if (r < 1 || !(alpha > 0) || dropout < 0 || dropout >= 1) {
+      throw new InvalidInput(
+          file.toString(),
+          "r %d, lora_alpha %s, lora_dropout %s".formatted(r, alpha, dropout),
+          "expected r ≥ 1, lora_alpha > 0 and lora_dropout in [0, 1)");
+    }
+    return new AdapterSettings(
+        r, alpha, dropout, targets(file, config), strings(config.path("modules_to_save")));
+  }
+
+  private static TargetModules targets(Path file, JsonNode config) {
+    JsonNode value = config.path("target_modules");
+    if (value.isArray()) {
+      return new TargetModules.Names(strings(value));
+    }
+    if (!value.isTextual()) {
+      throw new InvalidInput(
+          file.toString(), "target_modules is " + value, "expected a list of names or one regex");
+    }
+    try {
+      return value.asText().equals("all-linear")
+          ? new TargetModules.AllLinear()
+          : new TargetModules.Regex(Pattern.compile(value.asText()));
+    } catch (PatternSyntaxException e) {
+      throw new InvalidInput(
+          file.toString(), "target_modules: " + e.getMessage(), "mend the regular expression");
+    }
+  }
+
+  private static List<String> strings(JsonNode array) {
+    List<String> values = new ArrayList<>();
+    array.forEach(value -> values.add(value.asText()));
+    return values;
+  }
+
+  private static Optional<List<String>> labels(Path folder) {
+    Path file = folder.resolve(LABELS_FILE);
+    return Files.exists(file)
+        ? Optional.of(strings(HfFolder.json(file).path("labels")))
+        : Optional.empty();
+  }
+
+  public AdapterSettings settings() {
+    return settings;
+  }
+
+  /** Class names, if the adapter was trained by Kindling. */
+  public Optional<List<String>> labels() {
+    return labels;
+  }
+
+  /** Rows of the weight of a module that the adapter carries in full, for example the classes. */
+  public Optional<Integer> outputs(String module) {
+    return Optional.ofNullable(tensors.get("base_model.model." + module + ".weight"))
+        .map(t -> Math.toIntExact(t.shape()[0]));
+  }
+
+  /**
+   * The trainables of this adapter on a model. Of layers outside the blocks (pooler, head) only those
+   * count that the file holds: PEFT's own matching by last name would adapt them too, but tools differ
+   * there, and the file is the truth.
+   *
+   * @throws InvalidInput if names or patterns match nothing
+   */
+  public AdapterLayout layout(List<LinearModule> modules) {
+    Set<String> present = new HashSet<>();
+    for (LinearModule module : modules) {
+      if (tensors.containsKey("base_model.model." + module.name() + ".lora_A.weight")) {
+        present.add(module.name());
+      }
+    }
+    List<String> saved =
+        settings.modulesToSave().stream()
+            .filter(s -> modules.stream().anyMatch(m -> m.liesIn(s)))
+            .toList(); // PEFT lists every name that heads go by: classifier, score
+    AdapterSettings effective =
+        new AdapterSettings(
+            settings.r(),
+            settings.alpha(),
+            settings.dropout(),
+            new TargetModules.Present(settings.targets(), Set.copyOf(present)),
+            saved);
+    if (modules.stream().noneMatch(effective.targets()::matches) && saved.isEmpty()) {
+      throw new InvalidInput(
+          folder.resolve(CONFIG_FILE).toString(),
+          "target_modules match no linear layer of the base",
+          "is the adapter made for this model?");
+    }
+    return AdapterLayout.of(modules, effective);
+  }
+
+  /**
+   * The adapter's values in layout order.
+   *
+   * @throws InvalidInput naming missing, extra or misshapen tensors
+   */
+  public float[] values(AdapterLayout layout) {
+    float[] vector = new float[layout.elements()];
+    Set<String> extra = new TreeSet<>(tensors.keySet());
+    List<String> missing = new ArrayList<>();
+    for (Parameter p : layout.parameters()) {
+      StoredTensor tensor = tensors.get(p.peftName());
+      extra.remove(p.peftName());
+      if (tensor == null) {
+        missing.add(p.peftName());
+        continue;
+      }
+      float[] values = tensor.require(p.shape()).floats();
+      for (float value : values) {
+        if (!Float.isFinite(value)) {
+          throw new InvalidInput(tensor.where(), "holds NaN or infinity", "the adapter is damaged");
+        }
+      }
+      System.arraycopy(values, 0, vector, p.offset(), values.length);
+    }
+    if (!missing.isEmpty() || !extra.isEmpty()) {
+      throw new InvalidInput(
+          folder.resolve(WEIGHTS_FILE).toString(),
+          "lacks " + missing + " and has besides " + extra,
+          "adapter_config.json, file and base must belong together");
+    }
+    return vector;
+  }
+}

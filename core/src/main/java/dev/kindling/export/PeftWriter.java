@@ -1,0 +1,122 @@
+package dev.kindling.export;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.kindling.checkpoint.Safetensors;
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.AdapterSettings;
+import dev.kindling.lora.LinearModule;
+import dev.kindling.lora.Parameter;
+import dev.kindling.lora.Parameter.Role;
+import dev.kindling.lora.TargetModules;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeSet;
+
+/** Writes an adapter folder that PEFT loads. */
+public final class PeftWriter {
+  private static final ObjectMapper JSON = new ObjectMapper();
+
+  private PeftWriter() {}
+
+  /** Opens a file of the folder for writing. */
+  public interface Files {
+    OutputStream create(String name) throws IOException;
+  }
+
+  /**
+   * Writes the three files.
+   *
+   * @param modules all linear layers of the model
+   * @param base what adapter_config.json shall call the base
+   * @param labels class names in index order
+   */
+  public static void write(
+      Files files,
+      List<LinearModule> modules,
+      AdapterLayout layout,
+      float[] vector,
+      String base,
+      List<String> labels)
+      throws IOException {
+    Map<String, Safetensors.Values> tensors = new HashMap<>();
+    for (Parameter p : layout.parameters()) {
+      float[] values = Arrays.copyOfRange(vector, p.offset(), p.offset() + p.elements());
+      tensors.put(p.peftName(), new Safetensors.Values(values, p.shape()));
+    }
+    try (OutputStream out = files.create(PeftAdapter.WEIGHTS_FILE)) {
+      Safetensors.write(out, tensors, Map.of("format", "pt"));
+    }
+    json(files, PeftAdapter.CONFIG_FILE, config(modules, layout, base));
+    ObjectNode ours = JSON.createObjectNode();
+    ours.set("labels", JSON.valueToTree(labels));
+    json(files, PeftAdapter.LABELS_FILE, ours);
+  }
+
+  private static void json(Files files, String name, ObjectNode tree) throws IOException {
+    try (OutputStream out = files.create(name)) {
+      out.write(JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(tree));
+    }
+  }
+
+  private static ObjectNode config(List<LinearModule> modules, AdapterLayout layout, String base) {
+    AdapterSettings settings = layout.settings();
+    ObjectNode config = JSON.createObjectNode();
+    config.put("peft_type", "LORA");
+    config.put("task_type", "SEQ_CLS");
+    config.put("base_model_name_or_path", base);
+    config.put("r", settings.r());
+    if (settings.alpha() == Math.rint(settings.alpha())) {
+      config.put("lora_alpha", (long) settings.alpha());
+    } else {
+      config.put("lora_alpha", settings.alpha());
+    }
+    config.put("lora_dropout", settings.dropout());
+    config.put("bias", "none");
+    config.put("fan_in_fan_out", false);
+    config.put("inference_mode", true);
+    config.put("init_lora_weights", true);
+    config.put("use_rslora", false);
+    config.put("use_dora", false);
+    config.set("target_modules", JSON.valueToTree(targets(modules, layout)));
+    config.set("modules_to_save", JSON.valueToTree(settings.modulesToSave()));
+    return config;
+  }
+
+  /** The regex as given, or the shortest names that match the adapted layers and no others. */
+  private static Object targets(List<LinearModule> modules, AdapterLayout layout) {
+    TargetModules declared = layout.settings().targets();
+    if (declared instanceof TargetModules.Present present) {
+      declared = present.declared();
+    }
+    if (declared instanceof TargetModules.Regex regex) {
+      return regex.pattern().pattern();
+    }
+    TreeSet<String> names = new TreeSet<>();
+    for (LinearModule module : modules) {
+      if (layout.find(module.name(), Role.A).isPresent()) {
+        names.add(shortest(module.name(), modules, layout));
+      }
+    }
+    return names;
+  }
+
+  private static String shortest(
+      String name, List<LinearModule> modules, AdapterLayout layout) {
+    for (int dot = name.lastIndexOf('.'); dot > 0; dot = name.lastIndexOf('.', dot - 1)) {
+      String suffix = name.substring(dot + 1);
+      boolean clean =
+          modules.stream()
+              .filter(m -> m.isNamed(suffix))
+              .allMatch(m -> layout.find(m.name(), Role.A).isPresent());
+      if (clean) {
+        return suffix;
+      }
+    }
+    return name;
+  }
+}

@@ -1,0 +1,172 @@
+package dev.kindling.lora;
+
+import dev.kindling.lora.Parameter.Role;
+import dev.kindling.tensor.Seeds;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.Function;
+
+/**
+ * The trainables of a run as one flat vector: for each layer in model order its A and B, or its whole
+ * weight and bias. A pure function of model and settings, so that driver and executors agree.
+ */
+public final class AdapterLayout {
+  /** Standard deviation of a head that the base does not have: BERT's initializer_range. */
+  public static final double HEAD_DEVIATION = 0.02;
+
+  private final AdapterSettings settings;
+  private final List<Parameter> parameters;
+  private final int elements;
+
+  private AdapterLayout(AdapterSettings settings, List<Parameter> parameters, int elements) {
+    this.settings = settings;
+    this.parameters = List.copyOf(parameters);
+    this.elements = elements;
+  }
+
+  /**
+   * Lays out the trainables. Modules trained in full get no pair.
+   *
+   * @param modules every linear layer of the model, in order
+   */
+  public static AdapterLayout of(List<LinearModule> modules, AdapterSettings settings) {
+    List<Parameter> parameters = new ArrayList<>();
+    int at = 0;
+    for (LinearModule module : modules) {
+      for (Parameter next : trainables(module, settings, at)) {
+        parameters.add(next);
+        at = Math.addExact(at, next.elements());
+      }
+    }
+    return new AdapterLayout(settings, parameters, at);
+  }
+
+  private static List<Parameter> trainables(LinearModule m, AdapterSettings settings, int at) {
+    int r = settings.r();
+    if (isSaved(m, settings)) {
+      Parameter weight = new Parameter(m.name(), Role.WEIGHT, at, m.out(), m.in());
+      return m.bias()
+          ? List.of(
+              weight, new Parameter(m.name(), Role.BIAS, at + weight.elements(), m.out()))
+          : List.of(weight);
+    }
+    if (!settings.targets().matches(m)) {
+      return List.of();
+    }
+    Parameter a = new Parameter(m.name(), Role.A, at, r, m.in());
+    return List.of(a, new Parameter(m.name(), Role.B, at + a.elements(), m.out(), r));
+  }
+
+  private static boolean isSaved(LinearModule module, AdapterSettings settings) {
+    return settings.modulesToSave().stream().anyMatch(module::liesIn);
+  }
+
+  /**
+   * What is wrong with the settings for this model: names and patterns that match no layer.
+   *
+   * @return one sentence each, naming near ones; empty if all is well
+   */
+  public static List<String> problems(List<LinearModule> modules, AdapterSettings settings) {
+    List<String> problems = new ArrayList<>();
+    List<LinearModule> free = modules.stream().filter(m -> !isSaved(m, settings)).toList();
+    if (settings.targets() instanceof TargetModules.Names wanted) {
+      for (String name : wanted.names()) {
+        if (free.stream().noneMatch(m -> m.isNamed(name))) {
+          problems.add(
+              "adapter.target-modules: '" + name + "' matches no linear layer; " + choice(free));
+        }
+      }
+    } else if (settings.targets() instanceof TargetModules.Regex regex
+        && free.stream().noneMatch(regex::matches)) {
+      problems.add(
+          "adapter.target-modules: no linear layer's full name matches the regular expression '"
+              + regex.pattern()
+              + "' from end to end (a list takes plain names, ["
+              + regex.pattern()
+              + "]); "
+              + choice(free)
+              + ", for example "
+              + free.get(0).name());
+    }
+    for (String saved : settings.modulesToSave()) {
+      if (modules.stream().noneMatch(m -> m.liesIn(saved))) {
+        problems.add(
+            "adapter.modules-to-save: '" + saved + "' matches no linear layer; " + choice(modules));
+      }
+    }
+    return problems;
+  }
+
+  /** The distinct last components of names, behind which layers of all blocks stand. */
+  private static String choice(List<LinearModule> modules) {
+    Set<String> seen = new HashSet<>();
+    List<String> last = new ArrayList<>();
+    for (LinearModule module : modules) {
+      String[] parts = module.name().split("\\.");
+      String tail = parts[parts.length - 1];
+      String name =
+          tail.equals("dense") && parts.length > 1 ? parts[parts.length - 2] + ".dense" : tail;
+      if (seen.add(name)) {
+        last.add(name);
+      }
+    }
+    return "there are " + String.join(", ", last);
+  }
+
+  public AdapterSettings settings() {
+    return settings;
+  }
+
+  /** All trainables in vector order. */
+  public List<Parameter> parameters() {
+    return parameters;
+  }
+
+  /** Length of the flat vector. */
+  public int elements() {
+    return elements;
+  }
+
+  /** The trainable of a layer in a role, if the layer has it. */
+  public Optional<Parameter> find(String module, Role role) {
+    return parameters.stream()
+        .filter(p -> p.role() == role && p.module().equals(module))
+        .findFirst();
+  }
+
+  /** A start vector and the modules that had to be made up. */
+  public record Start(float[] values, List<String> fresh) {}
+
+  /**
+   * The vector before the first step: A ~ U(−1/√in, 1/√in), which is PEFT's kaiming_uniform(√5); B
+   * zero, so that the adapted model starts as the base; whole layers from the base, or N(0, 0.02²)
+   * with zero bias where the base has none.
+   *
+   * @param base values of a base tensor by its name, if there is one
+   */
+  public Start start(long seed, Function<Parameter, Optional<float[]>> base) {
+    float[] vector = new float[elements];
+    List<String> fresh = new ArrayList<>();
+    for (Parameter p : parameters) {
+      long draw = Seeds.of(seed, "init", p.name());
+      float[] values =
+          switch (p.role()) {
+            case A -> Seeds.uniform(draw, p.elements(), 1 / Math.sqrt(p.shape()[1]));
+            case B -> new float[p.elements()];
+            case WEIGHT ->
+                base.apply(p)
+                    .orElseGet(
+                        () -> {
+                          fresh.add(p.module());
+                          return Seeds.normal(draw, p.elements(), HEAD_DEVIATION);
+                        });
+            case BIAS -> base.apply(p).orElseGet(() -> new float[p.elements()]);
+          };
+      System.arraycopy(values, 0, vector, p.offset(), values.length);
+    }
+    return new Start(vector, fresh);
+  }
+}

@@ -1,0 +1,42 @@
+package dev.kindling.model;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.kindling.InvalidInput;
+import dev.kindling.model.bert.BertConfig;
+import dev.kindling.model.bert.BertPlan;
+import java.util.Map;
+import java.util.TreeMap;
+
+/** The model families, by {@code model_type} of config.json. */
+public final class Families {
+  /** Reads a family's configuration. */
+  private interface Family {
+    ModelPlan plan(JsonNode config, int classes);
+  }
+
+  private static final Map<String, Family> BY_TYPE =
+      new TreeMap<>(
+          Map.of(
+              "bert", (config, classes) -> new BertPlan(BertConfig.bert(config), classes),
+              "roberta", (config, classes) -> new BertPlan(BertConfig.roberta(config), classes)));
+
+  private Families() {}
+
+  /**
+   * Plans the model that a config.json describes.
+   *
+   * @param classes outputs of the classification head, at least 1
+   * @throws InvalidInput if the family or a variant of it is not supported
+   */
+  public static ModelPlan plan(JsonNode config, int classes) {
+    String type = config.path("model_type").asText("");
+    Family family = BY_TYPE.get(type);
+    if (family == null) {
+      throw new InvalidInput(
+          "config.json",
+          "model_type '" + type + "' is not supported",
+          "supported are " + String.join(", ", BY_TYPE.keySet()));
+    }
+    return family.plan(config, classes);
+  }
+}

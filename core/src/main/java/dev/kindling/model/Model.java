@@ -1,0 +1,31 @@
+package dev.kindling.model;
+
+import dev.kindling.data.TokenBatch;
+
+/**
+ * One task's model. Mutable: the frozen weights are shared, the trainables, gradients and
+ * activations are its own. For one thread at a time.
+ */
+public interface Model extends AutoCloseable {
+  /** Takes over the flat vector of trainables. */
+  void load(float[] trainables);
+
+  /** Loss of a micro-batch, without dropout. */
+  BatchResult evaluate(TokenBatch batch);
+
+  /**
+   * Loss and gradient of a micro-batch.
+   *
+   * @param gradient overwritten with Σ d loss / d trainable over the targets, in layout order
+   */
+  BatchResult gradient(TokenBatch batch, float[] gradient);
+
+  /** Logits of the latest batch [examples, classes], row-major. */
+  float[] logits();
+
+  /** Bytes of activations and scratch held now. */
+  long activationBytes();
+
+  @Override
+  void close();
+}

@@ -1,0 +1,84 @@
+package dev.kindling.model.bert;
+
+import dev.kindling.checkpoint.WeightSlot;
+import dev.kindling.data.TokenBatch;
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.LinearModule;
+import dev.kindling.model.FrozenWeights;
+import dev.kindling.model.Model;
+import dev.kindling.model.ModelPlan;
+import dev.kindling.tensor.Backend;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * The weight table of BERT and RoBERTa.
+ *
+ * @param classes outputs of the head
+ */
+public record BertPlan(BertConfig config, int classes) implements ModelPlan {
+  static final String QUERY = "attention.self.query";
+  static final String KEY = "attention.self.key";
+  static final String VALUE = "attention.self.value";
+  static final String ATTENTION_OUT = "attention.output.dense";
+  static final String ATTENTION_NORM = "attention.output.LayerNorm";
+  static final String INTERMEDIATE = "intermediate.dense";
+  static final String OUT = "output.dense";
+  static final String OUT_NORM = "output.LayerNorm";
+
+  @Override
+  public List<LinearModule> linears() {
+    int d = config.hidden();
+    int f = config.intermediate();
+    List<LinearModule> all = new ArrayList<>();
+    for (int l = 0; l < config.layers(); l++) {
+      for (String square : List.of(QUERY, KEY, VALUE, ATTENTION_OUT)) {
+        all.add(new LinearModule(config.block(l, square), d, d, true, true));
+      }
+      all.add(new LinearModule(config.block(l, INTERMEDIATE), d, f, true, true));
+      all.add(new LinearModule(config.block(l, OUT), f, d, true, true));
+    }
+    all.add(new LinearModule(config.kind().dense, d, d, true, false));
+    all.add(new LinearModule(config.kind().out, d, classes, true, false));
+    return all;
+  }
+
+  @Override
+  public List<WeightSlot> others() {
+    int d = config.hidden();
+    List<WeightSlot> slots = new ArrayList<>();
+    slots.add(table("word_embeddings", config.vocabulary()));
+    slots.add(table("position_embeddings", config.positions()));
+    slots.add(table("token_type_embeddings", config.types()));
+    norm(slots, config.embedding("LayerNorm"), d);
+    for (int l = 0; l < config.layers(); l++) {
+      norm(slots, config.block(l, ATTENTION_NORM), d);
+      norm(slots, config.block(l, OUT_NORM), d);
+    }
+    return slots;
+  }
+
+  private WeightSlot table(String name, int rows) {
+    return new WeightSlot(config.embedding(name) + ".weight", false, rows, config.hidden());
+  }
+
+  private static void norm(List<WeightSlot> slots, String name, int d) {
+    slots.add(new WeightSlot(name + ".weight", false, d));
+    slots.add(new WeightSlot(name + ".bias", false, d));
+  }
+
+  @Override
+  public List<String> head() {
+    return List.of("classifier");
+  }
+
+  @Override
+  public TokenBatch.Rules rules() {
+    return config.rules();
+  }
+
+  @Override
+  public Model build(Backend backend, FrozenWeights weights, AdapterLayout layout) {
+    return new BertModel(this, backend, weights, layout);
+  }
+}

@@ -1,0 +1,103 @@
+package dev.kindling.nn;
+
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.LinearModule;
+import dev.kindling.lora.Parameter;
+import dev.kindling.lora.Parameter.Role;
+import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.FrozenMatrix;
+import dev.kindling.tensor.Tensor;
+import java.util.Optional;
+import java.util.function.Function;
+
+/**
+ * Mutable: one task's flat vector of trainables and their gradients in backend memory, and the layers
+ * that are views of them.
+ */
+public final class Trainables implements AutoCloseable {
+  private final Backend backend;
+  private final AdapterLayout layout;
+  private final Tensor values;
+  private final Tensor gradients;
+
+  public Trainables(Backend backend, AdapterLayout layout) {
+    this.backend = backend;
+    this.layout = layout;
+    this.values = backend.allocate(backend.real(), layout.elements());
+    this.gradients = backend.allocate(backend.real(), layout.elements());
+  }
+
+  /** Overwrites all trainables. */
+  public void load(float[] vector) {
+    backend.write(values, 0, vector, 0, layout.elements());
+  }
+
+  /** Copies all gradients out; waits for the backend. */
+  public void readGradients(float[] into) {
+    backend.read(gradients, into);
+  }
+
+  /** For tests: the flat vector itself. */
+  public Tensor values() {
+    return values;
+  }
+
+  /** For tests: the flat gradient itself. */
+  public Tensor gradients() {
+    return gradients;
+  }
+
+  /**
+   * The layer for a module: trained in full, adapted or frozen, as the layout says.
+   *
+   * @param number of the layer within the model, for random masks
+   * @param matrix gives frozen weights by name
+   * @param tensor gives frozen biases by name
+   */
+  public Linear linear(
+      LinearModule module,
+      long number,
+      Function<String, FrozenMatrix> matrix,
+      Function<String, Tensor> tensor) {
+    Optional<Parameter> whole = layout.find(module.name(), Role.WEIGHT);
+    if (whole.isPresent()) {
+      Parameter w = whole.get();
+      Optional<Parameter> bias = layout.find(module.name(), Role.BIAS);
+      return new TrainedLinear(
+          backend,
+          view(values, w),
+          bias.map(b -> view(values, b)).orElse(null),
+          view(gradients, w),
+          bias.map(b -> view(gradients, b)).orElse(null));
+    }
+    FrozenMatrix w = matrix.apply(module.name() + ".weight");
+    Tensor bias = module.bias() ? tensor.apply(module.name() + ".bias") : null;
+    Optional<Parameter> down = layout.find(module.name(), Role.A);
+    if (down.isEmpty()) {
+      return new FrozenLinear(backend, w, bias);
+    }
+    Parameter a = down.get();
+    Parameter b = layout.find(module.name(), Role.B).orElseThrow();
+    return new LoraLinear(
+        backend,
+        w,
+        bias,
+        view(values, a),
+        view(values, b),
+        view(gradients, a),
+        view(gradients, b),
+        layout.settings().scale(),
+        layout.settings().dropout(),
+        number);
+  }
+
+  private static Tensor view(Tensor vector, Parameter p) {
+    return vector.slice(p.offset(), p.shape());
+  }
+
+  @Override
+  public void close() {
+    backend.free(values);
+    backend.free(gradients);
+  }
+}

@@ -1,0 +1,8 @@
+/**
+ * Optimisers, learning-rate schedules and clipping, in plain Java on the driver: what is trained is
+ * small.
+ */
+@NullMarked
+package dev.kindling.optim;
+
+import org.jspecify.annotations.NullMarked;

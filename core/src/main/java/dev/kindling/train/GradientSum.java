@@ -1,0 +1,190 @@
+package dev.kindling.train;
+
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.Parameter;
+import dev.kindling.model.BatchResult;
+import java.nio.ByteBuffer;
+import java.util.Arrays;
+import java.util.List;
+
+/**
+ * Mutable: the exact sum of micro-batch gradients and losses, the same bits in any order of {@link
+ * #add} and {@link #merge} (scheme and error bound: package documentation).
+ */
+public final class GradientSum {
+  /** Where M comes to lie after a step: bit 43. */
+  private static final int TARGET_BIT = 43;
+
+  /** Sums stay below 2^62. */
+  private static final int LIMIT_BIT = 62;
+
+  /** M must have at least 24 bits, a float's precision. */
+  private static final int LEAST_BIT = 24;
+
+  /** Losses have 32 bits behind the point: to 2.3e-10 each, up to 2 billion in sum. */
+  private static final double LOSS_SCALE = 0x1p32;
+
+  private final List<Parameter> parameters;
+  private final int[] exponents;
+  private final long parts;
+  private final long[] sums;
+  private final float[] largest;
+  private boolean finite = true;
+  private long loss;
+  private long targets;
+  private long correct;
+  private long tokens;
+
+  /**
+   * @param exponents e for each parameter of the layout
+   * @param parts micro-batches of the whole step, whoever computes them
+   */
+  public GradientSum(AdapterLayout layout, int[] exponents, long parts) {
+    this.parameters = layout.parameters();
+    this.exponents = exponents.clone();
+    this.parts = parts;
+    this.sums = new long[layout.elements()];
+    this.largest = new float[parameters.size()];
+  }
+
+  /** e before anything is known: puts gradients of size 1 at bit 36. */
+  public static int[] firstExponents(AdapterLayout layout) {
+    int[] exponents = new int[layout.parameters().size()];
+    Arrays.fill(exponents, 36);
+    return exponents;
+  }
+
+  /** Adds a micro-batch: its gradient is left unread where it cannot fit. */
+  public void add(float[] gradient, BatchResult result) {
+    for (int p = 0; p < parameters.size(); p++) {
+      Parameter parameter = parameters.get(p);
+      int from = parameter.offset();
+      int to = from + parameter.elements();
+      float max = largest(gradient, from, to);
+      largest[p] = Math.max(largest[p], max);
+      if (max <= ceiling(exponents[p])) {
+        double scale = Math.scalb(1.0, exponents[p]);
+        for (int i = from; i < to; i++) {
+          sums[i] += (long) Math.rint(gradient[i] * scale);
+        }
+      }
+    }
+    finite &= Double.isFinite(result.loss());
+    loss += Math.round(result.loss() * LOSS_SCALE);
+    targets += result.targets();
+    correct += result.correct();
+    tokens += result.tokens();
+  }
+
+  private float largest(float[] gradient, int from, int to) {
+    float max = 0;
+    for (int i = from; i < to; i++) {
+      float size = Math.abs(gradient[i]);
+      finite &= size <= Float.MAX_VALUE; // false for NaN too
+      max = Math.max(max, size);
+    }
+    return max;
+  }
+
+  /** Largest |g| of which {@code parts} can be added without overflow. */
+  private float ceiling(int exponent) {
+    return (float) (Math.scalb(1.0, LIMIT_BIT - 1 - exponent) / parts);
+  }
+
+  /** Adds another part of the same step. */
+  public void merge(GradientSum other) {
+    for (int i = 0; i < sums.length; i++) {
+      sums[i] += other.sums[i];
+    }
+    for (int p = 0; p < largest.length; p++) {
+      largest[p] = Math.max(largest[p], other.largest[p]);
+    }
+    finite &= other.finite;
+    loss += other.loss;
+    targets += other.targets;
+    correct += other.correct;
+    tokens += other.tokens;
+  }
+
+  /** Whether no gradient or loss was NaN or infinite. */
+  public boolean finite() {
+    return finite;
+  }
+
+  /** Whether every tensor's M lies between precision and overflow, once all parts are in. */
+  public boolean fits() {
+    for (int p = 0; p < largest.length; p++) {
+      float max = largest[p];
+      boolean coarse = max > 0 && Math.getExponent(max) + exponents[p] < LEAST_BIT;
+      if (coarse || max > ceiling(exponents[p])) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** e that puts this step's M at bit 43, or as high as the number of parts allows. */
+  public int[] nextExponents() {
+    int bit = Math.min(TARGET_BIT, LIMIT_BIT - 3 - (64 - Long.numberOfLeadingZeros(parts)));
+    int[] next = exponents.clone();
+    for (int p = 0; p < next.length; p++) {
+      if (largest[p] > 0) {
+        next[p] = bit - Math.getExponent(largest[p]);
+      }
+    }
+    return next;
+  }
+
+  /** Writes Σ gradient / targets. */
+  public void meanGradient(float[] into) {
+    for (int p = 0; p < parameters.size(); p++) {
+      Parameter parameter = parameters.get(p);
+      double scale = Math.scalb(1.0, -exponents[p]) / targets;
+      for (int i = parameter.offset(); i < parameter.offset() + parameter.elements(); i++) {
+        into[i] = (float) (sums[i] * scale);
+      }
+    }
+  }
+
+  /** Sums over all micro-batches added so far. */
+  public BatchResult result() {
+    return new BatchResult(loss / LOSS_SCALE, targets, correct, tokens);
+  }
+
+  /** Bytes that travel for this sum. */
+  public int encodedBytes() {
+    return 33 + 4 * largest.length + 8 * sums.length;
+  }
+
+  /** A frame that {@link #merge(byte[])} reads. */
+  public byte[] encode() {
+    ByteBuffer frame = ByteBuffer.allocate(encodedBytes());
+    frame.putLong(loss).putLong(targets).putLong(correct).putLong(tokens);
+    frame.put((byte) (finite ? 1 : 0));
+    for (float max : largest) {
+      frame.putFloat(max);
+    }
+    frame.asLongBuffer().put(sums);
+    return frame.array();
+  }
+
+  /** Adds an encoded part of the same step. */
+  public void merge(byte[] encoded) {
+    ByteBuffer frame = ByteBuffer.wrap(encoded);
+    if (encoded.length != encodedBytes()) {
+      throw new IllegalArgumentException(
+          "a frame of " + encoded.length + " bytes is not of this step: expected " + encodedBytes());
+    }
+    loss += frame.getLong();
+    targets += frame.getLong();
+    correct += frame.getLong();
+    tokens += frame.getLong();
+    finite &= frame.get() == 1;
+    for (int p = 0; p < largest.length; p++) {
+      largest[p] = Math.max(largest[p], frame.getFloat());
+    }
+    for (int i = 0; i < sums.length; i++) {
+      sums[i] += frame.getLong();
+    }
+  }
+}

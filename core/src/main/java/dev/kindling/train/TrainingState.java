@@ -1,0 +1,90 @@
+package dev.kindling.train;
+
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.model.BatchResult;
+import dev.kindling.optim.Optimizer;
+import dev.kindling.optim.OptimizerSettings;
+
+/**
+ * Mutable: what a step changes, and all that the next one depends on. Lives on the driver, which
+ * alone commits steps.
+ */
+public final class TrainingState {
+  /** Added to the norm before dividing by it, as PyTorch's clip_grad_norm_. */
+  private static final double CLIP_EPSILON = 1e-6;
+
+  private final float[] trainables;
+  private final float[] gradient;
+  private final Optimizer optimizer;
+  private final OptimizerSettings settings;
+  private final double maxGradNorm;
+  private int[] exponents;
+  private long step;
+
+  /**
+   * @param start trainables before the first step; taken over
+   * @param maxGradNorm 0 for no clipping
+   */
+  public TrainingState(
+      AdapterLayout layout, float[] start, OptimizerSettings settings, double maxGradNorm) {
+    this.trainables = start;
+    this.gradient = new float[start.length];
+    this.optimizer = Optimizer.of(settings, start.length);
+    this.settings = settings;
+    this.maxGradNorm = maxGradNorm;
+    this.exponents = GradientSum.firstExponents(layout);
+  }
+
+  /**
+   * What a committed step reports.
+   *
+   * @param step from 1
+   * @param loss mean over the batch's targets before the update
+   * @param learningRate of this update
+   * @param gradNorm of the mean gradient over all trainables, before clipping
+   * @param tokens of the batch, padding not counted
+   */
+  public record Committed(long step, double loss, double learningRate, double gradNorm, long tokens) {}
+
+  /** Steps committed so far. */
+  public long step() {
+    return step;
+  }
+
+  /** The current trainables; not to be changed by the caller. */
+  public float[] trainables() {
+    return trainables;
+  }
+
+  /** Fixed-point exponents for the next step's sums. */
+  public int[] exponents() {
+    return exponents;
+  }
+
+  /** The step must be summed again, with exponents from its own largest values. */
+  public void rescale(GradientSum sum) {
+    exponents = sum.nextExponents();
+  }
+
+  /** Clips, updates, advances. The sum must fit, be finite and have targets. */
+  public Committed commit(GradientSum sum) {
+    BatchResult result = sum.result();
+    sum.meanGradient(gradient);
+    double squares = 0;
+    for (float g : gradient) {
+      squares += (double) g * g;
+    }
+    double norm = Math.sqrt(squares);
+    if (maxGradNorm > 0) {
+      float factor = (float) Math.min(1, maxGradNorm / (norm + CLIP_EPSILON));
+      for (int i = 0; i < gradient.length; i++) {
+        gradient[i] *= factor;
+      }
+    }
+    double rate = settings.learningRate() * settings.schedule().factor(step);
+    optimizer.step(trainables, gradient, rate);
+    exponents = sum.nextExponents();
+    step++;
+    return new Committed(step, result.loss() / result.targets(), rate, norm, result.tokens());
+  }
+}

@@ -1,0 +1,105 @@
+package dev.kindling.model;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.kindling.checkpoint.HfFolder;
+import dev.kindling.checkpoint.Safetensors;
+import dev.kindling.checkpoint.StoredTensor;
+import dev.kindling.data.Example;
+import dev.kindling.export.PeftAdapter;
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.optim.OptimizerSettings;
+import dev.kindling.optim.Schedule;
+import dev.kindling.tensor.Backend;
+import java.io.IOException;
+import java.net.URISyntaxException;
+import java.net.URL;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+
+/** One folder of golden vectors, opened. */
+public final class Golden {
+  public final Path folder;
+  public final JsonNode settings;
+  public final HfFolder base;
+  public final PeftAdapter adapter;
+  public final ModelPlan plan;
+  public final AdapterLayout layout;
+  public final List<Example> rows = new ArrayList<>();
+  public final Map<String, StoredTensor> expected;
+
+  public Golden(String name) {
+    try {
+      URL resource = Golden.class.getResource("/golden/" + name);
+      folder = Path.of(resource.toURI());
+      for (String line : Files.readAllLines(folder.resolve("data.jsonl"))) {
+        JsonNode row = new com.fasterxml.jackson.databind.ObjectMapper().readTree(line);
+        int[] ids = new int[row.get("input_ids").size()];
+        for (int t = 0; t < ids.length; t++) {
+          ids[t] = row.get("input_ids").get(t).asInt();
+        }
+        rows.add(new Example(rows.size(), ids, new int[] {row.get("label").asInt()}));
+      }
+    } catch (IOException | URISyntaxException e) {
+      throw new IllegalStateException(e);
+    }
+    settings = HfFolder.json(folder.resolve("case.json"));
+    base = HfFolder.open(folder);
+    adapter = PeftAdapter.open(folder.resolve("adapter"));
+    plan = Families.plan(base.config(), settings.at("/config/id2label").size());
+    layout = adapter.layout(plan.linears());
+    expected = Safetensors.open(folder.resolve("expected.safetensors"));
+  }
+
+  /** The case's model on a backend, with the adapter's start values. */
+  public Model model(Backend backend) {
+    Model model = plan.build(backend, weights(backend), layout);
+    model.load(adapter.values(layout));
+    return model;
+  }
+
+  public FrozenWeights weights(Backend backend) {
+    var slots = plan.weights(layout);
+    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots);
+    base.stream(slots, loader::accept);
+    return loader.finish();
+  }
+
+  public int steps() {
+    return settings.get("steps").asInt();
+  }
+
+  public int batchSize() {
+    return settings.get("batch_size").asInt();
+  }
+
+  public OptimizerSettings optimizer() {
+    JsonNode o = settings.get("optimizer");
+    Schedule.Curve curve =
+        Schedule.Curve.valueOf(o.path("schedule").asText("constant").toUpperCase(Locale.ROOT));
+    return new OptimizerSettings(
+        OptimizerSettings.Kind.ADAMW,
+        o.get("lr").asDouble(),
+        o.path("weight_decay").asDouble(0),
+        0.9,
+        0.999,
+        1e-8,
+        new Schedule(curve, o.path("warmup_steps").asInt(0), steps()));
+  }
+
+  public double maxGradNorm() {
+    return settings.at("/optimizer/max_grad_norm").asDouble(0);
+  }
+
+  /** Rows of a step's batch, in file order, wrapping at the end. */
+  public List<Example> batch(int step) {
+    List<Example> batch = new ArrayList<>();
+    for (int j = 0; j < batchSize(); j++) {
+      batch.add(rows.get((step * batchSize() + j) % rows.size()));
+    }
+    return batch;
+  }
+}

@@ -1,0 +1,117 @@
+package dev.kindling.model;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.data.Offset.offset;
+
+import dev.kindling.data.Example;
+import dev.kindling.data.TokenBatch;
+import dev.kindling.lora.Parameter;
+import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.nd4j.Nd4jBackend;
+import dev.kindling.train.GradientSum;
+import dev.kindling.train.TrainingState;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Logits, gradients, losses and trained adapters against an independent PyTorch program. */
+class GoldenTest {
+  private final Backend backend = Nd4jBackend.open(1);
+
+  @ParameterizedTest
+  @ValueSource(strings = {"bert", "roberta"})
+  void firstBatch_logitsAndEveryGradient_equalPyTorch(String name) {
+    Golden golden = new Golden(name);
+    try (Model model = golden.model(backend)) {
+      float[] gradient = new float[golden.layout.elements()];
+      TokenBatch batch = TokenBatch.of(golden.batch(0), golden.plan.rules());
+      BatchResult result = model.gradient(batch, gradient);
+      assertThat(result.loss() / result.targets())
+          .isCloseTo(golden.settings.at("/expected/batch0.loss").asDouble(), offset(1e-5));
+
+      float[] logits = model.logits();
+      float[] expected = golden.expected.get("batch0.logits").floats();
+      assertThat(logits).hasSameSizeAs(expected);
+      for (int i = 0; i < logits.length; i++) {
+        assertThat(logits[i]).isCloseTo(expected[i], offset(1e-4f));
+      }
+      for (Parameter p : golden.layout.parameters()) {
+        float[] wanted = golden.expected.get("batch0.grad." + p.peftName()).floats();
+        double off = 0;
+        double norm = 0;
+        for (int i = 0; i < wanted.length; i++) {
+          double mean = gradient[p.offset() + i] / (double) result.targets();
+          off += Math.pow(mean - wanted[i], 2);
+          norm += Math.pow(wanted[i], 2);
+        }
+        assertThat(Math.sqrt(off / norm)).as(p.peftName()).isLessThan(1e-5);
+      }
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"bert,4", "bert,1", "bert,3", "roberta,4", "roberta,2"})
+  void training_anyMicroBatchSize_followsPyTorch(String name, int micro) {
+    Golden golden = new Golden(name);
+    try (Model model = golden.model(backend)) {
+      TrainingState state =
+          new TrainingState(
+              golden.layout,
+              golden.adapter.values(golden.layout),
+              golden.optimizer(),
+              golden.maxGradNorm());
+      for (int step = 0; step < golden.steps(); step++) {
+        GradientSum sum = sum(golden, model, state, step, micro);
+        while (!sum.fits()) {
+          state.rescale(sum);
+          sum = sum(golden, model, state, step, micro);
+        }
+        assertThat(state.commit(sum).loss())
+            .isCloseTo(
+                golden.settings.at("/expected/train.losses").get(step).asDouble(), offset(1e-4));
+      }
+      double learningRate = golden.optimizer().learningRate();
+      int far = 0;
+      for (Parameter p : golden.layout.parameters()) {
+        float[] wanted = golden.expected.get("trained." + p.peftName()).floats();
+        for (int i = 0; i < wanted.length; i++) {
+          double off = Math.abs(state.trainables()[p.offset() + i] - wanted[i]);
+          assertThat(off).as(p.peftName()).isLessThan(2 * learningRate);
+          far += off > 1e-4 ? 1 : 0;
+        }
+      }
+      assertThat(far).isLessThan(golden.layout.elements() / 1000);
+    }
+  }
+
+  private static GradientSum sum(
+      Golden golden, Model model, TrainingState state, int step, int micro) {
+    List<Example> rows = golden.batch(step);
+    List<List<Example>> parts = new ArrayList<>();
+    for (int from = 0; from < rows.size(); from += micro) {
+      parts.add(rows.subList(from, Math.min(from + micro, rows.size())));
+    }
+    GradientSum sum = new GradientSum(golden.layout, state.exponents(), parts.size());
+    float[] gradient = new float[golden.layout.elements()];
+    model.load(state.trainables());
+    for (List<Example> part : parts) {
+      sum.add(gradient, model.gradient(TokenBatch.of(part, golden.plan.rules()), gradient));
+    }
+    return sum;
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"bert", "roberta"})
+  void evaluation_wholeFile_equalsPyTorch(String name) {
+    Golden golden = new Golden(name);
+    try (Model model = golden.model(backend)) {
+      BatchResult result = model.evaluate(TokenBatch.of(golden.rows, golden.plan.rules()));
+      double expected = golden.settings.at("/expected/eval.loss").asDouble();
+      assertThat(result.loss() / result.targets()).isCloseTo(expected, offset(1e-5 * expected));
+      assertThat(result.targets())
+          .isEqualTo(golden.settings.at("/expected/eval.targets").asLong());
+    }
+  }
+}

@@ -156,7 +156,12 @@ public final class HfFolder {
     if (!missing.isEmpty()) {
       throw new InvalidInput(
           folder.toString(),
-          "lacks " + missing.size() + " of " + slots.size() + " tensors: " + Safetensors.some(missing),
+          "lacks "
+              + missing.size()
+              + " of "
+              + slots.size()
+              + " tensors: "
+              + Safetensors.some(missing),
           missing.stream().anyMatch(m -> m.contains("pooler"))
               ? "an encoder without its pooler can be used with adapter.modules-to-save = [classifier,"
                   + " pooler], which trains one from the seed"

@@ -131,7 +131,8 @@ public final class Safetensors {
             offsets.path(1).asLong(-1) - offsets.path(0).asLong(-1));
     Integer width = WIDTHS.get(dtype);
     if (width == null) {
-      throw new InvalidInput(tensor.where(), "has unknown dtype " + dtype, "supported: F32, F16, BF16");
+      throw new InvalidInput(
+          tensor.where(), "has unknown dtype " + dtype, "supported: F32, F16, BF16");
     }
     if (offsets.path(0).asLong(-1) < 0 || tensor.bytes() != width * Tensor.elements(shape)) {
       throw new InvalidInput(
@@ -153,7 +154,8 @@ public final class Safetensors {
    *
    * @param metadata strings for {@code __metadata__}
    */
-  public static void write(OutputStream out, Map<String, Values> tensors, Map<String, String> metadata)
+  public static void write(
+      OutputStream out, Map<String, Values> tensors, Map<String, String> metadata)
       throws IOException {
     ObjectNode header = JSON.createObjectNode();
     header.set("__metadata__", JSON.valueToTree(metadata));
@@ -171,8 +173,7 @@ public final class Safetensors {
       at += 4L * values.data.length;
     }
     byte[] text = padded(header);
-    out.write(
-        ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(text.length).array());
+    out.write(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(text.length).array());
     out.write(text);
     for (Values values : ordered.values()) {
       ByteBuffer bytes = ByteBuffer.allocate(4 * values.data.length).order(ByteOrder.LITTLE_ENDIAN);

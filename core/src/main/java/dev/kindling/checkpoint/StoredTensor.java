@@ -80,7 +80,9 @@ public record StoredTensor(
       throw new InvalidInput(
           where(),
           "has shape " + Arrays.toString(shape),
-          "expected " + Arrays.toString(expected) + ": do config.json and weights belong together?");
+          "expected "
+              + Arrays.toString(expected)
+              + ": do config.json and weights belong together?");
     }
     return this;
   }

@@ -53,8 +53,7 @@ public final class Labels {
     if (isIndex(label) && Long.parseLong(label) < names.size()) {
       return Integer.parseInt(label);
     }
-    String known =
-        names.size() <= 12 ? names.toString() : names.subList(0, 12) + " and more";
+    String known = names.size() <= 12 ? names.toString() : names.subList(0, 12) + " and more";
     throw new InvalidInput(
         where,
         "label '" + label + "' is no class",

@@ -17,7 +17,13 @@ import java.util.List;
  * @param keys [examples · tokens], one per token for random masks: (place in the stream, token)
  */
 public record TokenBatch(
-    int examples, int tokens, int[] ids, int[] positions, int[] lengths, int[] labels, long[] keys) {
+    int examples,
+    int tokens,
+    int[] ids,
+    int[] positions,
+    int[] lengths,
+    int[] labels,
+    long[] keys) {
   /**
    * How a model family lays out a sequence.
    *

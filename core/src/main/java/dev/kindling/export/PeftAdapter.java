@@ -97,7 +97,8 @@ public final class PeftAdapter {
     }
     Path weights = folder.resolve(WEIGHTS_FILE);
     if (!Files.exists(weights)) {
-      throw new InvalidInput(weights.toString(), "does not exist", "save the adapter as safetensors");
+      throw new InvalidInput(
+          weights.toString(), "does not exist", "save the adapter as safetensors");
     }
     Map<String, StoredTensor> tensors = new LinkedHashMap<>();
     Safetensors.open(weights).forEach((name, tensor) -> tensors.put(plain(name), tensor));
@@ -171,9 +172,9 @@ public final class PeftAdapter {
   }
 
   /**
-   * The trainables of this adapter on a model. Of layers outside the blocks (pooler, head) only those
-   * count that the file holds: PEFT's own matching by last name would adapt them too, but tools differ
-   * there, and the file is the truth.
+   * The trainables of this adapter on a model. Of layers outside the blocks (pooler, head) only
+   * those count that the file holds: PEFT's own matching by last name would adapt them too, but
+   * tools differ there, and the file is the truth.
    *
    * @throws InvalidInput if names or patterns match nothing
    */

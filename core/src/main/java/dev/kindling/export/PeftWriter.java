@@ -105,8 +105,7 @@ public final class PeftWriter {
     return names;
   }
 
-  private static String shortest(
-      String name, List<LinearModule> modules, AdapterLayout layout) {
+  private static String shortest(String name, List<LinearModule> modules, AdapterLayout layout) {
     for (int dot = name.lastIndexOf('.'); dot > 0; dot = name.lastIndexOf('.', dot - 1)) {
       String suffix = name.substring(dot + 1);
       boolean clean =

@@ -10,8 +10,8 @@ import java.util.Set;
 import java.util.function.Function;
 
 /**
- * The trainables of a run as one flat vector: for each layer in model order its A and B, or its whole
- * weight and bias. A pure function of model and settings, so that driver and executors agree.
+ * The trainables of a run as one flat vector: for each layer in model order its A and B, or its
+ * whole weight and bias. A pure function of model and settings, so that driver and executors agree.
  */
 public final class AdapterLayout {
   /** Standard deviation of a head that the base does not have: BERT's initializer_range. */
@@ -49,8 +49,7 @@ public final class AdapterLayout {
     if (isSaved(m, settings)) {
       Parameter weight = new Parameter(m.name(), Role.WEIGHT, at, m.out(), m.in());
       return m.bias()
-          ? List.of(
-              weight, new Parameter(m.name(), Role.BIAS, at + weight.elements(), m.out()))
+          ? List.of(weight, new Parameter(m.name(), Role.BIAS, at + weight.elements(), m.out()))
           : List.of(weight);
     }
     if (!settings.targets().matches(m)) {

@@ -11,8 +11,8 @@ import java.util.Optional;
 import java.util.function.Function;
 
 /**
- * Mutable: one task's flat vector of trainables and their gradients in backend memory, and the layers
- * that are views of them.
+ * Mutable: one task's flat vector of trainables and their gradients in backend memory, and the
+ * layers that are views of them.
  */
 public final class Trainables implements AutoCloseable {
   private final Backend backend;

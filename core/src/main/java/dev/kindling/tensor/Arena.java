@@ -8,8 +8,8 @@ import java.util.function.Function;
  * Mutable: hands out the memory of one step after another from the same few blocks. The first step
  * of a larger shape grows the blocks; from then on a step allocates nothing.
  *
- * <p>A shape's tensors are laid out by a function that is run twice: once to measure, once to place.
- * Layouts of one arena overlap each other: only one is in use at a time.
+ * <p>A shape's tensors are laid out by a function that is run twice: once to measure, once to
+ * place. Layouts of one arena overlap each other: only one is in use at a time.
  */
 public final class Arena implements AutoCloseable {
   /** Elements; 64 bytes of F32, a cache line. */
@@ -51,9 +51,7 @@ public final class Arena implements AutoCloseable {
       long from = used.getOrDefault(type, 0L);
       long count = Tensor.elements(shape);
       used.put(type, from + (count + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
-      return placing
-          ? blocks.get(type).slice(from, shape)
-          : new Tensor(type, UNPLACED, shape);
+      return placing ? blocks.get(type).slice(from, shape) : new Tensor(type, UNPLACED, shape);
     }
   }
 

@@ -27,7 +27,10 @@ public interface Backend extends AutoCloseable {
   /** Gives back the memory of a tensor that {@link #allocate} returned; views of it die with it. */
   void free(Tensor allocated);
 
-  /** Copies {@code count} values from {@code values[from]} into elements {@code at…} of a real tensor. */
+  /**
+   * Copies {@code count} values from {@code values[from]} into elements {@code at…} of a real
+   * tensor.
+   */
   void write(Tensor to, long at, float[] values, int from, int count);
 
   /** Copies all of {@code values} into the first elements of an I32 tensor. */
@@ -59,7 +62,13 @@ public interface Backend extends AutoCloseable {
 
   /** c = alpha · op(a) · op(b) + beta · c, where op transposes if asked; beta 0 ignores old c. */
   void matmul(
-      Tensor a, boolean transposeA, Tensor b, boolean transposeB, double alpha, double beta, Tensor c);
+      Tensor a,
+      boolean transposeA,
+      Tensor b,
+      boolean transposeB,
+      double alpha,
+      double beta,
+      Tensor c);
 
   // ── rows and elements ─────────────────────────────────────────────────────────────────────────
 
@@ -86,7 +95,8 @@ public interface Backend extends AutoCloseable {
 
   /**
    * y = x · mask / (1 − rate), the mask a function of (key of the row, column) alone, so that it
-   * does not depend on which rows share a micro-batch. Its own backward: apply it to the gradient. y may be x.
+   * does not depend on which rows share a micro-batch. Its own backward: apply it to the gradient.
+   * y may be x.
    *
    * @param rowKeys I64 [N]
    * @param layer distinguishes the layers of a step
@@ -101,8 +111,7 @@ public interface Backend extends AutoCloseable {
    *
    * @param statistics [N, 2], kept for the backward: mean and 1/√(variance + epsilon)
    */
-  void layerNorm(
-      Tensor x, Tensor gamma, Tensor beta, double epsilon, Tensor y, Tensor statistics);
+  void layerNorm(Tensor x, Tensor gamma, Tensor beta, double epsilon, Tensor y, Tensor statistics);
 
   /** dx of {@link #layerNorm}; gamma and beta are frozen. */
   void layerNormBackward(Tensor dy, Tensor x, Tensor gamma, Tensor statistics, Tensor dx);

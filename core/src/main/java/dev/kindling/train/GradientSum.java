@@ -21,19 +21,13 @@ public final class GradientSum {
   /** M must have at least 24 bits, a float's precision. */
   private static final int LEAST_BIT = 24;
 
-  /** Losses have 32 bits behind the point: to 2.3e-10 each, up to 2 billion in sum. */
-  private static final double LOSS_SCALE = 0x1p32;
-
   private final List<Parameter> parameters;
   private final int[] exponents;
   private final long parts;
   private final long[] sums;
   private final float[] largest;
+  private final Totals totals = new Totals();
   private boolean finite = true;
-  private long loss;
-  private long targets;
-  private long correct;
-  private long tokens;
 
   /**
    * @param exponents e for each parameter of the layout
@@ -69,11 +63,7 @@ public final class GradientSum {
         }
       }
     }
-    finite &= Double.isFinite(result.loss());
-    loss += Math.round(result.loss() * LOSS_SCALE);
-    targets += result.targets();
-    correct += result.correct();
-    tokens += result.tokens();
+    totals.add(result);
   }
 
   private float largest(float[] gradient, int from, int to) {
@@ -100,15 +90,12 @@ public final class GradientSum {
       largest[p] = Math.max(largest[p], other.largest[p]);
     }
     finite &= other.finite;
-    loss += other.loss;
-    targets += other.targets;
-    correct += other.correct;
-    tokens += other.tokens;
+    totals.add(other.totals);
   }
 
   /** Whether no gradient or loss was NaN or infinite. */
   public boolean finite() {
-    return finite;
+    return finite && totals.finite();
   }
 
   /** Whether every tensor's M lies between precision and overflow, once all parts are in. */
@@ -139,7 +126,7 @@ public final class GradientSum {
   public void meanGradient(float[] into) {
     for (int p = 0; p < parameters.size(); p++) {
       Parameter parameter = parameters.get(p);
-      double scale = Math.scalb(1.0, -exponents[p]) / targets;
+      double scale = Math.scalb(1.0, -exponents[p]) / totals.targets();
       for (int i = parameter.offset(); i < parameter.offset() + parameter.elements(); i++) {
         into[i] = (float) (sums[i] * scale);
       }
@@ -147,19 +134,19 @@ public final class GradientSum {
   }
 
   /** Sums over all micro-batches added so far. */
-  public BatchResult result() {
-    return new BatchResult(loss / LOSS_SCALE, targets, correct, tokens);
+  public Totals totals() {
+    return totals;
   }
 
   /** Bytes that travel for this sum. */
   public int encodedBytes() {
-    return 33 + 4 * largest.length + 8 * sums.length;
+    return Totals.ENCODED_BYTES + 1 + 4 * largest.length + 8 * sums.length;
   }
 
   /** A frame that {@link #merge(byte[])} reads. */
   public byte[] encode() {
     ByteBuffer frame = ByteBuffer.allocate(encodedBytes());
-    frame.putLong(loss).putLong(targets).putLong(correct).putLong(tokens);
+    totals.encode(frame);
     frame.put((byte) (finite ? 1 : 0));
     for (float max : largest) {
       frame.putFloat(max);
@@ -173,12 +160,12 @@ public final class GradientSum {
     ByteBuffer frame = ByteBuffer.wrap(encoded);
     if (encoded.length != encodedBytes()) {
       throw new IllegalArgumentException(
-          "a frame of " + encoded.length + " bytes is not of this step: expected " + encodedBytes());
+          "a frame of "
+              + encoded.length
+              + " bytes is not of this step: expected "
+              + encodedBytes());
     }
-    loss += frame.getLong();
-    targets += frame.getLong();
-    correct += frame.getLong();
-    tokens += frame.getLong();
+    totals.add(Totals.decode(frame));
     finite &= frame.get() == 1;
     for (int p = 0; p < largest.length; p++) {
       largest[p] = Math.max(largest[p], frame.getFloat());

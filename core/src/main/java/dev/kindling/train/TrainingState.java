@@ -1,7 +1,6 @@
 package dev.kindling.train;
 
 import dev.kindling.lora.AdapterLayout;
-import dev.kindling.model.BatchResult;
 import dev.kindling.optim.Optimizer;
 import dev.kindling.optim.OptimizerSettings;
 
@@ -44,7 +43,8 @@ public final class TrainingState {
    * @param gradNorm of the mean gradient over all trainables, before clipping
    * @param tokens of the batch, padding not counted
    */
-  public record Committed(long step, double loss, double learningRate, double gradNorm, long tokens) {}
+  public record Committed(
+      long step, double loss, double learningRate, double gradNorm, long tokens) {}
 
   /** Steps committed so far. */
   public long step() {
@@ -68,7 +68,6 @@ public final class TrainingState {
 
   /** Clips, updates, advances. The sum must fit, be finite and have targets. */
   public Committed commit(GradientSum sum) {
-    BatchResult result = sum.result();
     sum.meanGradient(gradient);
     double squares = 0;
     for (float g : gradient) {
@@ -85,6 +84,7 @@ public final class TrainingState {
     optimizer.step(trainables, gradient, rate);
     exponents = sum.nextExponents();
     step++;
-    return new Committed(step, result.loss() / result.targets(), rate, norm, result.tokens());
+    Totals totals = sum.totals();
+    return new Committed(step, totals.meanLoss(), rate, norm, totals.tokens());
   }
 }

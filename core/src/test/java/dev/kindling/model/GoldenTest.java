@@ -97,7 +97,8 @@ class GoldenTest {
     float[] gradient = new float[golden.layout.elements()];
     model.load(state.trainables());
     for (List<Example> part : parts) {
-      sum.add(gradient, model.gradient(TokenBatch.of(part, golden.plan.rules()), gradient));
+      BatchResult result = model.gradient(TokenBatch.of(part, golden.plan.rules()), gradient);
+      sum.add(gradient, result);
     }
     return sum;
   }
@@ -110,8 +111,7 @@ class GoldenTest {
       BatchResult result = model.evaluate(TokenBatch.of(golden.rows, golden.plan.rules()));
       double expected = golden.settings.at("/expected/eval.loss").asDouble();
       assertThat(result.loss() / result.targets()).isCloseTo(expected, offset(1e-5 * expected));
-      assertThat(result.targets())
-          .isEqualTo(golden.settings.at("/expected/eval.targets").asLong());
+      assertThat(result.targets()).isEqualTo(golden.settings.at("/expected/eval.targets").asLong());
     }
   }
 }

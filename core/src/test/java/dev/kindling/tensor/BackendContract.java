@@ -16,8 +16,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /**
- * What every backend owes: each operation equals the float64 reference on awkward sizes (one, primes,
- * padding), to {@link #TOLERANCE} of the largest value.
+ * What every backend owes: each operation equals the float64 reference on awkward sizes (one,
+ * primes, padding), to {@link #TOLERANCE} of the largest value.
  */
 public abstract class BackendContract {
   /** fp32 rounding over sums of at most a few hundred terms. */
@@ -56,8 +56,7 @@ public abstract class BackendContract {
   }
 
   private Twin empty(long... shape) {
-    return new Twin(
-        backend.allocate(backend.real(), shape), reference.allocate(DType.F64, shape));
+    return new Twin(backend.allocate(backend.real(), shape), reference.allocate(DType.F64, shape));
   }
 
   private Twin integers(int... values) {
@@ -182,8 +181,7 @@ public abstract class BackendContract {
     Twin dy = filled(1, n, d);
     Twin dx = empty(n, d);
     backend.layerNormBackward(dy.ours, x.ours, gamma.ours, statistics.ours, dx.ours);
-    reference.layerNormBackward(
-        dy.theirs, x.theirs, gamma.theirs, statistics.theirs, dx.theirs);
+    reference.layerNormBackward(dy.theirs, x.theirs, gamma.theirs, statistics.theirs, dx.theirs);
     if (d > 2) { // of one or two columns the gradient is a difference of equals
       same(dx);
     }

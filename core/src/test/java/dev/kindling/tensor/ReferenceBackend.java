@@ -247,10 +247,7 @@ public final class ReferenceBackend implements Backend {
       }
       double inverse = 1 / Math.sqrt(variance + epsilon);
       for (int c = 0; c < d; c++) {
-        put(
-            y,
-            row * d + c,
-            (get(x, row * d + c) - mean) * inverse * get(gamma, c) + get(beta, c));
+        put(y, row * d + c, (get(x, row * d + c) - mean) * inverse * get(gamma, c) + get(beta, c));
       }
       put(statistics, 2 * row, mean);
       put(statistics, 2 * row + 1, inverse);
@@ -258,8 +255,7 @@ public final class ReferenceBackend implements Backend {
   }
 
   @Override
-  public void layerNormBackward(
-      Tensor dy, Tensor x, Tensor gamma, Tensor statistics, Tensor dx) {
+  public void layerNormBackward(Tensor dy, Tensor x, Tensor gamma, Tensor statistics, Tensor dx) {
     int d = x.columns();
     for (int row = 0; row < x.rows(); row++) {
       double mean = get(statistics, 2 * row);
@@ -318,8 +314,7 @@ public final class ReferenceBackend implements Backend {
       double slope =
           switch (kind) {
             case GELU ->
-                (1 + erf(v / Math.sqrt(2))) / 2
-                    + v * Math.exp(-v * v / 2) / Math.sqrt(2 * Math.PI);
+                (1 + erf(v / Math.sqrt(2))) / 2 + v * Math.exp(-v * v / 2) / Math.sqrt(2 * Math.PI);
             case TANH -> 1 - Math.tanh(v) * Math.tanh(v);
           };
       put(dx, i, get(dy, i) * slope);
@@ -422,8 +417,7 @@ public final class ReferenceBackend implements Backend {
   }
 
   @Override
-  public void crossEntropy(
-      Tensor logits, Tensor labels, Tensor losses, @Nullable Tensor dlogits) {
+  public void crossEntropy(Tensor logits, Tensor labels, Tensor losses, @Nullable Tensor dlogits) {
     int classes = logits.columns();
     for (int row = 0; row < logits.rows(); row++) {
       double sum = 0;

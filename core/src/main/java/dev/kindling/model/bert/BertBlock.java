@@ -1,7 +1,7 @@
 package dev.kindling.model.bert;
 
-import dev.kindling.nn.Linear;
 import dev.kindling.nn.LayerNorm;
+import dev.kindling.nn.Linear;
 import dev.kindling.tensor.Activation;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.AttentionShape;
@@ -53,7 +53,8 @@ record BertBlock(
   /** Gradients that all blocks share; free again after each block, but for dx. */
   record Scratch(
       Tensor wide, Tensor sum, Tensor h, Tensor dq, Tensor dk, Tensor dv, Tensor attention) {
-    static Scratch take(Arena.Layout arena, AttentionShape shape, int intermediate, long attention) {
+    static Scratch take(
+        Arena.Layout arena, AttentionShape shape, int intermediate, long attention) {
       int n = shape.batch() * shape.tokens();
       int d = shape.hidden();
       return new Scratch(
@@ -108,8 +109,7 @@ record BertBlock(
     query.forward(x, s.q, s.query, linear, training);
     key.forward(x, s.k, s.key, linear, training);
     value.forward(x, s.v, s.value, linear, training);
-    backend.attention(
-        shape, s.q, s.k, s.v, lengths, s.probabilities, s.context, scratch.attention);
+    backend.attention(shape, s.q, s.k, s.v, lengths, s.probabilities, s.context, scratch.attention);
     attentionOut.forward(s.context, s.attention.x(), s.attentionOut, linear, training);
     backend.add(s.attention.x(), x, s.attention.x());
     attentionNorm.forward(s.attention);

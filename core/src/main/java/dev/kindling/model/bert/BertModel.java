@@ -6,8 +6,8 @@ import dev.kindling.lora.LinearModule;
 import dev.kindling.model.BatchResult;
 import dev.kindling.model.FrozenWeights;
 import dev.kindling.model.Model;
-import dev.kindling.nn.Linear;
 import dev.kindling.nn.LayerNorm;
+import dev.kindling.nn.Linear;
 import dev.kindling.nn.Trainables;
 import dev.kindling.tensor.Activation;
 import dev.kindling.tensor.Arena;
@@ -22,8 +22,8 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
- * BERT or RoBERTa with a classification head: embeddings, blocks, then
- * {@code out(tanh(dense(y[first token])))}.
+ * BERT or RoBERTa with a classification head: embeddings, blocks, then {@code
+ * out(tanh(dense(y[first token])))}.
  */
 final class BertModel implements Model {
   private final BertConfig config;
@@ -57,8 +57,7 @@ final class BertModel implements Model {
     long number = 0;
     for (LinearModule module : plan.linears()) {
       linears.put(
-          module.name(),
-          trainables.linear(module, number++, weights::matrix, weights::tensor));
+          module.name(), trainables.linear(module, number++, weights::matrix, weights::tensor));
     }
     embeddingNorm = norm(config.embedding("LayerNorm"));
     for (int l = 0; l < config.layers(); l++) {
@@ -87,7 +86,10 @@ final class BertModel implements Model {
 
   private LayerNorm norm(String name) {
     return new LayerNorm(
-        backend, weights.tensor(name + ".weight"), weights.tensor(name + ".bias"), config.epsilon());
+        backend,
+        weights.tensor(name + ".weight"),
+        weights.tensor(name + ".bias"),
+        config.epsilon());
   }
 
   /** Everything a step of one (B, T) touches, laid out in the arena. */
@@ -230,14 +232,12 @@ final class BertModel implements Model {
   private void backward(Step s) {
     boolean blocksLearn = lowest < blocks.size();
     boolean denseMatters = blocksLearn || dense.trains();
-    out.backward(
-        s.pooled, s.out, s.dlogits, denseMatters ? s.dpooled : null, false, s.headLinear);
+    out.backward(s.pooled, s.out, s.dlogits, denseMatters ? s.dpooled : null, false, s.headLinear);
     if (!denseMatters) {
       return;
     }
     backend.activationBackward(Activation.TANH, s.inner, s.pooled, s.dpooled, s.dpooled);
-    dense.backward(
-        s.first, s.dense, s.dpooled, blocksLearn ? s.dfirst : null, false, s.headLinear);
+    dense.backward(s.first, s.dense, s.dpooled, blocksLearn ? s.dfirst : null, false, s.headLinear);
     if (!blocksLearn) {
       return;
     }
@@ -288,7 +288,7 @@ final class BertModel implements Model {
       }
       correct += best == batch.labels()[b] ? 1 : 0;
     }
-    return new BatchResult(loss, batch.targets(), correct, batch.realTokens());
+    return new BatchResult(loss, batch.examples(), batch.targets(), correct, batch.realTokens());
   }
 
   @Override

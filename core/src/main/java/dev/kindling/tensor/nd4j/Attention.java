@@ -16,10 +16,8 @@ import org.nd4j.linalg.factory.Nd4j;
  */
 final class Attention {
   private static final MMulTranspose PLAIN = MMulTranspose.allFalse();
-  private static final MMulTranspose LEFT =
-      MMulTranspose.builder().transposeA(true).build();
-  private static final MMulTranspose RIGHT =
-      MMulTranspose.builder().transposeB(true).build();
+  private static final MMulTranspose LEFT = MMulTranspose.builder().transposeA(true).build();
+  private static final MMulTranspose RIGHT = MMulTranspose.builder().transposeB(true).build();
 
   private final AttentionShape shape;
   private final long groups;
@@ -53,9 +51,7 @@ final class Attention {
     byToken(part[3], context);
   }
 
-  /**
-   * dv = pᵀ·dc; dp = dc·vᵀ; ds = p ∘ (dp − rowsum(dp ∘ p)) / √headSize; dq = ds·k; dk = dsᵀ·q.
-   */
+  /** dv = pᵀ·dc; dp = dc·vᵀ; ds = p ∘ (dp − rowsum(dp ∘ p)) / √headSize; dq = ds·k; dk = dsᵀ·q. */
   void backward(
       Tensor q,
       Tensor k,

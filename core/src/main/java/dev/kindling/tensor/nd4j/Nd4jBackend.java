@@ -222,8 +222,7 @@ public final class Nd4jBackend implements Backend {
   }
 
   @Override
-  public void layerNormBackward(
-      Tensor dy, Tensor x, Tensor gamma, Tensor statistics, Tensor dx) {
+  public void layerNormBackward(Tensor dy, Tensor x, Tensor gamma, Tensor statistics, Tensor dx) {
     Norms.layerNormBackward(
         floats(dy),
         floats(x),
@@ -259,8 +258,7 @@ public final class Nd4jBackend implements Backend {
       Tensor probabilities,
       Tensor context,
       Tensor scratch) {
-    new Attention(shape, scratch)
-        .forward(q, k, v, ints(lengths), probabilities, context);
+    new Attention(shape, scratch).forward(q, k, v, ints(lengths), probabilities, context);
   }
 
   @Override
@@ -279,8 +277,7 @@ public final class Nd4jBackend implements Backend {
   }
 
   @Override
-  public void crossEntropy(
-      Tensor logits, Tensor labels, Tensor losses, @Nullable Tensor dlogits) {
+  public void crossEntropy(Tensor logits, Tensor labels, Tensor losses, @Nullable Tensor dlogits) {
     Norms.crossEntropy(
         floats(logits),
         ints(labels),

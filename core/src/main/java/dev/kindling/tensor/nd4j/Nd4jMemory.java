@@ -18,8 +18,8 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 /**
- * Native memory under a tensor, and the INDArray through which ND4J sees it. The wrapper costs 12 µs
- * and shares the elements, so each tensor keeps its own.
+ * Native memory under a tensor, and the INDArray through which ND4J sees it. The wrapper costs 12
+ * µs and shares the elements, so each tensor keeps its own.
  *
  * <p>ND4J reads a pointer's address and ignores its position: slices are pointers of their own.
  */

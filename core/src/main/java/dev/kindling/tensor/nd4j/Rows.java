@@ -10,7 +10,12 @@ final class Rows {
   private Rows() {}
 
   static void embed(
-      IntBuffer ids, FloatBuffer table, FloatBuffer out, int rows, int columns, boolean accumulate) {
+      IntBuffer ids,
+      FloatBuffer table,
+      FloatBuffer out,
+      int rows,
+      int columns,
+      boolean accumulate) {
     for (int row = 0; row < rows; row++) {
       int from = Math.multiplyExact(ids.get(row), columns);
       int to = row * columns;
@@ -55,7 +60,13 @@ final class Rows {
 
   /** Element (row, c) survives iff the upper 53 bits of its hash, as a share of 1, reach rate. */
   static void dropout(
-      FloatBuffer x, LongBuffer keys, long layer, double rate, FloatBuffer y, int rows, int columns) {
+      FloatBuffer x,
+      LongBuffer keys,
+      long layer,
+      double rate,
+      FloatBuffer y,
+      int rows,
+      int columns) {
     float scale = (float) (1 / (1 - rate));
     for (int row = 0; row < rows; row++) {
       long key = Seeds.mix(keys.get(row), layer);

@@ -7,6 +7,9 @@ package dev.kindling;
 public final class InvalidInput extends RuntimeException {
   private static final long serialVersionUID = 1;
 
+  private final String found;
+  private final String expected;
+
   /**
    * @param where the file (with byte offset or row) or the thing at fault
    * @param found what is there
@@ -14,5 +17,17 @@ public final class InvalidInput extends RuntimeException {
    */
   public InvalidInput(String where, String found, String expected) {
     super(where + ": " + found + "; " + expected);
+    this.found = found;
+    this.expected = expected;
+  }
+
+  /** What is there. */
+  public String found() {
+    return found;
+  }
+
+  /** What should be there, and what to do about it. */
+  public String expected() {
+    return expected;
   }
 }

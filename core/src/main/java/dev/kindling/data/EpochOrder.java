@@ -1,6 +1,7 @@
 package dev.kindling.data;
 
 import dev.kindling.tensor.Seeds;
+import java.io.Serializable;
 
 /**
  * The order in which an epoch visits n examples, computed at any place in both directions, so that
@@ -10,7 +11,8 @@ import dev.kindling.tensor.Seeds;
  * result of n or more is permuted again until it falls below n (cycle walking), which takes fewer
  * than four tries on average and keeps it a permutation of [0, n).
  */
-public final class EpochOrder {
+public final class EpochOrder implements Serializable {
+  private static final long serialVersionUID = 1;
   private static final int ROUNDS = 4;
 
   private final long n;

@@ -20,6 +20,9 @@ public interface ModelPlan {
   /** Modules of the head, trained in full unless the user says otherwise. */
   List<String> head();
 
+  /** Token ids lie below this. */
+  int vocabulary();
+
   /** How sequences are laid out. */
   TokenBatch.Rules rules();
 

@@ -73,6 +73,11 @@ public record BertPlan(BertConfig config, int classes) implements ModelPlan {
   }
 
   @Override
+  public int vocabulary() {
+    return config.vocabulary();
+  }
+
+  @Override
   public TokenBatch.Rules rules() {
     return config.rules();
   }

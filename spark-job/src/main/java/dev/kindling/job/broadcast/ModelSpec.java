@@ -1,0 +1,78 @@
+package dev.kindling.job.broadcast;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.AdapterSettings;
+import dev.kindling.lora.LinearModule;
+import dev.kindling.lora.Parameter.Role;
+import dev.kindling.lora.TargetModules;
+import dev.kindling.model.Families;
+import dev.kindling.model.ModelPlan;
+import java.io.Serializable;
+import java.util.List;
+
+/**
+ * All that an executor needs to build the model, but for the weights: a few kilobytes.
+ *
+ * @param run distinguishes the runs of one JVM
+ * @param configJson the base's config.json
+ * @param classes outputs of the head
+ * @param r rank
+ * @param alpha scale times rank
+ * @param dropout of the pairs
+ * @param adapted full names of the layers with a pair
+ * @param trained full names of the layers trained in full
+ * @param threads of matrix products per task
+ */
+public record ModelSpec(
+    String run,
+    String configJson,
+    int classes,
+    int r,
+    double alpha,
+    double dropout,
+    List<String> adapted,
+    List<String> trained,
+    int threads)
+    implements Serializable {
+  /** Describes a model that the driver has planned. */
+  public static ModelSpec of(
+      String run, String configJson, int classes, ModelPlan plan, AdapterLayout layout, int threads) {
+    AdapterSettings settings = layout.settings();
+    return new ModelSpec(
+        run,
+        configJson,
+        classes,
+        settings.r(),
+        settings.alpha(),
+        settings.dropout(),
+        names(plan, layout, Role.A),
+        names(plan, layout, Role.WEIGHT),
+        threads);
+  }
+
+  private static List<String> names(ModelPlan plan, AdapterLayout layout, Role role) {
+    return plan.linears().stream()
+        .map(LinearModule::name)
+        .filter(name -> layout.find(name, role).isPresent())
+        .toList();
+  }
+
+  /** The same plan that the driver made. */
+  public ModelPlan plan() {
+    try {
+      return Families.plan(new ObjectMapper().readTree(configJson), classes);
+    } catch (JsonProcessingException e) {
+      throw new IllegalStateException("the driver has parsed this before", e);
+    }
+  }
+
+  /** The same layout that the driver made. */
+  public AdapterLayout layout(ModelPlan plan) {
+    TargetModules targets =
+        adapted.isEmpty() ? new TargetModules.None() : new TargetModules.Names(adapted);
+    return AdapterLayout.of(
+        plan.linears(), new AdapterSettings(r, alpha, dropout, targets, trained));
+  }
+}

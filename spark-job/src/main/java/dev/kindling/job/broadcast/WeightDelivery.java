@@ -1,0 +1,91 @@
+package dev.kindling.job.broadcast;
+
+import dev.kindling.checkpoint.HfFolder;
+import dev.kindling.checkpoint.WeightSlot;
+import dev.kindling.model.FrozenWeights;
+import dev.kindling.tensor.StoredType;
+import java.io.Serializable;
+import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.apache.spark.api.java.JavaSparkContext;
+import org.apache.spark.broadcast.Broadcast;
+
+/** How the frozen weights come to an executor. */
+public sealed interface WeightDelivery extends Serializable {
+  /** Feeds every piece of every slot to the loader. */
+  void deliver(List<WeightSlot> slots, FrozenWeights.Loader loader);
+
+  /** Called when all present executors have their copy. */
+  void delivered();
+
+  /**
+   * Chooses: in local mode driver and executor are one JVM, which maps the files itself and so holds
+   * one copy; otherwise the driver broadcasts.
+   */
+  static WeightDelivery of(JavaSparkContext spark, HfFolder base, List<WeightSlot> slots) {
+    if (spark.isLocal()) {
+      return new Mapped(base.folder().toString());
+    }
+    List<Piece> pieces = new ArrayList<>();
+    base.stream(
+        slots,
+        (slot, from, bytes, type) -> {
+          byte[] copy = new byte[bytes.remaining()];
+          bytes.get(copy);
+          pieces.add(new Piece(slots.indexOf(slot), from, type, spark.broadcast(copy)));
+        });
+    return new Broadcasts(pieces);
+  }
+
+  /**
+   * From files that this JVM sees.
+   *
+   * @param folder of the base
+   */
+  record Mapped(String folder) implements WeightDelivery {
+    @Override
+    public void deliver(List<WeightSlot> slots, FrozenWeights.Loader loader) {
+      HfFolder.open(Path.of(folder)).stream(slots, loader::accept);
+    }
+
+    @Override
+    public void delivered() {
+      // The page cache is nobody's heap.
+    }
+  }
+
+  /**
+   * A piece of a tensor.
+   *
+   * @param slot its place in the weight table
+   * @param from its first element
+   */
+  record Piece(int slot, long from, StoredType type, Broadcast<byte[]> bytes)
+      implements Serializable {}
+
+  /**
+   * From broadcasts of at most {@link HfFolder#CHUNK_BYTES} each: heap is needed for one piece at a
+   * time, for it is copied off-heap at once. Plain bytes, because Spark closes broadcast values that
+   * can be closed, whoever still uses them.
+   */
+  record Broadcasts(List<Piece> pieces) implements WeightDelivery {
+    @Override
+    public void deliver(List<WeightSlot> slots, FrozenWeights.Loader loader) {
+      for (Piece piece : pieces) {
+        loader.accept(
+            slots.get(piece.slot),
+            piece.from,
+            ByteBuffer.wrap(piece.bytes.value()),
+            piece.type);
+      }
+    }
+
+    /** Frees the executors' heap; an executor that comes later fetches from the driver again. */
+    @Override
+    public void delivered() {
+      pieces.forEach(piece -> piece.bytes.unpersist(false));
+    }
+  }
+}

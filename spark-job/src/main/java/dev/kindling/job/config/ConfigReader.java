@@ -1,0 +1,127 @@
+package dev.kindling.job.config;
+
+import com.typesafe.config.Config;
+import com.typesafe.config.ConfigException;
+import com.typesafe.config.ConfigValueType;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import java.util.function.DoublePredicate;
+import java.util.function.LongPredicate;
+
+/**
+ * Mutable: reads typed values and collects what is wrong instead of stopping at the first. Where a
+ * value is unusable a stand-in is returned, so that reading can go on; {@link #problems} then keeps
+ * anyone from using it.
+ */
+final class ConfigReader {
+  private final Config config;
+  private final List<String> problems = new ArrayList<>();
+
+  ConfigReader(Config config) {
+    this.config = config;
+  }
+
+  List<String> problems() {
+    return problems;
+  }
+
+  void problem(String text) {
+    problems.add(text);
+  }
+
+  boolean has(String key) {
+    return config.hasPath(key);
+  }
+
+  Optional<String> string(String key) {
+    return read(key, () -> config.getString(key));
+  }
+
+  String required(String key, String what) {
+    Optional<String> value = string(key);
+    if (value.isEmpty() && !has(key)) {
+      problem(key + " is missing: set it to " + what);
+    }
+    return value.orElse("");
+  }
+
+  /** A list of names, or empty if the key holds something else. */
+  Optional<List<String>> strings(String key) {
+    return isList(key) ? read(key, () -> config.getStringList(key)) : Optional.empty();
+  }
+
+  boolean isList(String key) {
+    return has(key) && config.getValue(key).valueType() == ConfigValueType.LIST;
+  }
+
+  Optional<Long> whole(String key, LongPredicate legal, String expected) {
+    Optional<Long> value = read(key, () -> whole(key));
+    return value.filter(v -> check(key, legal.test(v), v, expected));
+  }
+
+  private long whole(String key) {
+    String text = config.getString(key);
+    try {
+      return Long.parseLong(text);
+    } catch (NumberFormatException e) {
+      throw new ConfigException.BadValue(key, "'" + text + "' is no whole number");
+    }
+  }
+
+  int count(String key) {
+    return whole(key, v -> v >= 1 && v <= Integer.MAX_VALUE, "a whole number of at least 1")
+        .map(Long::intValue)
+        .orElse(1);
+  }
+
+  Optional<Integer> optionalCount(String key) {
+    return has(key) ? Optional.of(count(key)) : Optional.empty();
+  }
+
+  double number(String key, DoublePredicate legal, String expected) {
+    Optional<Double> value = read(key, () -> config.getDouble(key));
+    return value.filter(v -> check(key, legal.test(v), v, expected)).orElse(0.5);
+  }
+
+  boolean flag(String key) {
+    return read(key, () -> config.getBoolean(key)).orElse(false);
+  }
+
+  /** One of an enum's constants, spelled in lower case with dashes. */
+  <E extends Enum<E>> E choice(String key, Class<E> type) {
+    String text = string(key).orElse("");
+    List<String> known = new ArrayList<>();
+    for (E constant : type.getEnumConstants()) {
+      String spelled = constant.name().toLowerCase(Locale.ROOT).replace('_', '-');
+      if (spelled.equals(text)) {
+        return constant;
+      }
+      known.add(spelled);
+    }
+    if (!text.isEmpty()) {
+      problem(key + " is '" + text + "': expected " + String.join(" | ", known));
+    }
+    return type.getEnumConstants()[0];
+  }
+
+  private boolean check(String key, boolean legal, Object found, String expected) {
+    if (!legal) {
+      problem(key + " is " + found + ": expected " + expected);
+    }
+    return legal;
+  }
+
+  private <T> Optional<T> read(String key, java.util.function.Supplier<T> getter) {
+    if (!has(key)) {
+      return Optional.empty();
+    }
+    try {
+      return Optional.of(getter.get());
+    } catch (ConfigException e) {
+      problem(key + ": " + e.getMessage());
+      return Optional.empty();
+    }
+  }
+}

@@ -1,0 +1,160 @@
+package dev.kindling.job.config;
+
+import com.typesafe.config.Config;
+import com.typesafe.config.ConfigException;
+import com.typesafe.config.ConfigFactory;
+import com.typesafe.config.ConfigObject;
+import com.typesafe.config.ConfigRenderOptions;
+import com.typesafe.config.ConfigValue;
+import com.typesafe.config.ConfigValueFactory;
+import com.typesafe.config.ConfigValueType;
+import com.typesafe.config.ConfigUtil;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import org.apache.commons.text.similarity.LevenshteinDistance;
+
+/**
+ * A configuration as the user gave it, file and overrides merged, and the defaults under it.
+ *
+ * @param user what the user set, and nothing else
+ * @param all the same over the defaults
+ */
+public record ConfigSource(Config user, Config all) {
+  private static final Config REFERENCE =
+      ConfigFactory.parseResources(ConfigSource.class.getClassLoader(), "kindling/reference.conf");
+
+  /** Keys with nothing below them, defaults of null included. */
+  private static final Map<String, ConfigValue> KNOWN = leaves(REFERENCE);
+
+  /**
+   * Reads a file and overrides; the last duplicate counts.
+   *
+   * @param file may be absent if the overrides say enough
+   * @param overrides {@code key=value}; a value is HOCON only if it begins with a bracket, a brace or
+   *     a quote, otherwise a plain string
+   */
+  public static ConfigSource read(Optional<Path> file, List<String> overrides) {
+    Config user = file.map(ConfigSource::parse).orElse(ConfigFactory.empty());
+    List<String> problems = new ArrayList<>();
+    for (String override : overrides) {
+      int equals = override.indexOf('=');
+      if (equals < 1) {
+        problems.add("'" + override + "' is neither a configuration file nor key=value");
+        continue;
+      }
+      try {
+        String key = override.substring(0, equals);
+        user = ConfigFactory.empty().withValue(key, value(override.substring(equals + 1))).withFallback(user);
+      } catch (ConfigException e) {
+        problems.add("'" + override + "' cannot be read: " + e.getMessage());
+      }
+    }
+    ConfigProblems.check(problems);
+    return of(user);
+  }
+
+  /** Reads what {@link #encode} wrote. */
+  public static ConfigSource decode(String encoded) {
+    return of(
+        ConfigFactory.parseString(
+            new String(Base64.getUrlDecoder().decode(encoded), StandardCharsets.UTF_8)));
+  }
+
+  private static ConfigSource of(Config user) {
+    try {
+      return new ConfigSource(user.resolve(), user.withFallback(REFERENCE).resolve());
+    } catch (ConfigException e) {
+      throw new ConfigProblems(List.of(e.getMessage()));
+    }
+  }
+
+  private static Config parse(Path file) {
+    if (!Files.isReadable(file)) {
+      throw new ConfigProblems(List.of(file + ": there is no such configuration file"));
+    }
+    try {
+      return ConfigFactory.parseFile(file.toFile());
+    } catch (ConfigException e) {
+      throw new ConfigProblems(List.of(e.getMessage()));
+    }
+  }
+
+  private static ConfigValue value(String text) {
+    boolean hocon = text.startsWith("[") || text.startsWith("{") || text.startsWith("\"");
+    return hocon
+        ? ConfigFactory.parseString("v = " + text).getValue("v")
+        : ConfigValueFactory.fromAnyRef(text);
+  }
+
+  /** One line without spaces, to be shipped with the job. */
+  public String encode() {
+    String json = user.root().render(ConfigRenderOptions.concise());
+    return Base64.getUrlEncoder()
+        .withoutPadding()
+        .encodeToString(json.getBytes(StandardCharsets.UTF_8));
+  }
+
+  /** One sentence for each key that Kindling does not know, naming the nearest that it does. */
+  public List<String> unknownKeys() {
+    List<String> problems = new ArrayList<>();
+    for (String key : leaves(user).keySet()) {
+      if (!KNOWN.containsKey(key)) {
+        problems.add(
+            key + ": no such key" + nearest(key).map(n -> "; did you mean " + n + "?").orElse(""));
+      }
+    }
+    return problems;
+  }
+
+  private static Optional<String> nearest(String key) {
+    LevenshteinDistance distance = LevenshteinDistance.getDefaultInstance();
+    return KNOWN.keySet().stream()
+        .min(java.util.Comparator.comparing(k -> distance.apply(k, key)))
+        .filter(k -> distance.apply(k, key) <= Math.max(3, key.length() / 2));
+  }
+
+  /** The settings that decide the result, by key: what a run's identity is made of. */
+  public Map<String, String> identity() {
+    Map<String, String> identity = new TreeMap<>();
+    leaves(all)
+        .forEach(
+            (key, value) -> {
+              if (!key.equals("output") && !key.equals("output-mode")) {
+                Object plain = value.unwrapped();
+                identity.put(key, String.valueOf(plain));
+              }
+            });
+    return identity;
+  }
+
+  /** The full configuration with defaults, to be kept with the result. */
+  public String render() {
+    return all.root()
+        .render(ConfigRenderOptions.defaults().setOriginComments(false).setJson(false));
+  }
+
+  private static Map<String, ConfigValue> leaves(Config config) {
+    Map<String, ConfigValue> leaves = new TreeMap<>();
+    collect(config.root(), "", leaves);
+    return leaves;
+  }
+
+  private static void collect(ConfigObject object, String prefix, Map<String, ConfigValue> into) {
+    object.forEach(
+        (key, value) -> {
+          String path = prefix + ConfigUtil.joinPath(key);
+          if (value.valueType() == ConfigValueType.OBJECT) {
+            collect((ConfigObject) value, path + ".", into);
+          } else {
+            into.put(path, value);
+          }
+        });
+  }
+}

@@ -1,0 +1,112 @@
+package dev.kindling.job.ingest;
+
+import dev.kindling.InvalidInput;
+import dev.kindling.data.Example;
+import dev.kindling.data.Labels;
+import dev.kindling.data.TextTokenizer;
+import dev.kindling.job.config.JobConfig.Format;
+import java.io.Serializable;
+import java.util.List;
+import java.util.Optional;
+import org.apache.spark.sql.Row;
+
+/**
+ * Turns a row into a tokenised example, or says what is wrong with it; where, only the driver knows.
+ *
+ * @param format what rows must look like
+ * @param tokenizer bytes of tokenizer.json; null if the base has none
+ * @param maxTokens longest sequence
+ * @param vocabulary token ids lie below it
+ * @param classes class names in index order
+ */
+record RowReader(
+    Format format, byte[] tokenizer, int maxTokens, int vocabulary, List<String> classes)
+    implements Serializable {
+  private static final String ROW = "row";
+
+  /** An example and whether its text was cut. */
+  record Read(Example example, boolean truncated) {}
+
+  /** The reader opened on an executor: tokenizer and class index. */
+  final class Opened implements AutoCloseable {
+    private final Labels labels = new Labels(classes);
+    private TextTokenizer open;
+
+    /**
+     * @param position of the row within its block
+     */
+    Read read(Row row, long position) {
+      String corrupt = row.getString(Source.CORRUPT);
+      if (corrupt != null) {
+        throw new InvalidInput(ROW, "is not a valid row: " + quote(corrupt), "mend or remove it");
+      }
+      int label = label(row);
+      boolean tokens = !row.isNullAt(Source.INPUT_IDS);
+      if (format == Format.TOKENS && !tokens) {
+        throw new InvalidInput(ROW, "has no input_ids", "data.format = tokens needs them");
+      }
+      if (tokens && format != Format.CLASSIFICATION) {
+        return new Read(new Example(position, ids(row), new int[] {label}), false);
+      }
+      String text = row.getString(Source.TEXT);
+      if (text == null) {
+        throw new InvalidInput(ROW, "has no text", "every row needs text and label");
+      }
+      TextTokenizer.Tokens encoded = tokenizer().encode(text);
+      return new Read(
+          new Example(position, encoded.ids(), new int[] {label}), encoded.truncated());
+    }
+
+    private int label(Row row) {
+      String label = row.getString(Source.LABEL);
+      if (label == null) {
+        throw new InvalidInput(ROW, "has no label", "every row needs one");
+      }
+      return labels.index(label, ROW);
+    }
+
+    private int[] ids(Row row) {
+      List<Integer> list = row.getList(Source.INPUT_IDS);
+      if (list.isEmpty() || list.size() > maxTokens) {
+        throw new InvalidInput(
+            ROW,
+            "has " + list.size() + " input_ids",
+            "expected 1 to " + maxTokens + " (tokens are never cut)");
+      }
+      int[] ids = new int[list.size()];
+      for (int t = 0; t < ids.length; t++) {
+        Integer id = list.get(t);
+        if (id == null || id < 0 || id >= vocabulary) {
+          throw new InvalidInput(
+              ROW, "has token id " + id, "the vocabulary holds 0 to " + (vocabulary - 1));
+        }
+        ids[t] = id;
+      }
+      return ids;
+    }
+
+    private TextTokenizer tokenizer() {
+      if (open == null) {
+        if (tokenizer == null) {
+          throw new InvalidInput(
+              ROW, "is text, but the base has no tokenizer.json", "add one, or give input_ids");
+        }
+        open = TextTokenizer.open(tokenizer, maxTokens);
+      }
+      return open;
+    }
+
+    @Override
+    public void close() {
+      Optional.ofNullable(open).ifPresent(TextTokenizer::close);
+    }
+  }
+
+  Opened open() {
+    return new Opened();
+  }
+
+  private static String quote(String text) {
+    return text.length() <= 120 ? text : text.substring(0, 120) + "…";
+  }
+}

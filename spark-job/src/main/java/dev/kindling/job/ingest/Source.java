@@ -1,0 +1,110 @@
+package dev.kindling.job.ingest;
+
+import dev.kindling.InvalidInput;
+import dev.kindling.job.storage.Location;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import org.apache.spark.sql.AnalysisException;
+import org.apache.spark.sql.Column;
+import org.apache.spark.sql.DataFrameReader;
+import org.apache.spark.sql.Dataset;
+import org.apache.spark.sql.Row;
+import org.apache.spark.sql.SparkSession;
+import org.apache.spark.sql.functions;
+import org.apache.spark.sql.types.DataType;
+import org.apache.spark.sql.types.DataTypes;
+import org.apache.spark.sql.types.StructType;
+
+/**
+ * Reads JSONL, CSV and Parquet into rows of one shape, each with the file and block that it came from,
+ * which is what the order of the examples is made of.
+ */
+final class Source {
+  /** Columns of every row, in order. */
+  static final int TEXT = 0;
+
+  static final int LABEL = 1;
+  static final int INPUT_IDS = 2;
+  static final int CORRUPT = 3;
+  static final int PATH = 4;
+  static final int BLOCK = 5;
+
+  private static final String CORRUPT_NAME = "_corrupt_record";
+  private static final DataType IDS = DataTypes.createArrayType(DataTypes.IntegerType);
+
+  private Source() {}
+
+  /** Rows {text, label, input_ids, corrupt, path, block}; absent columns are null. */
+  static Dataset<Row> read(SparkSession session, Location location) {
+    String uri = location.readable(session.sparkContext().hadoopConfiguration());
+    try {
+      return shaped(load(session.read(), uri, kind(session, uri, location)), location);
+    } catch (Exception e) {
+      if (e instanceof AnalysisException) {
+        throw new InvalidInput(
+            location.key() + " " + location.text(),
+            "cannot be read: " + e.getMessage(),
+            "expected JSONL, CSV with a header, or Parquet");
+      }
+      throw e;
+    }
+  }
+
+  private static String kind(SparkSession session, String uri, Location location) {
+    for (String file : session.read().format("binaryFile").load(uri).select("path").inputFiles()) {
+      String name = file.toLowerCase(Locale.ROOT).replaceFirst("\\.(gz|bz2|zst)$", "");
+      for (String kind : List.of("parquet", "csv")) {
+        if (name.endsWith("." + kind)) {
+          return kind;
+        }
+      }
+      if (name.endsWith(".jsonl") || name.endsWith(".json") || name.endsWith(".ndjson")) {
+        return "json";
+      }
+    }
+    throw new InvalidInput(
+        location.key() + " " + location.text(),
+        "holds no file named .jsonl, .json, .csv or .parquet",
+        "rename the files after what they are");
+  }
+
+  private static Dataset<Row> load(DataFrameReader reader, String uri, String kind) {
+    return switch (kind) {
+      case "parquet" -> reader.parquet(uri);
+      case "csv" -> reader.option("header", "true").option("escape", "\"").csv(uri);
+      default ->
+          reader
+              .schema(
+                  new StructType()
+                      .add("text", DataTypes.StringType)
+                      .add("label", DataTypes.StringType)
+                      .add("input_ids", IDS)
+                      .add(CORRUPT_NAME, DataTypes.StringType))
+              .option("columnNameOfCorruptRecord", CORRUPT_NAME)
+              .option("allowNonNumericNumbers", "false")
+              .json(uri);
+    };
+  }
+
+  private static Dataset<Row> shaped(Dataset<Row> rows, Location location) {
+    List<String> columns = Arrays.asList(rows.columns());
+    if (!columns.contains("text") && !columns.contains("input_ids")) {
+      throw new InvalidInput(
+          location.key() + " " + location.text(),
+          "has columns " + columns,
+          "expected text and label, or input_ids and label");
+    }
+    return rows.select(
+        column(columns, "text").cast(DataTypes.StringType).as("text"),
+        column(columns, "label").cast(DataTypes.StringType).as("label"),
+        column(columns, "input_ids").cast(IDS).as("input_ids"),
+        column(columns, CORRUPT_NAME).cast(DataTypes.StringType).as("corrupt"),
+        functions.col("_metadata.file_path"),
+        functions.col("_metadata.file_block_start"));
+  }
+
+  private static Column column(List<String> columns, String name) {
+    return columns.contains(name) ? functions.col(name) : functions.lit(null);
+  }
+}

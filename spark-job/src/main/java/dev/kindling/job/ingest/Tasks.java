@@ -1,0 +1,69 @@
+package dev.kindling.job.ingest;
+
+import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.List;
+import java.util.stream.IntStream;
+import org.apache.spark.TaskContext;
+import org.apache.spark.api.java.JavaRDD;
+import org.apache.spark.api.java.JavaSparkContext;
+import scala.collection.JavaConverters;
+import scala.reflect.ClassTag$;
+import scala.runtime.AbstractFunction2;
+
+/**
+ * Runs one short stage over some partitions of an RDD. Results travel as task results, one small byte
+ * frame for each partition: never rows.
+ */
+public final class Tasks {
+  private Tasks() {}
+
+  /** What a task makes of its partition: a byte frame that encodes itself. */
+  public interface Work<T> extends Serializable {
+    byte[] run(Iterator<T> rows) throws Exception;
+  }
+
+  /** Frames in the order of {@code partitions}. */
+  public static <T> List<byte[]> run(
+      JavaSparkContext spark, JavaRDD<T> rdd, List<Integer> partitions, Work<T> work) {
+    List<Object> boxed = new ArrayList<>(partitions);
+    Object frames =
+        spark
+            .sc()
+            .runJob(
+                rdd.rdd(),
+                new Adapter<>(work),
+                JavaConverters.asScalaBuffer(boxed),
+                ClassTag$.MODULE$.apply(byte[].class));
+    return List.of((byte[][]) frames);
+  }
+
+  /** Frames of all partitions, in their order. */
+  public static <T> List<byte[]> runAll(JavaSparkContext spark, JavaRDD<T> rdd, Work<T> work) {
+    return run(spark, rdd, IntStream.range(0, rdd.getNumPartitions()).boxed().toList(), work);
+  }
+
+  /** Scala's function of a task and its rows. */
+  private static final class Adapter<T>
+      extends AbstractFunction2<TaskContext, scala.collection.Iterator<T>, byte[]>
+      implements Serializable {
+    private static final long serialVersionUID = 1;
+    private final Work<T> work;
+
+    Adapter(Work<T> work) {
+      this.work = work;
+    }
+
+    @Override
+    public byte[] apply(TaskContext task, scala.collection.Iterator<T> rows) {
+      try {
+        return work.run(JavaConverters.asJavaIterator(rows));
+      } catch (RuntimeException e) {
+        throw e;
+      } catch (Exception e) {
+        throw new IllegalStateException(e);
+      }
+    }
+  }
+}

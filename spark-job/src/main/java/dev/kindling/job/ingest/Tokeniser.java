@@ -1,0 +1,83 @@
+package dev.kindling.job.ingest;
+
+import dev.kindling.InvalidInput;
+import dev.kindling.data.Example;
+import java.nio.ByteBuffer;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.Iterator;
+import org.apache.spark.TaskContext;
+import org.apache.spark.sql.Row;
+import org.apache.spark.util.TaskCompletionListener;
+
+/**
+ * The rows of a partition as byte frames: a frame for each block of a file that begins, then one for
+ * each of its examples, numbered within the block. A row that cannot be used becomes the last frame.
+ */
+final class Tokeniser implements Iterator<byte[]> {
+  /** Frame {BLOCK, path, first byte of the block}. */
+  static final byte BLOCK = 0;
+
+  /** Frame {EXAMPLE, 1 if its text was cut, example}. */
+  static final byte EXAMPLE = 1;
+
+  /** Frame {PROBLEM, found, expected}. */
+  static final byte PROBLEM = 2;
+
+  private final Iterator<Row> rows;
+  private final RowReader.Opened reader;
+  private final Deque<byte[]> ready = new ArrayDeque<>();
+  private String path = "";
+  private long start = -1;
+  private long position;
+  private boolean stopped;
+
+  Tokeniser(Iterator<Row> rows, RowReader reader) {
+    this.rows = rows;
+    this.reader = reader.open();
+    TaskContext.get().addTaskCompletionListener(
+            (TaskCompletionListener) task -> this.reader.close());
+  }
+
+  @Override
+  public boolean hasNext() {
+    return !ready.isEmpty() || !stopped && rows.hasNext();
+  }
+
+  @Override
+  public byte[] next() {
+    if (ready.isEmpty()) {
+      read(rows.next());
+    }
+    return ready.remove();
+  }
+
+  private void read(Row row) {
+    String rowPath = row.getString(Source.PATH);
+    long rowStart = row.getLong(Source.BLOCK);
+    if (rowStart != start || !rowPath.equals(path)) {
+      path = rowPath;
+      start = rowStart;
+      position = 0;
+      ByteBuffer frame = ByteBuffer.allocate(9 + Examples.bytes(path));
+      frame.put(BLOCK);
+      Examples.put(frame, path);
+      ready.add(frame.putLong(start).array());
+    }
+    try {
+      RowReader.Read read = reader.read(row, position++);
+      Example example = read.example();
+      ByteBuffer frame = ByteBuffer.allocate(2 + example.encodedBytes());
+      frame.put(EXAMPLE).put((byte) (read.truncated() ? 1 : 0));
+      example.encode(frame);
+      ready.add(frame.array());
+    } catch (InvalidInput e) {
+      int size = 1 + Examples.bytes(e.found()) + Examples.bytes(e.expected());
+      ByteBuffer frame = ByteBuffer.allocate(size).put(PROBLEM);
+      Examples.put(frame, e.found());
+      Examples.put(frame, e.expected());
+      ready.add(frame.array());
+      stopped = true;
+    }
+  }
+}

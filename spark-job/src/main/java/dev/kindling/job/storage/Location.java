@@ -1,0 +1,122 @@
+package dev.kindling.job.storage;
+
+import dev.kindling.InvalidInput;
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.net.URI;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Comparator;
+import java.util.stream.Stream;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.FileUtil;
+
+/**
+ * A path, Hadoop URI or published artifact that the user named. Without a scheme it is a file of this
+ * machine, whatever the cluster's default file system is.
+ *
+ * @param key the configuration key, for messages
+ * @param text as the user wrote it
+ */
+public record Location(String key, String text) {
+  private static final String MAVEN = "maven:";
+
+  private boolean local() {
+    return text.startsWith("file:") || !text.matches("^[A-Za-z][A-Za-z0-9+.-]*:.*");
+  }
+
+  private Path localPath() {
+    return text.startsWith("file:")
+        ? Path.of(URI.create(text).getPath())
+        : Path.of(text).toAbsolutePath().normalize();
+  }
+
+  /**
+   * The folder on this machine's disk, fetched if need be. Remote folders are copied to a temporary
+   * place that goes when the JVM does.
+   *
+   * @throws InvalidInput if there is no such folder
+   */
+  public Path folder(Configuration hadoop) {
+    if (text.startsWith(MAVEN)) {
+      return Artifacts.folder(text.substring(MAVEN.length()));
+    }
+    if (local()) {
+      Path path = localPath();
+      if (!Files.isDirectory(path)) {
+        throw new InvalidInput(
+            key + " " + text, "is not a folder", "expected one at " + path);
+      }
+      return path;
+    }
+    return download(hadoop);
+  }
+
+  private Path download(Configuration hadoop) {
+    try {
+      org.apache.hadoop.fs.Path remote = new org.apache.hadoop.fs.Path(text);
+      FileSystem files = remote.getFileSystem(hadoop);
+      if (!files.exists(remote) || !files.getFileStatus(remote).isDirectory()) {
+        throw new InvalidInput(key + " " + text, "is not a folder", "expected a folder there");
+      }
+      Path folder = Files.createTempDirectory("kindling-");
+      Runtime.getRuntime().addShutdownHook(new Thread(() -> delete(folder)));
+      for (FileStatus file : files.listStatus(remote)) {
+        String name = file.getPath().getName();
+        if (file.isFile() && (name.endsWith(".json") || name.endsWith(".safetensors"))) {
+          FileUtil.copy(files, file.getPath(), folder.resolve(name).toFile(), false, hadoop);
+        }
+      }
+      return folder;
+    } catch (IOException e) {
+      throw new InvalidInput(
+          key + " " + text, "cannot be read: " + e.getMessage(), "check address and credentials");
+    }
+  }
+
+  /**
+   * What Spark can read.
+   *
+   * @throws InvalidInput if there is no such file or folder
+   */
+  public String readable(Configuration hadoop) {
+    if (text.startsWith(MAVEN)) {
+      int slash = text.indexOf('/');
+      if (slash < 0) {
+        throw new InvalidInput(
+            key + " " + text, "names no file", "expected maven:GROUP:ARTIFACT:VERSION/FILE");
+      }
+      Path file =
+          Artifacts.folder(text.substring(MAVEN.length(), slash)).resolve(text.substring(slash + 1));
+      return new Location(key, file.toString()).readable(hadoop);
+    }
+    String uri = local() ? localPath().toUri().toString() : text;
+    try {
+      org.apache.hadoop.fs.Path path = new org.apache.hadoop.fs.Path(local() ? localPath().toString() : text);
+      FileSystem files = local() ? FileSystem.getLocal(hadoop) : path.getFileSystem(hadoop);
+      FileStatus[] found = files.globStatus(path);
+      if (found == null || found.length == 0) {
+        throw new InvalidInput(key + " " + text, "does not exist", "expected a file or folder there");
+      }
+      return local() ? "file:" + localPath() : uri;
+    } catch (IOException e) {
+      throw new InvalidInput(
+          key + " " + text, "cannot be read: " + e.getMessage(), "check address and credentials");
+    }
+  }
+
+  /** A Hadoop path for writing. */
+  public org.apache.hadoop.fs.Path writable() {
+    return new org.apache.hadoop.fs.Path(local() ? "file:" + localPath() : text);
+  }
+
+  static void delete(Path folder) {
+    try (Stream<Path> all = Files.walk(folder)) {
+      all.sorted(Comparator.reverseOrder()).forEach(p -> p.toFile().delete());
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+  }
+}

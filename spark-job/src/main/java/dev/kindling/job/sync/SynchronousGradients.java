@@ -1,0 +1,121 @@
+package dev.kindling.job.sync;
+
+import dev.kindling.data.TokenBatch;
+import dev.kindling.job.broadcast.ExecutorModels;
+import dev.kindling.job.broadcast.ModelSpec;
+import dev.kindling.job.broadcast.WeightDelivery;
+import dev.kindling.job.ingest.Batches;
+import dev.kindling.job.ingest.Tasks;
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.model.BatchResult;
+import dev.kindling.model.Model;
+import dev.kindling.train.GradientSum;
+import java.util.Iterator;
+import java.util.List;
+import java.util.TreeMap;
+import org.apache.spark.broadcast.Broadcast;
+
+/**
+ * One step as one short stage: trainables down by broadcast, one exact sum up from each task as its
+ * result. Nothing else crosses the wire, and nothing is committed here.
+ */
+public final class SynchronousGradients {
+  private final Cluster cluster;
+  private final AdapterLayout layout;
+  private final int parts;
+
+  /**
+   * @param parts micro-batches of a full batch
+   */
+  public SynchronousGradients(Cluster cluster, AdapterLayout layout, int parts) {
+    this.cluster = cluster;
+    this.layout = layout;
+    this.parts = parts;
+  }
+
+  /**
+   * What a step brought.
+   *
+   * @param sum over all micro-batches
+   * @param executors ids of those who computed, with how often each loaded the weights
+   * @param bytesDown trainables, once for each of them
+   * @param bytesUp task results
+   * @param computeSeconds of the slowest task
+   * @param seconds of the whole exchange, the computation included
+   */
+  public record Outcome(
+      GradientSum sum,
+      TreeMap<String, Integer> executors,
+      long bytesDown,
+      long bytesUp,
+      double computeSeconds,
+      double seconds) {}
+
+  /** Computes a step's gradient under the given trainables and fixed-point exponents. */
+  public Outcome step(Batches batches, long step, float[] trainables, int[] exponents) {
+    long start = System.nanoTime();
+    Broadcast<float[]> sent = cluster.send(trainables);
+    List<byte[]> frames =
+        Tasks.run(
+            cluster.spark(),
+            batches.frames(),
+            batches.partitionsOf(step),
+            work(cluster.spec(), cluster.delivery(), sent, step, exponents, parts));
+    sent.destroy();
+    GradientSum sum = new GradientSum(layout, exponents, parts);
+    TreeMap<String, Integer> executors = new TreeMap<>();
+    long up = 0;
+    long slowest = 0;
+    for (byte[] frame : frames) {
+      StepReport report = StepReport.decode(frame);
+      sum.merge(report.payload());
+      executors.merge(report.executor(), report.weightLoads(), Math::max);
+      up += frame.length;
+      slowest = Math.max(slowest, report.nanos());
+    }
+    return new Outcome(
+        sum,
+        executors,
+        4L * trainables.length * executors.size(),
+        up,
+        slowest / 1e9,
+        (System.nanoTime() - start) / 1e9);
+  }
+
+  private static Tasks.Work<byte[]> work(
+      ModelSpec spec,
+      WeightDelivery delivery,
+      Broadcast<float[]> trainables,
+      long step,
+      int[] exponents,
+      int parts) {
+    return frames ->
+        Cluster.inTask(
+            spec,
+            delivery,
+            trainables,
+            frames,
+            (models, model, mine) -> sum(models, model, mine, step, exponents, parts));
+  }
+
+  private static byte[] sum(
+      ExecutorModels models,
+      Model model,
+      Iterator<byte[]> frames,
+      long step,
+      int[] exponents,
+      int parts) {
+    GradientSum sum = new GradientSum(models.layout(), exponents, parts);
+    float[] gradient = new float[models.layout().elements()];
+    while (frames.hasNext()) {
+      byte[] frame = frames.next();
+      if (Batches.MicroBatch.step(frame) == step) {
+        TokenBatch batch =
+            TokenBatch.of(Batches.MicroBatch.decode(frame).rows(), models.plan().rules());
+        BatchResult result = model.gradient(batch, gradient);
+        sum.add(gradient, result);
+      }
+    }
+    return sum.encode();
+  }
+}

@@ -4,7 +4,7 @@
  * <p>Who may import whom, strictly upwards (held by an ArchUnit test):
  *
  * <pre>
- * config → storage → {ingest, broadcast} → {sync, evaluate} → report → job → cli
+ * config → storage → {ingest, broadcast} → sync → evaluate → report → job → cli
  * </pre>
  */
 @NullMarked

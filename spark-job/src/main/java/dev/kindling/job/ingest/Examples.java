@@ -3,6 +3,7 @@ package dev.kindling.job.ingest;
 import dev.kindling.InvalidInput;
 import dev.kindling.data.Example;
 import dev.kindling.data.Labels;
+import dev.kindling.job.config.JobConfig.Format;
 import dev.kindling.job.storage.Location;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
@@ -76,9 +77,21 @@ public final class Examples {
   /**
    * Tokenises a data set and checks every row of it.
    *
+   * @param tokenizer bytes of tokenizer.json, empty if the base has none
+   * @param maxTokens longest sequence
+   * @param vocabulary token ids lie below it
+   * @param classes class names in index order
    * @throws InvalidInput naming the first bad row, or that there is none at all
    */
-  static Examples read(SparkSession session, Location location, RowReader reader) {
+  public static Examples read(
+      SparkSession session,
+      Location location,
+      Format format,
+      byte[] tokenizer,
+      int maxTokens,
+      int vocabulary,
+      List<String> classes) {
+    RowReader reader = new RowReader(format, tokenizer, maxTokens, vocabulary, classes);
     JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
     JavaRDD<byte[]> frames =
         Source.read(session, location)
@@ -116,7 +129,7 @@ public final class Examples {
   }
 
   /** Distinct labels, sorted into classes. */
-  static Labels labels(SparkSession session, Location location) {
+  public static Labels labels(SparkSession session, Location location) {
     JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
     TreeSet<String> distinct = new TreeSet<>();
     try {

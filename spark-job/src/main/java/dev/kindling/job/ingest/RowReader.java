@@ -14,7 +14,7 @@ import org.apache.spark.sql.Row;
  * Turns a row into a tokenised example, or says what is wrong with it; where, only the driver knows.
  *
  * @param format what rows must look like
- * @param tokenizer bytes of tokenizer.json; null if the base has none
+ * @param tokenizer bytes of tokenizer.json; empty if the base has none
  * @param maxTokens longest sequence
  * @param vocabulary token ids lie below it
  * @param classes class names in index order
@@ -87,7 +87,7 @@ record RowReader(
 
     private TextTokenizer tokenizer() {
       if (open == null) {
-        if (tokenizer == null) {
+        if (tokenizer.length == 0) {
           throw new InvalidInput(
               ROW, "is text, but the base has no tokenizer.json", "add one, or give input_ids");
         }

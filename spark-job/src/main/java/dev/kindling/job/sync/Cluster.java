@@ -18,7 +18,7 @@ import org.apache.spark.broadcast.Broadcast;
  */
 public record Cluster(JavaSparkContext spark, ModelSpec spec, WeightDelivery delivery) {
   /** What a task does with its model. */
-  interface Use {
+  public interface Use {
     byte[] apply(ExecutorModels models, Model model, Iterator<byte[]> frames);
   }
 
@@ -33,7 +33,7 @@ public record Cluster(JavaSparkContext spark, ModelSpec spec, WeightDelivery del
   }
 
   /** Runs in a task: borrows a model with the given trainables and reports what it made. */
-  static byte[] inTask(
+  public static byte[] inTask(
       ModelSpec spec,
       WeightDelivery delivery,
       Broadcast<float[]> trainables,

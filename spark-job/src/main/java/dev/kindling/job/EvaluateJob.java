@@ -1,0 +1,27 @@
+package dev.kindling.job;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.kindling.job.broadcast.ExecutorModels;
+import dev.kindling.job.config.JobConfig;
+import dev.kindling.job.evaluate.Evaluator;
+import org.apache.spark.sql.SparkSession;
+
+/** Loss and accuracy of a base, alone or with an adapter, on data.validation. */
+public final class EvaluateJob {
+  private EvaluateJob() {}
+
+  /** Evaluates; returns the object for stdout. */
+  public static ObjectNode run(SparkSession session, JobConfig config) {
+    Preparation prepared = Preparation.of(session, config, false);
+    String data = config.data().validation().orElseThrow();
+    try (Evaluator evaluator =
+        new Evaluator(
+            prepared.cluster(),
+            prepared.examples(session, config, "data.validation", data),
+            "data.validation")) {
+      return evaluator.evaluate(prepared.start()).json();
+    } finally {
+      ExecutorModels.release(prepared.cluster().spec().run());
+    }
+  }
+}

@@ -1,0 +1,160 @@
+package dev.kindling.job;
+
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.kindling.InvalidInput;
+import dev.kindling.data.EpochOrder;
+import dev.kindling.export.PeftWriter;
+import dev.kindling.job.broadcast.ExecutorModels;
+import dev.kindling.job.config.JobConfig;
+import dev.kindling.job.evaluate.Evaluation;
+import dev.kindling.job.evaluate.Evaluator;
+import dev.kindling.job.ingest.Batches;
+import dev.kindling.job.ingest.Examples;
+import dev.kindling.job.report.Progress;
+import dev.kindling.job.report.ResultFolder;
+import dev.kindling.job.report.RunReport;
+import dev.kindling.job.sync.SynchronousGradients;
+import dev.kindling.job.sync.SynchronousGradients.Outcome;
+import dev.kindling.train.TrainingState;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.util.Optional;
+import org.apache.spark.sql.SparkSession;
+
+/** The story of a fine-tuning run, from a configuration to a result folder. */
+public final class FineTuneJob {
+  /** Shortest range of steps that is shuffled at once, so that tiny data is not shuffled each epoch. */
+  private static final long LEAST_STEPS = 256;
+
+  private final SparkSession session;
+  private final JobConfig config;
+  private final JobConfig.Training training;
+  private final boolean terminal;
+
+  /**
+   * @param terminal whether stderr is a person's terminal
+   */
+  public FineTuneJob(SparkSession session, JobConfig config, boolean terminal) {
+    this.session = session;
+    this.config = config;
+    this.training = config.training().orElseThrow();
+    this.terminal = terminal;
+  }
+
+  /** Trains, or finds that the same run is done already; returns the object for stdout. */
+  public ObjectNode run() throws IOException {
+    ResultFolder.Opened opened =
+        ResultFolder.open(
+            config.output().orElseThrow(),
+            config.source(),
+            session.sparkContext().hadoopConfiguration());
+    if (opened.done().isPresent()) {
+      System.err.println("already done: " + config.output().get().folder());
+      return (ObjectNode) opened.done().get();
+    }
+    Preparation prepared = Preparation.of(session, config, true);
+    try (ResultFolder folder = opened.folder()) {
+      return train(prepared, folder);
+    } finally {
+      ExecutorModels.release(prepared.cluster().spec().run());
+    }
+  }
+
+  private ObjectNode train(Preparation prepared, ResultFolder folder) throws IOException {
+    JobConfig.Data data = config.data();
+    Examples examples =
+        prepared.examples(session, config, "data.train", data.train().orElseThrow());
+    Optional<Evaluator> evaluator =
+        data.validation()
+            .map(uri -> prepared.examples(session, config, "data.validation", uri))
+            .map(rows -> new Evaluator(prepared.cluster(), rows, "data.validation"));
+    int batch = config.compute().batch();
+    long steps = training.totalSteps(examples.count(), batch);
+    TrainingState state =
+        new TrainingState(
+            prepared.layout(),
+            prepared.start(),
+            training.optimizer(steps),
+            training.maxGradNorm());
+    RunReport report = new RunReport(config, prepared.baseDigest(), prepared.labels().names());
+
+    Optional<Evaluation> before = evaluator.map(e -> e.evaluate(state.trainables()));
+    prepared.cluster().delivery().delivered();
+    loop(prepared, examples, state, steps, report, folder);
+    Optional<Evaluation> after = evaluator.map(e -> e.evaluate(state.trainables()));
+    evaluator.ifPresent(Evaluator::close);
+
+    PeftWriter.write(
+        name -> folder.create("adapter/" + name),
+        prepared.plan().linears(),
+        prepared.layout(),
+        state.trainables(),
+        config.basePath(),
+        prepared.labels().names());
+    try (var out = folder.create("config.resolved.conf")) {
+      out.write(config.source().render().getBytes(StandardCharsets.UTF_8));
+    }
+    ObjectNode result = report.result(before, after);
+    folder.finish(report.manifest(examples, session.version()), result);
+    System.err.println(report.summary(before, after, prepared.layout().elements(), examples));
+    return result;
+  }
+
+  private void loop(
+      Preparation prepared,
+      Examples examples,
+      TrainingState state,
+      long steps,
+      RunReport report,
+      ResultFolder folder)
+      throws IOException {
+    JobConfig.Compute compute = config.compute();
+    long n = examples.count();
+    EpochOrder order = new EpochOrder(n, config.data().shuffle(), compute.seed());
+    SynchronousGradients gradients =
+        new SynchronousGradients(prepared.cluster(), prepared.layout(), compute.parts());
+    Progress progress = new Progress(System.err, steps, terminal);
+    long perRange = Math.max(LEAST_STEPS, (n + compute.batch() - 1) / compute.batch());
+    for (long first = 0; first < steps; first += perRange) {
+      long end = Math.min(steps, first + perRange);
+      Batches batches =
+          Batches.lay(
+              examples,
+              order,
+              first * compute.batch(),
+              end * compute.batch(),
+              compute.batch(),
+              compute.microBatch(),
+              prepared.cluster().slots());
+      for (long step = first; step < end; step++) {
+        Outcome outcome = exact(gradients, batches, step, state);
+        TrainingState.Committed committed = state.commit(outcome.sum());
+        folder.metric(report.step(committed, outcome));
+        progress.step(committed.step(), committed.loss(), committed.tokens() / outcome.seconds());
+      }
+      batches.release();
+    }
+    examples.release();
+  }
+
+  /** Repeats a step whose sum does not fit its fixed-point scale, with the scale that it asks for. */
+  private Outcome exact(
+      SynchronousGradients gradients, Batches batches, long step, TrainingState state) {
+    while (true) {
+      Outcome outcome = gradients.step(batches, step, state.trainables(), state.exponents());
+      if (!outcome.sum().finite()) {
+        throw new Diverged(step + 1);
+      }
+      if (outcome.sum().totals().targets() == 0) {
+        throw new InvalidInput(
+            "data.train",
+            "the batch of step " + (step + 1) + " has no target",
+            "remove rows whose label is -100, or use larger batches");
+      }
+      if (outcome.sum().fits()) {
+        return outcome;
+      }
+      state.rescale(outcome.sum());
+    }
+  }
+}

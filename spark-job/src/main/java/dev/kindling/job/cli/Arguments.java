@@ -1,0 +1,77 @@
+package dev.kindling.job.cli;
+
+import dev.kindling.job.config.ConfigProblems;
+import dev.kindling.job.config.ConfigSource;
+import dev.kindling.job.config.JobConfig;
+import dev.kindling.job.config.JobConfig.Command;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** {@code COMMAND [CONFIG.conf] [key=value …]}, or the same already resolved by the launcher. */
+@CommandLine.Command(
+    name = "kindling",
+    description = "Distributed LoRA fine-tuning on Apache Spark.",
+    footer = {
+      "",
+      "Commands: train, evaluate. Keys: conf/reference.conf.",
+      "spark-submit options go before the command:",
+      "  kindling --master spark://host:7077 train job.conf output=hdfs:///adapters/a"
+    })
+final class Arguments {
+  @Parameters(index = "0", paramLabel = "COMMAND", description = "train | evaluate")
+  String command = "";
+
+  @Parameters(
+      index = "1..*",
+      paramLabel = "CONFIG.conf | key=value",
+      description = "One configuration file at most, and overrides; the last duplicate counts.")
+  List<String> rest = new ArrayList<>();
+
+  @Option(names = "--debug", description = "Show stack traces.")
+  boolean debug;
+
+  @Option(names = "--resolved", hidden = true)
+  @Nullable String resolved;
+
+  @Option(names = "--resolve-only", hidden = true)
+  boolean resolveOnly;
+
+  @Option(
+      names = {"-h", "--help"},
+      usageHelp = true,
+      description = "Show this.")
+  boolean help;
+
+  /** The command word. */
+  Command parsed() {
+    for (Command known : Command.values()) {
+      if (known.name().toLowerCase(Locale.ROOT).equals(command)) {
+        return known;
+      }
+    }
+    throw new ConfigProblems(
+        List.of("'" + command + "' is no command: expected train or evaluate"));
+  }
+
+  /** The configuration, read here or resolved where the job was submitted. */
+  JobConfig config() {
+    if (resolved != null) {
+      return JobConfig.of(ConfigSource.decode(resolved), parsed());
+    }
+    List<String> files = rest.stream().filter(a -> !a.matches("[A-Za-z][\\w.-]*=(?s:.*)")).toList();
+    if (files.size() > 1) {
+      throw new ConfigProblems(
+          List.of("one configuration file at most, not " + String.join(" and ", files)));
+    }
+    List<String> overrides = rest.stream().filter(a -> !files.contains(a)).toList();
+    return JobConfig.of(
+        ConfigSource.read(files.stream().findFirst().map(Path::of), overrides), parsed());
+  }
+}

@@ -1,0 +1,69 @@
+package dev.kindling.job.cli;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.kindling.InvalidInput;
+import dev.kindling.job.Diverged;
+import dev.kindling.job.config.ConfigProblems;
+import java.util.List;
+
+/** Why the process ended: for schedulers, which read nothing else. */
+enum ExitCode {
+  /** Done, or already done by the same configuration. */
+  DONE(0),
+  /** A defect, or a failure of the cluster. */
+  UNEXPECTED(1),
+  /** The configuration cannot be run. */
+  CONFIG(2),
+  /** Base, adapter or data is missing or invalid. */
+  INPUT(3),
+  /** Reserved: the plan does not fit the executors' memory. */
+  DOES_NOT_FIT(4),
+  /** Loss or gradient is not finite. */
+  DIVERGED(5),
+  /** Reserved: storage or credentials failed. */
+  STORAGE(6),
+  /** Reserved: preempted; the same command resumes. */
+  PREEMPTED(10);
+
+  private final int code;
+
+  ExitCode(int code) {
+    this.code = code;
+  }
+
+  int code() {
+    return code;
+  }
+
+  static ExitCode of(Throwable failure) {
+    if (failure instanceof ConfigProblems) {
+      return CONFIG;
+    }
+    if (failure instanceof InvalidInput) {
+      return INPUT;
+    }
+    return failure instanceof Diverged ? DIVERGED : UNEXPECTED;
+  }
+
+  /** What stdout says of a failure. */
+  ObjectNode json(Throwable failure) {
+    ObjectMapper mapper = new ObjectMapper();
+    ObjectNode node = mapper.createObjectNode();
+    ObjectNode error = node.putObject("error");
+    error.put("exitCode", code);
+    error.put("kind", name().toLowerCase(java.util.Locale.ROOT));
+    error.set("messages", mapper.valueToTree(messages(failure)));
+    return node;
+  }
+
+  static List<String> messages(Throwable failure) {
+    if (failure instanceof ConfigProblems config) {
+      return config.problems();
+    }
+    String text = failure.getMessage() == null ? failure.toString() : failure.getMessage();
+    boolean ours = failure instanceof InvalidInput || failure instanceof Diverged;
+    String type = failure.getClass().getSimpleName() + ": ";
+    return List.of(ours ? text : type + text.lines().findFirst().orElse(""));
+  }
+}

@@ -1,0 +1,96 @@
+package dev.kindling.job.evaluate;
+
+import dev.kindling.InvalidInput;
+import dev.kindling.data.EpochOrder;
+import dev.kindling.data.TokenBatch;
+import dev.kindling.job.broadcast.ModelSpec;
+import dev.kindling.job.broadcast.WeightDelivery;
+import dev.kindling.job.ingest.Batches;
+import dev.kindling.job.ingest.Examples;
+import dev.kindling.job.ingest.Tasks;
+import dev.kindling.job.sync.Cluster;
+import dev.kindling.job.sync.StepReport;
+import dev.kindling.train.Totals;
+import java.nio.ByteBuffer;
+import java.util.OptionalDouble;
+import org.apache.spark.broadcast.Broadcast;
+
+/** Loss and accuracy over a whole data set, in micro-batches by example index, as one stage. */
+public final class Evaluator implements AutoCloseable {
+  /** Examples computed at once; part of the result only by rounding, so no setting. */
+  private static final int MICRO_BATCH = 32;
+
+  private final Cluster cluster;
+  private final Examples examples;
+  private final Batches batches;
+  private final String name;
+
+  /**
+   * @param name what the data is called, for messages
+   */
+  public Evaluator(Cluster cluster, Examples examples, String name) {
+    this.cluster = cluster;
+    this.examples = examples;
+    this.name = name;
+    this.batches =
+        Batches.lay(
+            examples,
+            new EpochOrder(examples.count(), false, 0),
+            0,
+            examples.count(),
+            MICRO_BATCH,
+            MICRO_BATCH,
+            1);
+  }
+
+  /**
+   * Evaluates the model with the given trainables.
+   *
+   * @throws InvalidInput if the data has no target at all
+   */
+  public Evaluation evaluate(float[] trainables) {
+    Broadcast<float[]> sent = cluster.send(trainables);
+    Totals totals = new Totals();
+    for (byte[] frame :
+        Tasks.runAll(
+            cluster.spark(), batches.frames(), work(cluster.spec(), cluster.delivery(), sent))) {
+      totals.add(Totals.decode(ByteBuffer.wrap(StepReport.decode(frame).payload())));
+    }
+    sent.destroy();
+    if (totals.targets() == 0) {
+      throw new InvalidInput(name, "has no row with a target", "expected at least one");
+    }
+    return new Evaluation(
+        totals.meanLoss(),
+        OptionalDouble.empty(),
+        OptionalDouble.of(totals.accuracy()),
+        totals.targets(),
+        totals.examples());
+  }
+
+  private static Tasks.Work<byte[]> work(
+      ModelSpec spec, WeightDelivery delivery, Broadcast<float[]> trainables) {
+    return frames ->
+        Cluster.inTask(
+            spec,
+            delivery,
+            trainables,
+            frames,
+            (models, model, mine) -> {
+              Totals totals = new Totals();
+              while (mine.hasNext()) {
+                Batches.MicroBatch batch = Batches.MicroBatch.decode(mine.next());
+                totals.add(model.evaluate(TokenBatch.of(batch.rows(), models.plan().rules())));
+              }
+              ByteBuffer encoded = ByteBuffer.allocate(Totals.ENCODED_BYTES);
+              totals.encode(encoded);
+              return encoded.array();
+            });
+  }
+
+  @Override
+  public void close() {
+    batches.release();
+    examples.release();
+  }
+}

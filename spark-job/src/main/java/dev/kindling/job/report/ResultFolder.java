@@ -1,0 +1,186 @@
+package dev.kindling.job.report;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.kindling.checkpoint.HfFolder;
+import dev.kindling.job.config.ConfigProblems;
+import dev.kindling.job.config.ConfigSource;
+import dev.kindling.job.config.JobConfig.Output;
+import dev.kindling.job.config.JobConfig.OutputMode;
+import dev.kindling.job.storage.Location;
+import java.io.FilterOutputStream;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
+import java.security.MessageDigest;
+import java.util.ArrayList;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FSDataOutputStream;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.LocalFileSystem;
+import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.fs.StreamCapabilities;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * What a run leaves behind: {@code adapter/}, {@code metrics.jsonl}, {@code config.resolved.conf} and,
+ * last of all, {@code _SUCCESS}, a JSON manifest without which nothing here counts as finished.
+ *
+ * <p>Nothing is created, and nothing old removed, before the first step has been committed.
+ */
+public final class ResultFolder implements AutoCloseable {
+  private static final ObjectMapper JSON = new ObjectMapper();
+  private static final String MANIFEST = "_SUCCESS";
+
+  private final FileSystem files;
+  private final Path folder;
+  private final Map<String, String> identity;
+  private final Map<String, String> sha256 = new TreeMap<>();
+  private @Nullable FSDataOutputStream metrics;
+  private final MessageDigest metricsSha = HfFolder.sha256();
+
+  private ResultFolder(FileSystem files, Path folder, Map<String, String> identity) {
+    this.files = files;
+    this.folder = folder;
+    this.identity = identity;
+  }
+
+  /** A folder to write to, or the result of the same run, done before. */
+  public record Opened(ResultFolder folder, Optional<JsonNode> done) {}
+
+  /**
+   * Looks at what is there; changes nothing.
+   *
+   * @throws ConfigProblems if something is there that must not be replaced
+   */
+  public static Opened open(Output output, ConfigSource source, Configuration hadoop)
+      throws IOException {
+    Path folder = new Location("output", output.folder()).writable();
+    FileSystem files = folder.getFileSystem(hadoop);
+    if (files instanceof LocalFileSystem local) {
+      files = local.getRaw(); // no .crc files beside the result
+    }
+    ResultFolder result = new ResultFolder(files, folder, source.identity());
+    Path manifest = new Path(folder, MANIFEST);
+    if (output.mode() == OutputMode.OVERWRITE || result.isEmpty()) {
+      return new Opened(result, Optional.empty());
+    }
+    if (!files.exists(manifest)) {
+      throw new ConfigProblems(
+          List.of(
+              "output "
+                  + output.folder()
+                  + " exists but is not finished: remove it, choose another, or set output-mode ="
+                  + " overwrite"));
+    }
+    JsonNode done;
+    try (InputStream in = files.open(manifest)) {
+      done = JSON.readTree(in);
+    }
+    List<String> differing = result.differing(done.path("config"));
+    if (!differing.isEmpty()) {
+      throw new ConfigProblems(
+          List.of(
+              "output "
+                  + output.folder()
+                  + " was finished by another configuration; they differ in "
+                  + String.join(", ", differing)
+                  + ": choose another output, or set output-mode = overwrite"));
+    }
+    return new Opened(result, Optional.of(done.path("result")));
+  }
+
+  private boolean isEmpty() throws IOException {
+    return !files.exists(folder)
+        || files.getFileStatus(folder).isDirectory() && files.listStatus(folder).length == 0;
+  }
+
+  private List<String> differing(JsonNode config) {
+    Map<String, String> theirs = new TreeMap<>();
+    config.fields().forEachRemaining(e -> theirs.put(e.getKey(), e.getValue().asText()));
+    List<String> differing = new ArrayList<>();
+    identity.forEach(
+        (key, value) -> {
+          String other = theirs.remove(key);
+          if (!value.equals(other)) {
+            differing.add(key + " (" + other + " there, " + value + " here)");
+          }
+        });
+    theirs.forEach((key, value) -> differing.add(key + " (" + value + " there)"));
+    return differing;
+  }
+
+  /** Appends a line; visible to readers at once where the file system can do that. */
+  public void metric(ObjectNode line) throws IOException {
+    if (metrics == null) {
+      files.delete(folder, true);
+      files.mkdirs(folder);
+      metrics = files.create(new Path(folder, "metrics.jsonl"));
+    }
+    byte[] bytes = (JSON.writeValueAsString(line) + "\n").getBytes(StandardCharsets.UTF_8);
+    metrics.write(bytes);
+    metricsSha.update(bytes);
+    if (metrics.hasCapability(StreamCapabilities.HFLUSH)) {
+      metrics.hflush();
+    } else {
+      metrics.flush();
+    }
+  }
+
+  /** A new file of the result, digested as it is written. */
+  public OutputStream create(String name) throws IOException {
+    MessageDigest sha = HfFolder.sha256();
+    return new FilterOutputStream(files.create(new Path(folder, name))) {
+      @Override
+      public void write(byte[] bytes, int from, int count) throws IOException {
+        out.write(bytes, from, count);
+        sha.update(bytes, from, count);
+      }
+
+      @Override
+      public void write(int b) throws IOException {
+        out.write(b);
+        sha.update((byte) b);
+      }
+
+      @Override
+      public void close() throws IOException {
+        super.close();
+        sha256.put(name, HexFormat.of().formatHex(sha.digest()));
+      }
+    };
+  }
+
+  /** Writes the manifest, after which the run is done. */
+  public void finish(ObjectNode manifest, ObjectNode result) throws IOException {
+    close();
+    sha256.put("metrics.jsonl", HexFormat.of().formatHex(metricsSha.digest()));
+    manifest.set("files", JSON.valueToTree(sha256));
+    manifest.set("config", JSON.valueToTree(identity));
+    manifest.put("configDigest", digest(identity));
+    manifest.set("result", result);
+    try (OutputStream out = files.create(new Path(folder, MANIFEST))) {
+      out.write(JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(manifest));
+    }
+  }
+
+  private static String digest(Map<String, String> identity) {
+    return HexFormat.of()
+        .formatHex(HfFolder.sha256().digest(identity.toString().getBytes(StandardCharsets.UTF_8)));
+  }
+
+  @Override
+  public void close() throws IOException {
+    if (metrics != null) {
+      metrics.close();
+      metrics = null;
+    }
+  }
+}

@@ -1,0 +1,138 @@
+package dev.kindling.job.report;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.kindling.job.config.JobConfig;
+import dev.kindling.job.evaluate.Evaluation;
+import dev.kindling.job.ingest.Examples;
+import dev.kindling.job.sync.SynchronousGradients.Outcome;
+import dev.kindling.train.TrainingState.Committed;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.TreeMap;
+
+/** Mutable: sums up a run step by step, for its metrics, manifest, summary and stdout. */
+public final class RunReport {
+  private static final ObjectMapper JSON = new ObjectMapper();
+
+  private final JobConfig config;
+  private final String baseDigest;
+  private final List<String> labels;
+  private final Map<String, int[]> executors = new TreeMap<>();
+  private long steps;
+  private long tokens;
+  private long bytesDown;
+  private long bytesUp;
+  private double seconds;
+  private double loss;
+
+  public RunReport(JobConfig config, String baseDigest, List<String> labels) {
+    this.config = config;
+    this.baseDigest = baseDigest;
+    this.labels = labels;
+  }
+
+  /** Takes a committed step; returns its line of metrics.jsonl. */
+  public ObjectNode step(Committed committed, Outcome outcome) {
+    steps = committed.step();
+    tokens += committed.tokens();
+    bytesDown += outcome.bytesDown();
+    bytesUp += outcome.bytesUp();
+    seconds += outcome.seconds();
+    loss = committed.loss();
+    outcome
+        .executors()
+        .forEach(
+            (id, loads) -> {
+              int[] seen = executors.computeIfAbsent(id, i -> new int[2]);
+              seen[0]++;
+              seen[1] = loads;
+            });
+    ObjectNode line = JSON.createObjectNode();
+    line.put("step", committed.step());
+    line.put("loss", committed.loss());
+    line.put("learningRate", committed.learningRate());
+    line.put("gradNorm", committed.gradNorm());
+    line.put("tokens", committed.tokens());
+    line.put("tokensPerSecond", committed.tokens() / outcome.seconds());
+    line.put("bytesDown", outcome.bytesDown());
+    line.put("bytesUp", outcome.bytesUp());
+    line.put("secondsCompute", outcome.computeSeconds());
+    line.put("secondsExchange", outcome.seconds() - outcome.computeSeconds());
+    return line;
+  }
+
+  /** The object for stdout; trainLoss is the last step's. */
+  public ObjectNode result(Optional<Evaluation> before, Optional<Evaluation> after) {
+    ObjectNode result = JSON.createObjectNode();
+    result.put("output", config.output().orElseThrow().folder());
+    result.put("steps", steps);
+    result.put("tokens", tokens);
+    result.put("tokensPerSecond", tokens / seconds);
+    result.put("bytesDown", bytesDown);
+    result.put("bytesUp", bytesUp);
+    result.put("trainLoss", loss);
+    result.set("before", before.map(Evaluation::json).orElse(null));
+    result.set("validation", after.map(Evaluation::json).orElse(null));
+    return result;
+  }
+
+  /** What the manifest says besides files, configuration and result. */
+  public ObjectNode manifest(Examples data, String sparkVersion) {
+    ObjectNode manifest = JSON.createObjectNode();
+    manifest.put("base", config.basePath());
+    manifest.put("baseSha256", baseDigest);
+    manifest.put("seed", config.compute().seed());
+    manifest.set("labels", JSON.valueToTree(labels));
+    manifest.put("examples", data.count());
+    manifest.put("truncated", data.truncated());
+    ObjectNode versions = manifest.putObject("versions");
+    versions.put("kindling", String.valueOf(RunReport.class.getPackage().getImplementationVersion()));
+    versions.put("spark", sparkVersion);
+    versions.put("java", Runtime.version().toString());
+    versions.put("backend", "nd4j");
+    ObjectNode computed = manifest.putObject("executors");
+    executors.forEach(
+        (id, seen) ->
+            computed.putObject(id).put("steps", seen[0]).put("weightLoads", seen[1]));
+    return manifest;
+  }
+
+  /** A few lines for people. */
+  public String summary(
+      Optional<Evaluation> before, Optional<Evaluation> after, long trainables, Examples data) {
+    StringBuilder text = new StringBuilder("\n");
+    line(text, "steps", "%,d over %,d examples, %,d cut to fit", steps, data.count(), data.truncated());
+    line(text, "trained", "%,d parameters", trainables);
+    line(text, "loss", "%.4f at the last step", loss);
+    if (before.isPresent() && after.isPresent()) {
+      line(text, "validation", "loss %.4f → %.4f", before.get().loss(), after.get().loss());
+      before.get().accuracy().ifPresent(
+          was ->
+              line(
+                  text,
+                  "accuracy",
+                  "%.2f %% → %.2f %%",
+                  100 * was,
+                  100 * after.get().accuracy().orElseThrow()));
+    }
+    line(text, "speed", "%,.0f tokens/s over %,.0f s of steps", tokens / seconds, seconds);
+    line(
+        text,
+        "exchanged",
+        "%,.1f MB down, %,.1f MB up, on %d executor(s)",
+        bytesDown / 1e6,
+        bytesUp / 1e6,
+        executors.size());
+    line(text, "result", "%s", config.output().orElseThrow().folder());
+    return text.toString();
+  }
+
+  private static void line(StringBuilder text, String name, String format, Object... values) {
+    text.append(String.format(Locale.ROOT, "  %-11s", name))
+        .append(String.format(Locale.ROOT, format, values))
+        .append('\n');
+  }
+}

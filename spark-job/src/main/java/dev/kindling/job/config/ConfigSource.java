@@ -9,11 +9,13 @@ import com.typesafe.config.ConfigValue;
 import com.typesafe.config.ConfigValueFactory;
 import com.typesafe.config.ConfigValueType;
 import com.typesafe.config.ConfigUtil;
+import java.math.BigDecimal;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Base64;
+import java.util.Comparator;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -116,7 +118,7 @@ public record ConfigSource(Config user, Config all) {
   private static Optional<String> nearest(String key) {
     LevenshteinDistance distance = LevenshteinDistance.getDefaultInstance();
     return KNOWN.keySet().stream()
-        .min(java.util.Comparator.comparing(k -> distance.apply(k, key)))
+        .min(Comparator.comparing(k -> distance.apply(k, key)))
         .filter(k -> distance.apply(k, key) <= Math.max(3, key.length() / 2));
   }
 
@@ -127,11 +129,19 @@ public record ConfigSource(Config user, Config all) {
         .forEach(
             (key, value) -> {
               if (!key.equals("output") && !key.equals("output-mode")) {
-                Object plain = value.unwrapped();
-                identity.put(key, String.valueOf(plain));
+                identity.put(key, canonical(String.valueOf(value.unwrapped())));
               }
             });
     return identity;
+  }
+
+  /** 1, 1.0 and "1" are one value, however it came in. */
+  private static String canonical(String value) {
+    try {
+      return new BigDecimal(value).stripTrailingZeros().toPlainString();
+    } catch (NumberFormatException e) {
+      return value;
+    }
   }
 
   /** The full configuration with defaults, to be kept with the result. */

@@ -68,8 +68,7 @@ class SafetensorsTest {
 
   @Test
   void write_shapeOfAnotherSize_isAProgrammersError() {
-    Map<String, Safetensors.Values> wrong =
-        Map.of("t", new Safetensors.Values(new float[3], 2, 2));
+    Map<String, Safetensors.Values> wrong = Map.of("t", new Safetensors.Values(new float[3], 2, 2));
     assertThatThrownBy(() -> Safetensors.write(new ByteArrayOutputStream(), wrong, Map.of()))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining("t: shape and values differ");
@@ -99,8 +98,7 @@ class SafetensorsTest {
 
   @Test
   void map_middleOfATensor_isThatPart() {
-    RawSafetensors.sound(
-        file, Map.of("t", new Safetensors.Values(new float[] {1, 2, 3, 4, 5}, 5)));
+    RawSafetensors.sound(file, Map.of("t", new Safetensors.Values(new float[] {1, 2, 3, 4, 5}, 5)));
     ByteBuffer part = Safetensors.open(file).get("t").map(3, 2);
     assertThat(part.remaining()).isEqualTo(8);
     assertThat(part.getFloat()).isEqualTo(4);
@@ -155,6 +153,39 @@ class SafetensorsTest {
       String dtype, String shape, int from, int to, String found, String expected) {
     RawSafetensors.one(file, dtype, shape, from, to, new byte[24]);
     refused("tensor t", found, expected);
+  }
+
+  /** A tensor without elements may share its place with its neighbour, whatever their names. */
+  @Test
+  void open_emptyTensorBesideAnother_isNoOverlap() {
+    String header =
+        "{\"a\":" + entry("F32", "[1]", 0, 4) + ",\"z\":" + entry("F32", "[0,3]", 0, 0) + "}";
+    RawSafetensors.write(file, header, new byte[4]);
+    assertThat(Safetensors.open(file)).hasSize(2);
+  }
+
+  /** The format forbids bytes that belong to no tensor; they would escape every digest. */
+  @Test
+  void open_bytesOfNoTensor_areRefused() {
+    RawSafetensors.one(file, "F32", "[1]", 0, 4, new byte[9]);
+    refused("5 bytes", "belong to no tensor");
+    RawSafetensors.one(file, "F32", "[1]", 4, 8, new byte[8]);
+    refused("tensor t", "4 bytes before it", "belong to no tensor");
+  }
+
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "[-1,-1]",
+        "[4294967296,4294967296,4294967296]",
+        "[4611686018427387905]",
+        "[1.5]",
+        "\"1\"",
+        "[\"1\"]"
+      })
+  void open_shapeThatIsNone_isRefused(String shape) {
+    RawSafetensors.one(file, "F32", shape, 0, 4, new byte[4]);
+    refused("tensor t", "shape " + shape, "expected");
   }
 
   @Test

@@ -22,8 +22,7 @@ class HfFolderTest {
   private static final WeightSlot QUERY = new WeightSlot("bert.layer.0.query.weight", true, 3, 2);
   private static final WeightSlot GAMMA =
       new WeightSlot("bert.embeddings.LayerNorm.weight", false, 2);
-  private static final WeightSlot BETA =
-      new WeightSlot("bert.embeddings.LayerNorm.bias", false, 2);
+  private static final WeightSlot BETA = new WeightSlot("bert.embeddings.LayerNorm.bias", false, 2);
   private static final List<WeightSlot> SLOTS = List.of(QUERY, GAMMA, BETA);
 
   @TempDir private Path folder;

@@ -225,8 +225,7 @@ class LoraInvariantsTest {
       ReferenceBackend.set(trainables.values(), i, random.nextGaussian());
     }
     Tensor zero = exact.allocate(DType.F64, out, in);
-    Linear layer =
-        trainables.linear(module, 0, name -> exact.freeze(zero), name -> zero);
+    Linear layer = trainables.linear(module, 0, name -> exact.freeze(zero), name -> zero);
     Tensor x = exact.allocate(DType.F64, in, in);
     for (int i = 0; i < in; i++) {
       ReferenceBackend.set(x, i * in + i, 1);
@@ -255,7 +254,8 @@ class LoraInvariantsTest {
       if (size <= 1e-10 * largest) {
         return rank;
       }
-      double[] row = Arrays.copyOfRange(m, pivot / columns * columns, (pivot / columns + 1) * columns);
+      double[] row =
+          Arrays.copyOfRange(m, pivot / columns * columns, (pivot / columns + 1) * columns);
       double[] column = new double[rows];
       for (int i = 0; i < rows; i++) {
         column[i] = m[i * columns + pivot % columns] / m[pivot];

@@ -80,7 +80,7 @@ class PeftWriterTest {
     }
   }
 
-  /** The golden adapter's keys come from PEFT itself. */
+  /** The golden adapters were written by another program, in the spelling that PEFT documents. */
   @ParameterizedTest
   @ValueSource(strings = {"bert", "roberta"})
   void write_goldenAdapter_hasPeftsKeysAndShapes(String name) {

@@ -101,14 +101,27 @@ public final class Safetensors {
               }
             });
     List<StoredTensor> inOrder = new ArrayList<>(tensors.values());
-    inOrder.sort(Comparator.comparingLong(StoredTensor::offset));
+    inOrder.sort(
+        Comparator.comparingLong(StoredTensor::offset).thenComparingLong(StoredTensor::bytes));
     long end = start;
     for (StoredTensor tensor : inOrder) {
       if (tensor.offset() < end) {
         throw new InvalidInput(
             tensor.where(), "overlaps the tensor before it", "fetch the file again");
       }
+      if (tensor.offset() > end) {
+        throw new InvalidInput(
+            tensor.where(),
+            (tensor.offset() - end) + " bytes before it belong to no tensor",
+            "fetch the file again");
+      }
       end = tensor.offset() + tensor.bytes();
+    }
+    if (end != size) {
+      throw new InvalidInput(
+          file + " @ byte " + end,
+          "the last " + (size - end) + " bytes belong to no tensor",
+          "fetch the file again");
     }
     return tensors;
   }
@@ -117,10 +130,7 @@ public final class Safetensors {
       Path file, String name, JsonNode entry, long start, long size) {
     JsonNode offsets = entry.path("data_offsets");
     String dtype = entry.path("dtype").asText();
-    long[] shape = new long[entry.path("shape").size()];
-    for (int d = 0; d < shape.length; d++) {
-      shape[d] = entry.path("shape").get(d).asLong(-1);
-    }
+    long[] shape = shape(file, name, entry.path("shape"));
     StoredTensor tensor =
         new StoredTensor(
             name,
@@ -147,6 +157,25 @@ public final class Safetensors {
           "the file is truncated: fetch it again");
     }
     return tensor;
+  }
+
+  private static long[] shape(Path file, String name, JsonNode found) {
+    long[] shape = new long[found.size()];
+    boolean sound = found.isArray();
+    double bytes = 8;
+    for (int d = 0; sound && d < shape.length; d++) {
+      JsonNode size = found.get(d);
+      shape[d] = size.asLong(-1);
+      bytes *= Math.max(1, shape[d]);
+      sound = size.isIntegralNumber() && size.canConvertToLong() && shape[d] >= 0;
+    }
+    if (!sound || bytes >= Long.MAX_VALUE) {
+      throw new InvalidInput(
+          file + ": tensor " + name,
+          "has shape " + found,
+          "expected a list of sizes of at least 0: fetch the file again");
+    }
+    return shape;
   }
 
   /**

@@ -71,6 +71,13 @@ public final class ReferenceBackend implements Backend {
     put(t, i, value);
   }
 
+  private double latestLoss;
+
+  /** Σ losses of the latest {@link #crossEntropy}, in double, which no model gives. */
+  public double latestLoss() {
+    return latestLoss;
+  }
+
   @Override
   public String name() {
     return "reference";
@@ -419,6 +426,7 @@ public final class ReferenceBackend implements Backend {
   @Override
   public void crossEntropy(Tensor logits, Tensor labels, Tensor losses, @Nullable Tensor dlogits) {
     int classes = logits.columns();
+    latestLoss = 0;
     for (int row = 0; row < logits.rows(); row++) {
       double sum = 0;
       for (int c = 0; c < classes; c++) {
@@ -426,6 +434,7 @@ public final class ReferenceBackend implements Backend {
       }
       int label = integer(labels, row);
       put(losses, row, label < 0 ? 0 : Math.log(sum) - get(logits, row * classes + label));
+      latestLoss += get(losses, row);
       for (int c = 0; dlogits != null && c < classes; c++) {
         double p = Math.exp(get(logits, row * classes + c)) / sum;
         put(dlogits, row * classes + c, label < 0 ? 0 : p - (c == label ? 1 : 0));

@@ -1,0 +1,180 @@
+package dev.kindling.export;
+
+import static dev.kindling.export.PeftFolder.CLASSES;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.kindling.checkpoint.Safetensors;
+import dev.kindling.data.TokenBatch;
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.AdapterSettings;
+import dev.kindling.lora.LinearModule;
+import dev.kindling.lora.TargetModules;
+import dev.kindling.model.Golden;
+import dev.kindling.model.Model;
+import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.nd4j.Nd4jBackend;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.TreeMap;
+import java.util.regex.Pattern;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** What is written, and that reading it gives the same adapter. */
+class PeftWriterTest {
+  @TempDir private Path path;
+
+  private PeftFolder write(List<LinearModule> modules, AdapterSettings settings) {
+    AdapterLayout layout = AdapterLayout.of(modules, settings);
+    return new PeftFolder(path).write(modules, layout, random(layout));
+  }
+
+  private static float[] random(AdapterLayout layout) {
+    float[] vector = new float[layout.elements()];
+    Random random = new Random(71);
+    for (int i = 0; i < vector.length; i++) {
+      vector[i] = (float) (0.1 * random.nextGaussian());
+    }
+    return vector;
+  }
+
+  private static AdapterSettings settings(TargetModules targets, String... saved) {
+    return new AdapterSettings(3, 4.5, 0.25, targets, List.of(saved));
+  }
+
+  private static TargetModules names(String... names) {
+    return new TargetModules.Names(List.of(names));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"bert", "roberta"})
+  void open_writtenAdapter_givesTheSameValuesAndLogits(String name) {
+    Golden golden = new Golden(name);
+    AdapterLayout layout = golden.layout;
+    float[] vector = random(layout);
+    vector[0] = -0f;
+    vector[1] = Float.MIN_VALUE;
+    PeftAdapter read = new PeftFolder(path).write(golden.plan.linears(), layout, vector).open();
+    AdapterLayout again = read.layout(golden.plan.linears());
+    assertThat(again.parameters()).hasSameSizeAs(layout.parameters());
+    assertThat(read.values(again)).isEqualTo(vector);
+    assertThat(read.labels()).contains(CLASSES);
+    assertThat(read.outputs(layout.parameters().get(layout.parameters().size() - 1).module()))
+        .contains(3);
+    assertThat(logits(golden, again, read.values(again))).isEqualTo(logits(golden, layout, vector));
+  }
+
+  private static float[] logits(Golden golden, AdapterLayout layout, float[] vector) {
+    Backend backend = Nd4jBackend.open(1);
+    try (Model model = golden.plan.build(backend, golden.weights(backend), layout)) {
+      model.load(vector);
+      model.evaluate(TokenBatch.of(golden.rows, golden.plan.rules()));
+      return model.logits();
+    }
+  }
+
+  /** The golden adapters were written by another program, in the spelling that PEFT documents. */
+  @ParameterizedTest
+  @ValueSource(strings = {"bert", "roberta"})
+  void write_goldenAdapter_hasPeftsKeysAndShapes(String name) {
+    Golden golden = new Golden(name);
+    new PeftFolder(path)
+        .write(golden.plan.linears(), golden.layout, golden.adapter.values(golden.layout));
+    assertThat(shapes(path)).isEqualTo(shapes(golden.folder.resolve("adapter")));
+  }
+
+  private static TreeMap<String, String> shapes(Path folder) {
+    TreeMap<String, String> shapes = new TreeMap<>();
+    Safetensors.open(folder.resolve("adapter_model.safetensors"))
+        .forEach((key, t) -> shapes.put(key, t.dtype() + Arrays.toString(t.shape())));
+    return shapes;
+  }
+
+  @Test
+  void config_plainSettings_areSpelledAsPeftReadsThem() {
+    Golden golden = new Golden("bert");
+    PeftFolder folder =
+        write(golden.plan.linears(), settings(names("query", "value"), "classifier"));
+    JsonNode config = folder.config();
+    assertThat(config.get("peft_type").asText()).isEqualTo("LORA");
+    assertThat(config.get("task_type").asText()).isEqualTo("SEQ_CLS");
+    assertThat(config.get("base_model_name_or_path").asText()).isEqualTo("some/base");
+    assertThat(config.get("r").asInt()).isEqualTo(3);
+    assertThat(config.get("lora_alpha").asDouble()).isEqualTo(4.5);
+    assertThat(config.get("lora_dropout").asDouble()).isEqualTo(0.25);
+    assertThat(config.get("target_modules")).hasToString("[\"query\",\"value\"]");
+    assertThat(config.get("modules_to_save")).hasToString("[\"classifier\"]");
+    assertThat(config.get("bias").asText()).isEqualTo("none");
+    assertThat(folder.open().settings().scale()).isEqualTo(1.5);
+  }
+
+  /** PEFT declares lora_alpha an int: 16 must not become 16.0. */
+  @Test
+  void config_wholeAlpha_isWrittenAsAnInteger() {
+    Golden golden = new Golden("bert");
+    PeftFolder folder =
+        write(
+            golden.plan.linears(),
+            new AdapterSettings(8, 16, 0, names("query"), List.of("classifier")));
+    assertThat(folder.config().get("lora_alpha")).hasToString("16");
+  }
+
+  /** The shortest names that match the adapted layers, and no other by accident. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = ';',
+      value = {
+        "Blocks; classifier; intermediate.dense key output.dense query value",
+        "AllLinear; classifier; dense key query value",
+        "AllLinear; classifier pooler; intermediate.dense key output.dense query value",
+        "intermediate.dense; classifier; intermediate.dense",
+        "attention.output.dense; ''; attention.output.dense",
+        "output.dense; ''; output.dense",
+        "pooler.dense; ''; pooler.dense",
+        "layer.1.attention.self.query; ''; 1.attention.self.query",
+        "None; classifier; ''"
+      })
+  void config_targetModules_matchAdaptedLayersOnly(String targets, String saved, String expected) {
+    Golden golden = new Golden("bert");
+    TargetModules declared =
+        switch (targets) {
+          case "Blocks" -> new TargetModules.Blocks();
+          case "AllLinear" -> new TargetModules.AllLinear();
+          case "None" -> new TargetModules.None();
+          default -> names(targets);
+        };
+    String[] whole = saved.isEmpty() ? new String[0] : saved.split(" ");
+    PeftFolder folder = write(golden.plan.linears(), settings(declared, whole));
+    assertThat(String.join(" ", strings(folder.config().get("target_modules"))))
+        .isEqualTo(expected);
+
+    AdapterLayout written = AdapterLayout.of(golden.plan.linears(), settings(declared, whole));
+    PeftAdapter read = folder.open();
+    AdapterLayout again = read.layout(golden.plan.linears());
+    assertThat(again.parameters().stream().map(p -> p.peftName()).toList())
+        .isEqualTo(written.parameters().stream().map(p -> p.peftName()).toList());
+    assertThat(read.values(again)).isEqualTo(random(written));
+  }
+
+  private static List<String> strings(JsonNode array) {
+    List<String> all = new ArrayList<>();
+    array.forEach(s -> all.add(s.asText()));
+    return all;
+  }
+
+  @Test
+  void config_regex_isWrittenAsGiven() {
+    Golden golden = new Golden("bert");
+    TargetModules regex = new TargetModules.Regex(Pattern.compile(".*\\.(query|value)"));
+    PeftFolder folder = write(golden.plan.linears(), settings(regex, "classifier"));
+    assertThat(folder.config().get("target_modules").asText()).isEqualTo(".*\\.(query|value)");
+    assertThat(folder.open().layout(golden.plan.linears()).parameters()).hasSize(10);
+  }
+}

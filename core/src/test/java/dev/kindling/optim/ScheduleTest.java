@@ -1,0 +1,48 @@
+package dev.kindling.optim;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.data.Offset.offset;
+
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Hugging Face's get_*_schedule_with_warmup, by their formulas. */
+class ScheduleTest {
+  @ParameterizedTest
+  @CsvSource({
+    // curve, warm-up, total, step, factor
+    "CONSTANT, 0, 10,  0, 1",
+    "CONSTANT, 0, 10, 25, 1",
+    "CONSTANT, 4, 10,  0, 0",
+    "CONSTANT, 4, 10,  1, 0.25",
+    "CONSTANT, 4, 10,  3, 0.75",
+    "CONSTANT, 4, 10,  4, 1",
+    "LINEAR,   0, 10,  0, 1",
+    "LINEAR,   0, 10,  3, 0.7",
+    "LINEAR,   0, 10,  9, 0.1",
+    "LINEAR,   0, 10, 10, 0",
+    "LINEAR,   0, 10, 11, 0",
+    "LINEAR,   2, 10,  0, 0",
+    "LINEAR,   2, 10,  1, 0.5",
+    "LINEAR,   2, 10,  2, 1",
+    "LINEAR,   2, 10,  8, 0.25",
+    "COSINE,   0, 12,  0, 1",
+    "COSINE,   0, 12,  2, 0.9330127018922193",
+    "COSINE,   0, 12,  6, 0.5",
+    "COSINE,   0, 12, 12, 0",
+    "COSINE,   0, 12, 13, 0",
+    "COSINE,   3,  9,  0, 0",
+    "COSINE,   3,  9,  3, 1",
+    "COSINE,   3,  9,  5, 0.75",
+    "COSINE,   3,  9,  8, 0.0669872981077807",
+    // all of the run is warm-up, and a run of one step
+    "LINEAR,   5,  5,  4, 0.8",
+    "LINEAR,   5,  5,  5, 0",
+    "COSINE,   0,  1,  0, 1",
+    "LINEAR,   1,  1,  0, 0"
+  })
+  void factor_everyCurve_equalsTheFormula(
+      Schedule.Curve curve, int warmup, long total, long step, double expected) {
+    assertThat(new Schedule(curve, warmup, total).factor(step)).isCloseTo(expected, offset(1e-15));
+  }
+}

@@ -1,0 +1,211 @@
+package dev.kindling.train;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.AdapterSettings;
+import dev.kindling.lora.LinearModule;
+import dev.kindling.lora.TargetModules;
+import dev.kindling.model.BatchResult;
+import java.math.BigDecimal;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.List;
+import java.util.Random;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** One step's sum: the same bits however it is put together, and close to the exact one. */
+class GradientSumTest {
+  private static final int PARTS = 11;
+
+  /** Four tensors: A and B of one layer, weight and bias of another. */
+  private static final AdapterLayout LAYOUT =
+      AdapterLayout.of(
+          List.of(
+              new LinearModule("block.0.query", 5, 7, true, true),
+              new LinearModule("classifier", 3, 2, true, false)),
+          new AdapterSettings(2, 4, 0, new TargetModules.Blocks(), List.of("classifier")));
+
+  private final Random random = new Random(23);
+
+  private record Part(float[] gradient, BatchResult result) {}
+
+  private List<Part> parts(double scale) {
+    List<Part> parts = new ArrayList<>();
+    for (int k = 0; k < PARTS; k++) {
+      float[] gradient = new float[LAYOUT.elements()];
+      for (int i = 0; i < gradient.length; i++) {
+        gradient[i] = (float) (random.nextGaussian() * scale * Math.pow(10, -(i % 5)));
+      }
+      parts.add(new Part(gradient, new BatchResult(random.nextDouble(), k % 4, k % 2, 10 + k)));
+    }
+    return parts;
+  }
+
+  private static GradientSum empty(int[] exponents) {
+    return new GradientSum(LAYOUT, exponents, PARTS);
+  }
+
+  private static GradientSum sum(int[] exponents, List<Part> parts) {
+    GradientSum sum = empty(exponents);
+    parts.forEach(p -> sum.add(p.gradient, p.result));
+    return sum;
+  }
+
+  private static int[] first() {
+    return GradientSum.firstExponents(LAYOUT);
+  }
+
+  private static float[] mean(GradientSum sum) {
+    float[] mean = new float[LAYOUT.elements()];
+    sum.meanGradient(mean);
+    return mean;
+  }
+
+  @Test
+  void sum_anyOrderAndPartition_hasTheSameBits() {
+    List<Part> parts = parts(1);
+    byte[] expected = sum(first(), parts).encode();
+    for (int trial = 0; trial < 50; trial++) {
+      Collections.shuffle(parts, random);
+      GradientSum total = empty(first());
+      for (int from = 0; from < PARTS; ) {
+        int to = from + 1 + random.nextInt(PARTS - from);
+        GradientSum piece = sum(first(), parts.subList(from, to));
+        if (random.nextBoolean()) {
+          total.merge(piece);
+        } else {
+          total.merge(piece.encode());
+        }
+        from = to;
+      }
+      assertThat(total.encode()).isEqualTo(expected);
+    }
+  }
+
+  @Test
+  void result_allParts_countsAndLossesAdd() {
+    List<Part> parts = parts(1);
+    BatchResult result = sum(first(), parts).result();
+    assertThat(result.targets()).isEqualTo(parts.stream().mapToLong(p -> p.result.targets()).sum());
+    assertThat(result.correct()).isEqualTo(5);
+    assertThat(result.tokens()).isEqualTo(165);
+    double loss = parts.stream().mapToDouble(p -> p.result.loss()).sum();
+    assertThat(Math.abs(result.loss() - loss)).isLessThan(PARTS * 0x1p-33 + 1e-12);
+  }
+
+  @ParameterizedTest
+  @ValueSource(doubles = {1e-30, 1e-6, 1, 1e5, 1e30})
+  void meanGradient_onceExponentsFollow_isWithinTheStatedBound(double scale) {
+    List<Part> parts = parts(scale);
+    GradientSum sum = sum(first(), parts);
+    GradientSum again = sum(sum.nextExponents(), parts);
+    assertThat(again.fits()).isTrue();
+    float[] mean = mean(again);
+    long targets = again.result().targets();
+    for (var p : LAYOUT.parameters()) {
+      double largest = 0;
+      for (Part part : parts) {
+        for (int i = p.offset(); i < p.offset() + p.elements(); i++) {
+          largest = Math.max(largest, Math.abs(part.gradient[i]));
+        }
+      }
+      for (int i = p.offset(); i < p.offset() + p.elements(); i++) {
+        BigDecimal exact = BigDecimal.ZERO;
+        for (Part part : parts) {
+          exact = exact.add(new BigDecimal(part.gradient[i]));
+        }
+        double wanted = exact.doubleValue() / targets;
+        double bound = PARTS * 0x1p-44 * largest / targets + Math.ulp((float) wanted);
+        assertThat(Math.abs(mean[i] - wanted)).isLessThanOrEqualTo(bound);
+      }
+    }
+  }
+
+  /** The verdict is a property of the data: neither the order nor who saw the culprit matters. */
+  @ParameterizedTest
+  @ValueSource(floats = {1e9f, 1e30f, Float.MAX_VALUE})
+  void fits_oneHugeElement_isDetectedInAnyOrder(float huge) {
+    List<Part> parts = parts(1);
+    parts.get(3).gradient[LAYOUT.elements() - 1] = -huge;
+    int[] next = null;
+    for (int trial = 0; trial < 10; trial++) {
+      Collections.shuffle(parts, random);
+      GradientSum whole = sum(first(), parts.subList(0, 4));
+      whole.merge(sum(first(), parts.subList(4, PARTS)).encode());
+      assertThat(whole.fits()).isFalse();
+      assertThat(whole.finite()).isTrue();
+      assertThat(next == null || Arrays.equals(next, whole.nextExponents())).isTrue();
+      next = whole.nextExponents();
+      assertThat(sum(next, parts).fits()).isTrue();
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(doubles = {1e-4, 1e-20, 1e-38, 1e-44})
+  void fits_gradientsTooSmallForTheExponents_isFalseUntilTheyFollow(double scale) {
+    List<Part> parts = parts(scale);
+    GradientSum coarse = sum(first(), parts);
+    assertThat(coarse.fits()).isFalse();
+    assertThat(sum(coarse.nextExponents(), parts).fits()).isTrue();
+  }
+
+  @Test
+  void fits_allZero_isTrueAndKeepsTheExponents() {
+    GradientSum zero = sum(first(), List.of(new Part(new float[LAYOUT.elements()], one())));
+    assertThat(zero.fits()).isTrue();
+    assertThat(zero.nextExponents()).isEqualTo(first());
+    assertThat(mean(zero)).containsOnly(0f);
+  }
+
+  private static BatchResult one() {
+    return new BatchResult(0.5, 1, 1, 1);
+  }
+
+  @ParameterizedTest
+  @ValueSource(floats = {Float.NaN, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY})
+  void finite_oneBadElement_isFalseThroughMergeAndEncoding(float bad) {
+    List<Part> parts = parts(1);
+    parts.get(7).gradient[13] = bad;
+    assertThat(sum(first(), parts).finite()).isFalse();
+    GradientSum merged = sum(first(), parts.subList(0, 5));
+    assertThat(merged.finite()).isTrue();
+    merged.merge(sum(first(), parts.subList(5, PARTS)).encode());
+    assertThat(merged.finite()).isFalse();
+  }
+
+  @ParameterizedTest
+  @ValueSource(doubles = {Double.NaN, Double.POSITIVE_INFINITY})
+  void finite_badLoss_isFalse(double loss) {
+    GradientSum sum = empty(first());
+    sum.add(new float[LAYOUT.elements()], new BatchResult(loss, 1, 0, 1));
+    assertThat(sum.finite()).isFalse();
+  }
+
+  /** All parts at the largest value: the worst case of the overflow rule, computed as if summed. */
+  @ParameterizedTest
+  @ValueSource(longs = {1, 2, 3, 1023, 1 << 20, 1L << 34})
+  void nextExponents_hugeNumberOfParts_leavesRoomForAll(long parts) {
+    float[] gradient = new float[LAYOUT.elements()];
+    Arrays.fill(gradient, 1.9999999f);
+    GradientSum sum = new GradientSum(LAYOUT, first(), parts);
+    sum.add(gradient, one());
+    int[] next = sum.nextExponents();
+    GradientSum again = new GradientSum(LAYOUT, next, parts);
+    again.add(gradient, one());
+    assertThat(again.fits()).isTrue();
+    assertThat(Math.scalb(2.0, next[0]) * parts).isLessThanOrEqualTo(0x1p62);
+  }
+
+  @Test
+  void merge_frameOfAnotherLayout_isRefused() {
+    assertThatThrownBy(() -> empty(first()).merge(new byte[40]))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("40 bytes")
+        .hasMessageContaining("expected " + empty(first()).encodedBytes());
+  }
+}

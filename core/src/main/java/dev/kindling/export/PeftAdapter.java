@@ -168,6 +168,7 @@ public final class PeftAdapter {
   /** Rows of the weight of a module that the adapter carries in full, for example the classes. */
   public Optional<Integer> outputs(String module) {
     return Optional.ofNullable(tensors.get("base_model.model." + module + ".weight"))
+        .filter(t -> t.shape().length == 2)
         .map(t -> Math.toIntExact(t.shape()[0]));
   }
 

@@ -1,6 +1,7 @@
 package dev.kindling.train;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.within;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kindling.lora.AdapterLayout;
@@ -41,7 +42,7 @@ class GradientSumTest {
       for (int i = 0; i < gradient.length; i++) {
         gradient[i] = (float) (random.nextGaussian() * scale * Math.pow(10, -(i % 5)));
       }
-      parts.add(new Part(gradient, new BatchResult(random.nextDouble(), k % 4, k % 2, 10 + k)));
+      parts.add(new Part(gradient, new BatchResult(random.nextDouble(), k % 4, k % 4, k % 2, 10 + k)));
     }
     return parts;
   }
@@ -90,12 +91,13 @@ class GradientSumTest {
   @Test
   void result_allParts_countsAndLossesAdd() {
     List<Part> parts = parts(1);
-    BatchResult result = sum(first(), parts).result();
+    Totals result = sum(first(), parts).totals();
     assertThat(result.targets()).isEqualTo(parts.stream().mapToLong(p -> p.result.targets()).sum());
-    assertThat(result.correct()).isEqualTo(5);
+    assertThat(result.accuracy() * result.targets()).isCloseTo(5, within(1e-9));
     assertThat(result.tokens()).isEqualTo(165);
     double loss = parts.stream().mapToDouble(p -> p.result.loss()).sum();
-    assertThat(Math.abs(result.loss() - loss)).isLessThan(PARTS * 0x1p-33 + 1e-12);
+    assertThat(Math.abs(result.meanLoss() * result.targets() - loss))
+        .isLessThan(PARTS * 0x1p-33 + 1e-12);
   }
 
   @ParameterizedTest
@@ -106,7 +108,7 @@ class GradientSumTest {
     GradientSum again = sum(sum.nextExponents(), parts);
     assertThat(again.fits()).isTrue();
     float[] mean = mean(again);
-    long targets = again.result().targets();
+    long targets = again.totals().targets();
     for (var p : LAYOUT.parameters()) {
       double largest = 0;
       for (Part part : parts) {
@@ -163,7 +165,7 @@ class GradientSumTest {
   }
 
   private static BatchResult one() {
-    return new BatchResult(0.5, 1, 1, 1);
+    return new BatchResult(0.5, 1, 1, 1, 1);
   }
 
   @ParameterizedTest
@@ -182,7 +184,7 @@ class GradientSumTest {
   @ValueSource(doubles = {Double.NaN, Double.POSITIVE_INFINITY})
   void finite_badLoss_isFalse(double loss) {
     GradientSum sum = empty(first());
-    sum.add(new float[LAYOUT.elements()], new BatchResult(loss, 1, 0, 1));
+    sum.add(new float[LAYOUT.elements()], new BatchResult(loss, 1, 1, 0, 1));
     assertThat(sum.finite()).isFalse();
   }
 

@@ -6,6 +6,7 @@ import dev.kindling.InvalidInput;
 import dev.kindling.job.Diverged;
 import dev.kindling.job.config.ConfigProblems;
 import java.util.List;
+import java.util.Locale;
 
 /** Why the process ended: for schedulers, which read nothing else. */
 enum ExitCode {
@@ -52,7 +53,7 @@ enum ExitCode {
     ObjectNode node = mapper.createObjectNode();
     ObjectNode error = node.putObject("error");
     error.put("exitCode", code);
-    error.put("kind", name().toLowerCase(java.util.Locale.ROOT));
+    error.put("kind", name().toLowerCase(Locale.ROOT));
     error.set("messages", mapper.valueToTree(messages(failure)));
     return node;
   }

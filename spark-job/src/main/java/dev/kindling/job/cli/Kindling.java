@@ -9,6 +9,7 @@ import dev.kindling.job.config.JobConfig.Command;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.util.List;
+import java.util.Locale;
 import org.apache.spark.SparkConf;
 import org.apache.spark.sql.SparkSession;
 import picocli.CommandLine;
@@ -24,24 +25,29 @@ public final class Kindling {
   public static void main(String[] args) {
     PrintStream stdout = System.out;
     System.setOut(System.err);
+    int code = run(args, stdout);
+    stdout.flush();
+    System.exit(code);
+  }
+
+  /** Runs a command; returns the exit code. */
+  static int run(String[] args, PrintStream stdout) {
     Arguments arguments = new Arguments();
-    ExitCode code;
     try {
       CommandLine line = new CommandLine(arguments);
       parse(line, args);
       if (arguments.help) {
         line.usage(System.err);
-        System.exit(ExitCode.DONE.code());
+      } else {
+        stdout.println(output(arguments));
       }
-      stdout.println(output(arguments));
-      code = ExitCode.DONE;
+      return ExitCode.DONE.code();
     } catch (Exception e) {
-      code = ExitCode.of(e);
+      ExitCode code = ExitCode.of(e);
       report(e, code, arguments.debug);
       stdout.println(code.json(e));
+      return code.code();
     }
-    stdout.flush();
-    System.exit(code.code());
   }
 
   private static void parse(CommandLine line, String[] args) {
@@ -76,7 +82,7 @@ public final class Kindling {
   private static SparkConf settings(Command command) {
     SparkConf conf = new SparkConf();
     if (!conf.contains("spark.app.name") || conf.get("spark.app.name").contains("dev.kindling")) {
-      conf.setAppName("kindling " + command.name().toLowerCase(java.util.Locale.ROOT));
+      conf.setAppName("kindling " + command.name().toLowerCase(Locale.ROOT));
     }
     conf.setIfMissing("spark.serializer", "org.apache.spark.serializer.KryoSerializer");
     // A step is a stage of a second or less: waiting 3 s for a better place costs more than moving.
@@ -89,7 +95,7 @@ public final class Kindling {
   }
 
   private static void report(Exception failure, ExitCode code, boolean debug) {
-    System.err.println("kindling: " + code.name().toLowerCase(java.util.Locale.ROOT).replace('_', ' ') + " error");
+    System.err.println("kindling: " + code.name().toLowerCase(Locale.ROOT).replace('_', ' ') + " error");
     ExitCode.messages(failure).forEach(message -> System.err.println("  " + message));
     if (debug) {
       failure.printStackTrace();

@@ -1,0 +1,152 @@
+package dev.kindling.job;
+
+import static com.tngtech.archunit.core.domain.JavaCall.Predicates.target;
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.assignableTo;
+import static com.tngtech.archunit.core.domain.properties.HasName.Predicates.nameMatching;
+import static com.tngtech.archunit.core.domain.properties.HasOwner.Predicates.With.owner;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+
+import com.tngtech.archunit.core.importer.ImportOption;
+import com.tngtech.archunit.junit.AnalyzeClasses;
+import com.tngtech.archunit.junit.ArchTest;
+import com.tngtech.archunit.lang.ArchRule;
+import org.apache.spark.api.java.JavaRDDLike;
+import org.apache.spark.rdd.RDD;
+import org.apache.spark.sql.Dataset;
+
+/** The layers of the house. */
+@AnalyzeClasses(packages = "dev.kindling", importOptions = ImportOption.DoNotIncludeTests.class)
+class ArchitectureTest {
+  @ArchTest
+  static final ArchRule LAYERS =
+      layeredArchitecture()
+          .consideringOnlyDependenciesInLayers()
+          .layer("tensor")
+          .definedBy("dev.kindling.tensor..")
+          .layer("checkpoint")
+          .definedBy("dev.kindling.checkpoint..")
+          .layer("data")
+          .definedBy("dev.kindling.data..")
+          .layer("lora")
+          .definedBy("dev.kindling.lora..")
+          .layer("nn")
+          .definedBy("dev.kindling.nn..")
+          .layer("model")
+          .definedBy("dev.kindling.model..")
+          .layer("optim")
+          .definedBy("dev.kindling.optim..")
+          .layer("train")
+          .definedBy("dev.kindling.train..")
+          .layer("export")
+          .definedBy("dev.kindling.export..")
+          .layer("published")
+          .definedBy("dev.kindling.published..")
+          .layer("job")
+          .definedBy("dev.kindling.job..")
+          .whereLayer("tensor")
+          .mayNotAccessAnyLayer()
+          .whereLayer("checkpoint")
+          .mayOnlyAccessLayers("tensor")
+          .whereLayer("data")
+          .mayOnlyAccessLayers("tensor")
+          .whereLayer("lora")
+          .mayOnlyAccessLayers("tensor", "checkpoint", "data")
+          .whereLayer("nn")
+          .mayOnlyAccessLayers("tensor", "lora")
+          .whereLayer("model")
+          .mayOnlyAccessLayers("tensor", "checkpoint", "data", "lora", "nn")
+          .whereLayer("optim")
+          .mayNotAccessAnyLayer()
+          .whereLayer("train")
+          .mayOnlyAccessLayers("lora", "model", "optim")
+          .whereLayer("export")
+          .mayOnlyAccessLayers("checkpoint", "lora")
+          .whereLayer("published")
+          .mayOnlyAccessLayers("checkpoint", "lora", "model");
+
+  @ArchTest
+  static final ArchRule JOB_LAYERS =
+      layeredArchitecture()
+          .consideringOnlyDependenciesInLayers()
+          .layer("config")
+          .definedBy("dev.kindling.job.config")
+          .layer("storage")
+          .definedBy("dev.kindling.job.storage")
+          .layer("ingest")
+          .definedBy("dev.kindling.job.ingest")
+          .layer("broadcast")
+          .definedBy("dev.kindling.job.broadcast")
+          .layer("sync")
+          .definedBy("dev.kindling.job.sync")
+          .layer("evaluate")
+          .definedBy("dev.kindling.job.evaluate")
+          .layer("report")
+          .definedBy("dev.kindling.job.report")
+          .layer("job")
+          .definedBy("dev.kindling.job")
+          .layer("cli")
+          .definedBy("dev.kindling.job.cli")
+          .whereLayer("config")
+          .mayNotAccessAnyLayer()
+          .whereLayer("storage")
+          .mayOnlyAccessLayers("config")
+          .whereLayer("ingest")
+          .mayOnlyAccessLayers("config", "storage")
+          .whereLayer("broadcast")
+          .mayNotAccessAnyLayer()
+          .whereLayer("sync")
+          .mayOnlyAccessLayers("ingest", "broadcast")
+          .whereLayer("evaluate")
+          .mayOnlyAccessLayers("ingest", "broadcast", "sync")
+          .whereLayer("report")
+          .mayOnlyAccessLayers("config", "storage", "ingest", "sync", "evaluate")
+          .whereLayer("cli")
+          .mayNotBeAccessedByAnyLayer();
+
+  @ArchTest
+  static final ArchRule NO_CYCLES =
+      slices().matching("dev.kindling.(**)").should().beFreeOfCycles();
+
+  @ArchTest
+  static final ArchRule ND4J_STAYS_BEHIND_ITS_DOOR =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("dev.kindling.tensor.nd4j")
+          .should()
+          .dependOnClassesThat()
+          .resideInAnyPackage("org.nd4j.linalg..", "org.nd4j.nativeblas..", "org.bytedeco..");
+
+  @ArchTest
+  static final ArchRule ONLY_THE_JOB_KNOWS_SPARK =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("dev.kindling.job..")
+          .should()
+          .dependOnClassesThat()
+          .resideInAnyPackage("org.apache.spark..", "org.apache.hadoop..", "scala..");
+
+  /** Rows must never come to the driver: 100 million of them would not fit. */
+  @ArchTest
+  static final ArchRule NO_ROWS_ON_THE_DRIVER =
+      noClasses()
+          .should()
+          .callMethodWhere(
+              target(nameMatching("collect.*|toLocalIterator|take|takeOrdered|top|head.*|first"))
+                  .and(
+                      target(
+                          owner(
+                              assignableTo(JavaRDDLike.class)
+                                  .or(assignableTo(RDD.class))
+                                  .or(assignableTo(Dataset.class))))));
+
+  /** What only stdout's one object may use. */
+  @ArchTest
+  static final ArchRule NOBODY_PRINTS_TO_STDOUT =
+      noClasses()
+          .that()
+          .doNotHaveFullyQualifiedName("dev.kindling.job.cli.Kindling")
+          .should()
+          .accessField(System.class, "out");
+}

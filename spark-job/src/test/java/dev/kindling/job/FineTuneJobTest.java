@@ -1,0 +1,186 @@
+package dev.kindling.job;
+
+import static dev.kindling.job.cli.InProcess.kindling;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.data.Offset.offset;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.kindling.checkpoint.HfFolder;
+import dev.kindling.job.cli.InProcess;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Whole runs on an embedded Spark: golden trajectories, any cut of the data, the result folder. */
+class FineTuneJobTest {
+  @TempDir Path temp;
+  private GoldenFolder bert;
+  private Path output;
+
+  @BeforeEach
+  void copy() {
+    bert = GoldenFolder.copy("bert", temp);
+    output = temp.resolve("out");
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"bert", "roberta"})
+  void train_goldenCase_followsPyTorchAndEvaluatesTheSame(String name) throws IOException {
+    GoldenFolder golden = GoldenFolder.copy(name, temp);
+    String data = golden.path("data.jsonl");
+    InProcess run = kindling(2, golden.train(output, "data.validation=" + data));
+    assertThat(run.code()).as(run.stdout()).isZero();
+    assertClose(GoldenFolder.losses(output), golden.expectedLosses(), 1e-4);
+    assertThat(golden.shareOff(output)).isBetween(0.0, 0.001);
+    JsonNode result = run.json();
+    double expected = golden.settings().at("/expected/eval.loss").asDouble();
+    assertThat(result.at("/before/loss").asDouble()).isCloseTo(expected, offset(1e-5 * expected));
+    assertThat(result.at("/steps").asInt()).isEqualTo(6);
+
+    InProcess again =
+        kindling(
+            "evaluate",
+            "base.path=" + golden.folder(),
+            "adapter.init-from=" + output.resolve("adapter"),
+            "data.validation=" + data);
+    assertThat(again.json().at("/loss").asDouble())
+        .isCloseTo(result.at("/validation/loss").asDouble(), offset(1e-6));
+    assertThat(again.json().at("/perplexity").isNull()).isTrue();
+  }
+
+  /** Micro-batch, cores and files decide who computes what, not what comes out. */
+  @ParameterizedTest
+  @CsvSource({"1,1,1", "2,2,1", "5,3,1", "2,3,2", "5,1,2", "1,2,3"})
+  void train_anyMicroBatchCoresAndFiles_hasTheSameLosses(int micro, int cores, int files)
+      throws IOException {
+    List<String> rows = Files.readAllLines(bert.folder().resolve("data.jsonl"));
+    Path folder = Files.createDirectory(temp.resolve("rows"));
+    for (int f = 0; f < files; f++) {
+      Files.write(
+          folder.resolve("part-" + f + ".jsonl"),
+          rows.subList(f * rows.size() / files, (f + 1) * rows.size() / files));
+    }
+    InProcess run =
+        kindling(
+            cores,
+            bert.train(
+                output, "data.train=" + folder, "train.micro-batch-size=" + micro));
+    assertThat(run.code()).as(run.stdout()).isZero();
+    assertClose(GoldenFolder.losses(output), bert.expectedLosses(), 1e-5);
+  }
+
+  /** A batch larger than the data holds some examples twice; epochs straddle batches. */
+  @Test
+  void train_shuffledOverSeveralEpochs_visitsEveryExampleOncePerEpoch() throws IOException {
+    InProcess run =
+        kindling(
+            2,
+            bert.train(
+                output,
+                "data.shuffle=true",
+                "train.steps=5",
+                "train.global-batch-size=24",
+                "optimizer.learning-rate=1e-30",
+                "optimizer.weight-decay=0"));
+    assertThat(run.code()).as(run.stdout()).isZero();
+    // Nothing is learned, so each step of two whole epochs has the same loss: that of all rows.
+    double all = bert.settings().at("/expected/eval.loss").asDouble();
+    assertThat(GoldenFolder.losses(output)).hasSize(5).allMatch(l -> Math.abs(l - all) < 1e-5);
+  }
+
+  @Test
+  void train_epochs_makesCeilOfExamplesByBatchSteps() {
+    List<String> arguments = new ArrayList<>(bert.train(output, "train.epochs=1.5"));
+    arguments.removeIf(a -> a.startsWith("train.steps"));
+    arguments.add("train.global-batch-size=5");
+    assertThat(kindling(2, arguments).json().at("/steps").asInt()).isEqualTo(4); // ⌈1.5·12/5⌉
+  }
+
+  @Test
+  void resultFolder_finishedRun_hasAManifestThatMatchesItsFiles() throws IOException {
+    assertThat(kindling(2, bert.train(output)).code()).isZero();
+    JsonNode manifest = new ObjectMapper().readTree(output.resolve("_SUCCESS").toFile());
+    List<String> listed = new ArrayList<>();
+    manifest
+        .get("files")
+        .fields()
+        .forEachRemaining(
+            file -> {
+              listed.add(file.getKey());
+              assertThat(HfFolder.sha256(output.resolve(file.getKey())))
+                  .isEqualTo(file.getValue().asText());
+            });
+    assertThat(listed)
+        .containsExactlyInAnyOrder(
+            "adapter/adapter_config.json",
+            "adapter/adapter_model.safetensors",
+            "adapter/kindling.json",
+            "config.resolved.conf",
+            "metrics.jsonl");
+    assertThat(manifest.at("/executors/driver/weightLoads").asInt()).isPositive();
+    assertThat(manifest.at("/baseSha256").asText()).hasSize(64);
+    JsonNode line =
+        new ObjectMapper().readTree(Files.readAllLines(output.resolve("metrics.jsonl")).get(0));
+    List<String> keys = new ArrayList<>();
+    line.fieldNames().forEachRemaining(keys::add);
+    assertThat(keys)
+        .containsExactly(
+            "step",
+            "loss",
+            "learningRate",
+            "gradNorm",
+            "tokens",
+            "tokensPerSecond",
+            "bytesDown",
+            "bytesUp",
+            "secondsCompute",
+            "secondsExchange");
+    // 4 bytes down for each trainable; up 8 and a few for each of the two tasks or one.
+    int trainables = line.get("bytesDown").asInt() / 4;
+    assertThat(line.get("bytesUp").asInt()).isBetween(8 * trainables, 17 * trainables);
+  }
+
+  @Test
+  void train_sameConfigurationAgain_isAlreadyDoneAndTouchesNothing() throws IOException {
+    InProcess first = kindling(2, bert.train(output));
+    Object before = Files.getLastModifiedTime(output.resolve("_SUCCESS"));
+    InProcess second = kindling(2, bert.train(output));
+    assertThat(second.code()).isZero();
+    assertThat(second.json()).isEqualTo(first.json());
+    assertThat((Object) Files.getLastModifiedTime(output.resolve("_SUCCESS"))).isEqualTo(before);
+
+    InProcess other = kindling(2, bert.train(output, "train.seed=7", "adapter.dropout=0.1"));
+    assertThat(other.code()).isEqualTo(2);
+    assertThat(other.messages()).contains("train.seed (42 there, 7 here)", "adapter.dropout");
+
+    InProcess replaced = kindling(2, bert.train(output, "train.seed=7", "output-mode=overwrite"));
+    assertThat(replaced.code()).isZero();
+  }
+
+  @Test
+  void train_unfinishedOutput_isRefusedUnlessOverwritten() throws IOException {
+    Files.createDirectories(output);
+    Files.writeString(output.resolve("metrics.jsonl"), "{}\n");
+    InProcess refused = kindling(2, bert.train(output));
+    assertThat(refused.code()).isEqualTo(2);
+    assertThat(refused.messages()).contains("exists but is not finished");
+    assertThat(output.resolve("metrics.jsonl")).hasContent("{}");
+    assertThat(kindling(2, bert.train(output, "output-mode=overwrite")).code()).isZero();
+  }
+
+  private static void assertClose(List<Double> found, List<Double> expected, double tolerance) {
+    assertThat(found).hasSameSizeAs(expected);
+    for (int i = 0; i < found.size(); i++) {
+      assertThat(found.get(i)).as("step %d", i + 1).isCloseTo(expected.get(i), offset(tolerance));
+    }
+  }
+}

@@ -1,0 +1,124 @@
+package dev.kindling.job;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * A real standalone cluster on loopback: a master and workers of one core each, every one a JVM of its
+ * own, from the embedded Spark's jars.
+ */
+final class SparkCluster implements AutoCloseable {
+  private static final Path SPARK_HOME =
+      Path.of("../submit/embedded-spark/target/spark-home").toAbsolutePath().normalize();
+  private static final Pattern MASTER = Pattern.compile("Starting Spark master at (spark://\\S+)");
+  private static final Pattern REGISTERED = Pattern.compile("Successfully registered with master");
+
+  private final List<Process> processes = new ArrayList<>();
+  private final String master;
+
+  SparkCluster(int workers, Path folder) throws Exception {
+    master =
+        start(folder, MASTER, "master.Master", "--host", "127.0.0.1", "--port", "0", "--webui-port", "0");
+    for (int i = 0; i < workers; i++) {
+      start(
+          folder,
+          REGISTERED,
+          "worker.Worker",
+          "--host",
+          "127.0.0.1",
+          "--cores",
+          "1",
+          "--memory",
+          "2g",
+          "--webui-port",
+          "0",
+          "--work-dir",
+          folder.resolve("work" + i).toString(),
+          master);
+    }
+  }
+
+  /** URL for {@code --master}. */
+  String master() {
+    return master;
+  }
+
+  /** Starts a daemon; returns the first group of the line that says it is ready. */
+  private String start(Path folder, Pattern ready, String main, String... arguments)
+      throws Exception {
+    Path logging = folder.resolve("log4j2.properties");
+    Files.writeString(
+        logging,
+        """
+        rootLogger.level = info
+        rootLogger.appenderRef.out.ref = out
+        appender.out.type = Console
+        appender.out.name = out
+        appender.out.layout.type = PatternLayout
+        appender.out.layout.pattern = %m%n
+        """);
+    List<String> command =
+        new ArrayList<>(
+            List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx256m"));
+    for (String opened : List.of("lang", "lang.invoke", "io", "net", "nio", "util")) {
+      command.add("--add-opens=java.base/java." + opened + "=ALL-UNNAMED");
+    }
+    command.addAll(
+        List.of(
+            "--add-opens=java.base/sun.nio.ch=ALL-UNNAMED",
+            "-Dlog4j2.configurationFile=file:" + logging,
+            "-cp",
+            SPARK_HOME + "/jars/*",
+            "org.apache.spark.deploy." + main));
+    command.addAll(List.of(arguments));
+    ProcessBuilder builder = new ProcessBuilder(command).redirectErrorStream(true);
+    builder.environment().put("SPARK_HOME", SPARK_HOME.toString());
+    builder.environment().put("SPARK_LOCAL_IP", "127.0.0.1");
+    builder.environment().put("SPARK_SCALA_VERSION", "2.12");
+    Process process = builder.start();
+    processes.add(process);
+    return follow(process, ready).get(60, TimeUnit.SECONDS);
+  }
+
+  /** Reads a daemon's log to its end, so that it never blocks, and reports the line waited for. */
+  private static CompletableFuture<String> follow(Process process, Pattern ready) {
+    CompletableFuture<String> found = new CompletableFuture<>();
+    Thread reader =
+        new Thread(
+            () -> {
+              StringBuilder log = new StringBuilder();
+              try (BufferedReader lines = process.inputReader(StandardCharsets.UTF_8)) {
+                for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+                  log.append(line).append('\n');
+                  Matcher matcher = ready.matcher(line);
+                  if (matcher.find()) {
+                    found.complete(matcher.groupCount() > 0 ? matcher.group(1) : line);
+                  }
+                }
+              } catch (IOException e) {
+                log.append(e);
+              }
+              found.completeExceptionally(new IllegalStateException("daemon ended:\n" + log));
+            });
+    reader.setDaemon(true);
+    reader.start();
+    return found;
+  }
+
+  @Override
+  public void close() {
+    for (Process process : processes) {
+      process.descendants().forEach(ProcessHandle::destroyForcibly);
+      process.destroyForcibly();
+    }
+  }
+}

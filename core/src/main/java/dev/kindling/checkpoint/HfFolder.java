@@ -231,7 +231,7 @@ public final class HfFolder {
     for (int at = bytes.position(); at < bytes.limit(); at += width) {
       int bits = width == 4 ? bytes.getInt(at) : bytes.getShort(at);
       if ((bits & exponent) == exponent) {
-        return (at - bytes.position()) / width;
+        return (long) (at - bytes.position()) / width;
       }
     }
     return -1;

@@ -7,8 +7,8 @@ import java.io.Serializable;
  * The order in which an epoch visits n examples, computed at any place in both directions, so that
  * no list of n numbers need exist anywhere.
  *
- * <p>A Feistel network of eight rounds permutes the smallest range of 2^(2k) numbers that holds n; a
- * result of n or more is permuted again until it falls below n (cycle walking), which takes fewer
+ * <p>A Feistel network of eight rounds permutes the smallest range of 2^(2k) numbers that holds n;
+ * a result of n or more is permuted again until it falls below n (cycle walking), which takes fewer
  * than four tries on average and keeps it a permutation of [0, n).
  */
 public final class EpochOrder implements Serializable {

@@ -104,7 +104,7 @@ public final class AdapterLayout {
     Set<String> seen = new HashSet<>();
     List<String> last = new ArrayList<>();
     for (LinearModule module : modules) {
-      String[] parts = module.name().split("\\.");
+      String[] parts = module.name().split("\\.", -1);
       String tail = parts[parts.length - 1];
       String name =
           tail.equals("dense") && parts.length > 1 ? parts[parts.length - 2] + ".dense" : tail;
@@ -153,7 +153,7 @@ public final class AdapterLayout {
       long draw = Seeds.of(seed, "init", p.name());
       float[] values =
           switch (p.role()) {
-            case A -> Seeds.uniform(draw, p.elements(), 1 / Math.sqrt(p.shape()[1]));
+            case A -> Seeds.uniform(draw, p.elements(), 1 / Math.sqrt((double) p.shape()[1]));
             case B -> new float[p.elements()];
             case WEIGHT ->
                 base.apply(p)

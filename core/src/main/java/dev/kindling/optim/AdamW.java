@@ -22,8 +22,8 @@ final class AdamW implements Optimizer {
     double beta1 = settings.beta1();
     double beta2 = settings.beta2();
     double decay = 1 - rate * settings.weightDecay();
-    double size = rate / (1 - Math.pow(beta1, steps));
-    double root = Math.sqrt(1 - Math.pow(beta2, steps));
+    double size = rate / (1 - Math.pow(beta1, (double) steps));
+    double root = Math.sqrt(1 - Math.pow(beta2, (double) steps));
     for (int i = 0; i < trainables.length; i++) {
       double g = gradient[i];
       double m = beta1 * first[i] + (1 - beta1) * g;

@@ -80,11 +80,11 @@ class SafetensorsTest {
     byte[] f16 = words(0x3c00, 0xc000, 0x2e66, 0x0001, 0x7bff);
     RawSafetensors.one(file, "F16", "[5]", 0, 10, f16);
     assertThat(Safetensors.open(file).get("t").floats())
-        .containsExactly(1f, -2f, 0.0999755859375f, 0x1p-24f, 65504f);
+        .containsExactly(1f, -2f, 0x1.998p-4f, 0x1p-24f, 65504f);
     byte[] bf16 = words(0x3f80, 0xc000, 0x3dcd, 0x0001, 0x7f7f);
     RawSafetensors.one(file, "BF16", "[5]", 0, 10, bf16);
     assertThat(Safetensors.open(file).get("t").floats())
-        .containsExactly(1f, -2f, 0.10009765625f, 0x1p-133f, 0x1.fep127f);
+        .containsExactly(1f, -2f, 0x1.9ap-4f, 0x1p-133f, 0x1.fep127f);
   }
 
   private static byte[] words(int... words) {

@@ -18,6 +18,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import java.util.TreeMap;
 import java.util.regex.Pattern;
@@ -90,8 +91,8 @@ class PeftWriterTest {
     assertThat(shapes(path)).isEqualTo(shapes(golden.folder.resolve("adapter")));
   }
 
-  private static TreeMap<String, String> shapes(Path folder) {
-    TreeMap<String, String> shapes = new TreeMap<>();
+  private static Map<String, String> shapes(Path folder) {
+    Map<String, String> shapes = new TreeMap<>();
     Safetensors.open(folder.resolve("adapter_model.safetensors"))
         .forEach((key, t) -> shapes.put(key, t.dtype() + Arrays.toString(t.shape())));
     return shapes;

@@ -158,7 +158,7 @@ class AdapterLayoutTest {
     AdapterLayout.Start start = layout.start(5, p -> Optional.empty());
     for (Parameter p : layout.parameters()) {
       float[] values = slice(start.values(), p);
-      double bound = 1 / Math.sqrt(p.shape()[p.shape().length - 1]);
+      double bound = 1 / Math.sqrt((double) p.shape()[p.shape().length - 1]);
       switch (p.role()) {
         case A -> {
           for (float v : values) {

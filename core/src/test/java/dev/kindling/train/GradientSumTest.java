@@ -1,8 +1,8 @@
 package dev.kindling.train;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.within;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.within;
 
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.AdapterSettings;
@@ -42,7 +42,8 @@ class GradientSumTest {
       for (int i = 0; i < gradient.length; i++) {
         gradient[i] = (float) (random.nextGaussian() * scale * Math.pow(10, -(i % 5)));
       }
-      parts.add(new Part(gradient, new BatchResult(random.nextDouble(), k % 4, k % 4, k % 2, 10 + k)));
+      parts.add(
+          new Part(gradient, new BatchResult(random.nextDouble(), k % 4, k % 4, k % 2, 10 + k)));
     }
     return parts;
   }

@@ -23,7 +23,9 @@ import org.apache.spark.sql.SparkSession;
 
 /** The story of a fine-tuning run, from a configuration to a result folder. */
 public final class FineTuneJob {
-  /** Shortest range of steps that is shuffled at once, so that tiny data is not shuffled each epoch. */
+  /**
+   * Shortest range of steps that is shuffled at once, so that tiny data is not shuffled each epoch.
+   */
   private static final long LEAST_STEPS = 256;
 
   private final SparkSession session;
@@ -72,10 +74,7 @@ public final class FineTuneJob {
     long steps = training.totalSteps(examples.count(), batch);
     TrainingState state =
         new TrainingState(
-            prepared.layout(),
-            prepared.start(),
-            training.optimizer(steps),
-            training.maxGradNorm());
+            prepared.layout(), prepared.start(), training.optimizer(steps), training.maxGradNorm());
     RunReport report = new RunReport(config, prepared.baseDigest(), prepared.labels().names());
 
     Optional<Evaluation> before = evaluator.map(e -> e.evaluate(state.trainables()));
@@ -137,7 +136,9 @@ public final class FineTuneJob {
     examples.release();
   }
 
-  /** Repeats a step whose sum does not fit its fixed-point scale, with the scale that it asks for. */
+  /**
+   * Repeats a step whose sum does not fit its fixed-point scale, with the scale that it asks for.
+   */
   private Outcome exact(
       SynchronousGradients gradients, Batches batches, long step, TrainingState state) {
     while (true) {

@@ -158,8 +158,7 @@ record Preparation(
     int wanted = config.data().maxLength().orElse(limit);
     if (wanted > limit) {
       throw new ConfigProblems(
-          List.of(
-              "data.max-length is " + wanted + ": the base's position table holds " + limit));
+          List.of("data.max-length is " + wanted + ": the base's position table holds " + limit));
     }
     return wanted;
   }
@@ -167,8 +166,7 @@ record Preparation(
   private static void checkTargets(JobConfig config, Parts parts, boolean trains) {
     if (parts.adapter.isEmpty() && trains) {
       ConfigProblems.check(
-          AdapterLayout.problems(
-              parts.outline.linears(), settings(config, parts.outline, true)));
+          AdapterLayout.problems(parts.outline.linears(), settings(config, parts.outline, true)));
     }
     if (parts.adapter.isEmpty() && !trains && parts.classes().isEmpty()) {
       throw new ConfigProblems(
@@ -195,7 +193,8 @@ record Preparation(
         throw new ConfigProblems(
             List.of("neither base nor adapter has a classification head to evaluate"));
       }
-      return Examples.labels(session, new Location("data.train", config.data().train().orElseThrow()));
+      return Examples.labels(
+          session, new Location("data.train", config.data().train().orElseThrow()));
     }
     int n = classes.get();
     List<String> named = new ArrayList<>();
@@ -215,9 +214,7 @@ record Preparation(
   private static float[] fresh(HfFolder base, AdapterLayout layout, JobConfig config) {
     AdapterLayout.Start start =
         layout.start(config.compute().seed(), p -> base.find(p.name()).map(t -> finite(t, p)));
-    start
-        .fresh()
-        .forEach(m -> LOG.info("{} is not in the base: initialised from the seed", m));
+    start.fresh().forEach(m -> LOG.info("{} is not in the base: initialised from the seed", m));
     return start.values();
   }
 

@@ -71,9 +71,7 @@ class FineTuneJobTest {
     }
     InProcess run =
         kindling(
-            cores,
-            bert.train(
-                output, "data.train=" + folder, "train.micro-batch-size=" + micro));
+            cores, bert.train(output, "data.train=" + folder, "train.micro-batch-size=" + micro));
     assertThat(run.code()).as(run.stdout()).isZero();
     assertClose(GoldenFolder.losses(output), bert.expectedLosses(), 1e-5);
   }

@@ -90,7 +90,9 @@ public record GoldenFolder(Path folder, JsonNode settings) {
     return losses;
   }
 
-  /** Share of the adapter's entries further than 1e-4 from PyTorch's; −1 if one is off by 2 rates. */
+  /**
+   * Share of the adapter's entries further than 1e-4 from PyTorch's; −1 if one is off by 2 rates.
+   */
   public double shareOff(Path output) {
     Map<String, StoredTensor> expected = Safetensors.open(folder.resolve("expected.safetensors"));
     Map<String, StoredTensor> trained =

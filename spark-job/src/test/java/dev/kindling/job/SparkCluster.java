@@ -13,8 +13,8 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * A real standalone cluster on loopback: a master and workers of one core each, every one a JVM of its
- * own, from the embedded Spark's jars.
+ * A real standalone cluster on loopback: a master and workers of one core each, every one a JVM of
+ * its own, from the embedded Spark's jars.
  */
 final class SparkCluster implements AutoCloseable {
   private static final Path SPARK_HOME =
@@ -27,7 +27,16 @@ final class SparkCluster implements AutoCloseable {
 
   SparkCluster(int workers, Path folder) throws Exception {
     master =
-        start(folder, MASTER, "master.Master", "--host", "127.0.0.1", "--port", "0", "--webui-port", "0");
+        start(
+            folder,
+            MASTER,
+            "master.Master",
+            "--host",
+            "127.0.0.1",
+            "--port",
+            "0",
+            "--webui-port",
+            "0");
     for (int i = 0; i < workers; i++) {
       start(
           folder,
@@ -68,7 +77,8 @@ final class SparkCluster implements AutoCloseable {
         """);
     List<String> command =
         new ArrayList<>(
-            List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx256m"));
+            List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-Xmx256m"));
     for (String opened : List.of("lang", "lang.invoke", "io", "net", "nio", "util")) {
       command.add("--add-opens=java.base/java." + opened + "=ALL-UNNAMED");
     }

@@ -118,12 +118,7 @@ final class BertModel implements Model {
       Tensor dx,
       BertBlock.Scratch scratch,
       Linear.Scratch linear,
-      Linear.Scratch headLinear) {
-    /** Output of the last block. */
-    Tensor y() {
-      return blocks.get(blocks.size() - 1).y();
-    }
-  }
+      Linear.Scratch headLinear) {}
 
   private Step step(int batch, int tokens) {
     long key = (long) batch << 32 | tokens;

@@ -14,8 +14,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The models of this JVM: one copy of the frozen weights for each run, and for each task that runs at
- * the same time a model over them, kept from step to step.
+ * The models of this JVM: one copy of the frozen weights for each run, and for each task that runs
+ * at the same time a model over them, kept from step to step.
  */
 public final class ExecutorModels {
   private static final Logger LOG = LoggerFactory.getLogger(ExecutorModels.class);

@@ -38,7 +38,12 @@ public record ModelSpec(
     implements Serializable {
   /** Describes a model that the driver has planned. */
   public static ModelSpec of(
-      String run, String configJson, int classes, ModelPlan plan, AdapterLayout layout, int threads) {
+      String run,
+      String configJson,
+      int classes,
+      ModelPlan plan,
+      AdapterLayout layout,
+      int threads) {
     AdapterSettings settings = layout.settings();
     return new ModelSpec(
         run,

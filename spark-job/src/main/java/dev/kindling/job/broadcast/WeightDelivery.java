@@ -21,8 +21,8 @@ public sealed interface WeightDelivery extends Serializable {
   void delivered();
 
   /**
-   * Chooses: in local mode driver and executor are one JVM, which maps the files itself and so holds
-   * one copy; otherwise the driver broadcasts.
+   * Chooses: in local mode driver and executor are one JVM, which maps the files itself and so
+   * holds one copy; otherwise the driver broadcasts.
    */
   static WeightDelivery of(JavaSparkContext spark, HfFolder base, List<WeightSlot> slots) {
     if (spark.isLocal()) {
@@ -67,18 +67,15 @@ public sealed interface WeightDelivery extends Serializable {
 
   /**
    * From broadcasts of at most {@link HfFolder#CHUNK_BYTES} each: heap is needed for one piece at a
-   * time, for it is copied off-heap at once. Plain bytes, because Spark closes broadcast values that
-   * can be closed, whoever still uses them.
+   * time, for it is copied off-heap at once. Plain bytes, because Spark closes broadcast values
+   * that can be closed, whoever still uses them.
    */
   record Broadcasts(List<Piece> pieces) implements WeightDelivery {
     @Override
     public void deliver(List<WeightSlot> slots, FrozenWeights.Loader loader) {
       for (Piece piece : pieces) {
         loader.accept(
-            slots.get(piece.slot),
-            piece.from,
-            ByteBuffer.wrap(piece.bytes.value()),
-            piece.type);
+            slots.get(piece.slot), piece.from, ByteBuffer.wrap(piece.bytes.value()), piece.type);
       }
     }
 

@@ -15,8 +15,8 @@ import org.apache.spark.sql.SparkSession;
 import picocli.CommandLine;
 
 /**
- * Main class of the job. stdout carries exactly one JSON object; whatever else is printed, by us or by
- * a library, goes to stderr.
+ * Main class of the job. stdout carries exactly one JSON object; whatever else is printed, by us or
+ * by a library, goes to stderr.
  */
 public final class Kindling {
   private Kindling() {}
@@ -66,11 +66,11 @@ public final class Kindling {
   }
 
   private static ObjectNode run(JobConfig config, Command command) throws IOException {
-    SparkSession session =
-        SparkSession.builder().config(settings(command)).getOrCreate();
+    SparkSession session = SparkSession.builder().config(settings(command)).getOrCreate();
     try {
       return switch (command) {
-        case TRAIN -> new FineTuneJob(session, config, System.getenv("KINDLING_TERMINAL") != null).run();
+        case TRAIN ->
+            new FineTuneJob(session, config, System.getenv("KINDLING_TERMINAL") != null).run();
         case EVALUATE -> EvaluateJob.run(session, config);
       };
     } finally {
@@ -95,7 +95,8 @@ public final class Kindling {
   }
 
   private static void report(Exception failure, ExitCode code, boolean debug) {
-    System.err.println("kindling: " + code.name().toLowerCase(Locale.ROOT).replace('_', ' ') + " error");
+    System.err.println(
+        "kindling: " + code.name().toLowerCase(Locale.ROOT).replace('_', ' ') + " error");
     ExitCode.messages(failure).forEach(message -> System.err.println("  " + message));
     if (debug) {
       failure.printStackTrace();

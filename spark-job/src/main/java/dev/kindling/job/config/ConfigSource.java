@@ -5,10 +5,10 @@ import com.typesafe.config.ConfigException;
 import com.typesafe.config.ConfigFactory;
 import com.typesafe.config.ConfigObject;
 import com.typesafe.config.ConfigRenderOptions;
+import com.typesafe.config.ConfigUtil;
 import com.typesafe.config.ConfigValue;
 import com.typesafe.config.ConfigValueFactory;
 import com.typesafe.config.ConfigValueType;
-import com.typesafe.config.ConfigUtil;
 import java.math.BigDecimal;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -39,8 +39,8 @@ public record ConfigSource(Config user, Config all) {
    * Reads a file and overrides; the last duplicate counts.
    *
    * @param file may be absent if the overrides say enough
-   * @param overrides {@code key=value}; a value is HOCON only if it begins with a bracket, a brace or
-   *     a quote, otherwise a plain string
+   * @param overrides {@code key=value}; a value is HOCON only if it begins with a bracket, a brace
+   *     or a quote, otherwise a plain string
    */
   public static ConfigSource read(Optional<Path> file, List<String> overrides) {
     Config user = file.map(ConfigSource::parse).orElse(ConfigFactory.empty());
@@ -53,7 +53,10 @@ public record ConfigSource(Config user, Config all) {
       }
       try {
         String key = override.substring(0, equals);
-        user = ConfigFactory.empty().withValue(key, value(override.substring(equals + 1))).withFallback(user);
+        user =
+            ConfigFactory.empty()
+                .withValue(key, value(override.substring(equals + 1)))
+                .withFallback(user);
       } catch (ConfigException e) {
         problems.add("'" + override + "' cannot be read: " + e.getMessage());
       }

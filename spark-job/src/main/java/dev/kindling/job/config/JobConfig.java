@@ -63,8 +63,8 @@ public record JobConfig(
   /**
    * The adapter to make, or to continue.
    *
-   * @param userSet keys under {@code adapter} that the user set, which an imported folder must agree
-   *     with
+   * @param userSet keys under {@code adapter} that the user set, which an imported folder must
+   *     agree with
    */
   public record Adapter(
       int r,
@@ -206,7 +206,8 @@ public record JobConfig(
           ? new TargetModules.AllLinear()
           : new TargetModules.Regex(Pattern.compile(text));
     } catch (PatternSyntaxException e) {
-      in.problem(key + " is no regular expression: " + e.getMessage().lines().findFirst().orElse(""));
+      in.problem(
+          key + " is no regular expression: " + e.getMessage().lines().findFirst().orElse(""));
       return new TargetModules.Blocks();
     }
   }

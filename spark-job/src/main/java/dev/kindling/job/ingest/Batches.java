@@ -15,9 +15,9 @@ import org.jspecify.annotations.Nullable;
 import scala.Tuple2;
 
 /**
- * The micro-batches of a range of positions in the stream of examples, shuffled so that those of one
- * step lie in a few partitions of their own. Which examples a micro-batch holds depends on positions
- * alone; partitions only decide who computes it.
+ * The micro-batches of a range of positions in the stream of examples, shuffled so that those of
+ * one step lie in a few partitions of their own. Which examples a micro-batch holds depends on
+ * positions alone; partitions only decide who computes it.
  */
 public final class Batches {
   /** Most partitions of one shuffle; longer ranges keep several steps in each. */
@@ -64,18 +64,19 @@ public final class Batches {
 
   /**
    * Where a position goes: its step's group of steps, and within it the lane of its micro-batch.
-   *
-   * @param firstStep first step of the range
-   * @param grouped steps in one partition
-   * @param lanes partitions that share a step
    */
   private static final class Layout extends Partitioner {
     private static final long serialVersionUID = 1;
     private final long firstStep;
     private final int batch;
     private final int microBatch;
+
+    /** Steps in one partition. */
     private final int grouped;
+
+    /** Partitions that share a step. */
     private final int lanes;
+
     private final int partitions;
 
     Layout(long firstStep, long steps, int batch, int microBatch, int lanes) {
@@ -114,7 +115,13 @@ public final class Batches {
    * @param lanes partitions that share a step; at most the micro-batches of a batch are used
    */
   public static Batches lay(
-      Examples examples, EpochOrder order, long from, long to, int batch, int microBatch, int lanes) {
+      Examples examples,
+      EpochOrder order,
+      long from,
+      long to,
+      int batch,
+      int microBatch,
+      int lanes) {
     long steps = (to - from + batch - 1) / batch;
     int parts = (batch + microBatch - 1) / microBatch;
     Layout layout =

@@ -11,7 +11,8 @@ import java.util.Optional;
 import org.apache.spark.sql.Row;
 
 /**
- * Turns a row into a tokenised example, or says what is wrong with it; where, only the driver knows.
+ * Turns a row into a tokenised example, or says what is wrong with it; where, only the driver
+ * knows.
  *
  * @param format what rows must look like
  * @param tokenizer bytes of tokenizer.json; empty if the base has none
@@ -53,8 +54,7 @@ record RowReader(
         throw new InvalidInput(ROW, "has no text", "every row needs text and label");
       }
       TextTokenizer.Tokens encoded = tokenizer().encode(text);
-      return new Read(
-          new Example(position, encoded.ids(), new int[] {label}), encoded.truncated());
+      return new Read(new Example(position, encoded.ids(), new int[] {label}), encoded.truncated());
     }
 
     private int label(Row row) {

@@ -5,6 +5,7 @@ import dev.kindling.job.storage.Location;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import org.apache.spark.SparkException;
 import org.apache.spark.sql.AnalysisException;
 import org.apache.spark.sql.Column;
 import org.apache.spark.sql.DataFrameReader;
@@ -17,8 +18,8 @@ import org.apache.spark.sql.types.DataTypes;
 import org.apache.spark.sql.types.StructType;
 
 /**
- * Reads JSONL, CSV and Parquet into rows of one shape, each with the file and block that it came from,
- * which is what the order of the examples is made of.
+ * Reads JSONL, CSV and Parquet into rows of one shape, each with the file and block that it came
+ * from, which is what the order of the examples is made of.
  */
 final class Source {
   /** Columns of every row, in order. */
@@ -41,14 +42,23 @@ final class Source {
     try {
       return shaped(load(session.read(), uri, kind(session, uri, location)), location);
     } catch (Exception e) {
-      if (e instanceof AnalysisException) {
-        throw new InvalidInput(
-            location.key() + " " + location.text(),
-            "cannot be read: " + e.getMessage(),
-            "expected JSONL, CSV with a header, or Parquet");
+      if (e instanceof AnalysisException || e instanceof SparkException) {
+        throw unreadable(location, e);
       }
       throw e;
     }
+  }
+
+  /** What Spark said at the bottom of it, as the user's problem. */
+  static InvalidInput unreadable(Location location, Throwable e) {
+    Throwable root = e;
+    while (root.getCause() != null) {
+      root = root.getCause();
+    }
+    return new InvalidInput(
+        location.key() + " " + location.text(),
+        "cannot be read: " + String.valueOf(root.getMessage()).lines().findFirst().orElse(""),
+        "expected JSONL, CSV with a header, or Parquet, undamaged");
   }
 
   private static String kind(SparkSession session, String uri, Location location) {

@@ -13,8 +13,8 @@ import scala.reflect.ClassTag$;
 import scala.runtime.AbstractFunction2;
 
 /**
- * Runs one short stage over some partitions of an RDD. Results travel as task results, one small byte
- * frame for each partition: never rows.
+ * Runs one short stage over some partitions of an RDD. Results travel as task results, one small
+ * byte frame for each partition: never rows.
  */
 public final class Tasks {
   private Tasks() {}

@@ -11,8 +11,9 @@ import org.apache.spark.sql.Row;
 import org.apache.spark.util.TaskCompletionListener;
 
 /**
- * The rows of a partition as byte frames: a frame for each block of a file that begins, then one for
- * each of its examples, numbered within the block. A row that cannot be used becomes the last frame.
+ * The rows of a partition as byte frames: a frame for each block of a file that begins, then one
+ * for each of its examples, numbered within the block. A row that cannot be used becomes the last
+ * frame.
  */
 final class Tokeniser implements Iterator<byte[]> {
   /** Frame {BLOCK, path, first byte of the block}. */
@@ -35,13 +36,13 @@ final class Tokeniser implements Iterator<byte[]> {
   Tokeniser(Iterator<Row> rows, RowReader reader) {
     this.rows = rows;
     this.reader = reader.open();
-    TaskContext.get().addTaskCompletionListener(
-            (TaskCompletionListener) task -> this.reader.close());
+    TaskContext.get()
+        .addTaskCompletionListener((TaskCompletionListener) task -> this.reader.close());
   }
 
   @Override
   public boolean hasNext() {
-    return !ready.isEmpty() || !stopped && rows.hasNext();
+    return !ready.isEmpty() || (!stopped && rows.hasNext());
   }
 
   @Override
@@ -59,9 +60,9 @@ final class Tokeniser implements Iterator<byte[]> {
       path = rowPath;
       start = rowStart;
       position = 0;
-      ByteBuffer frame = ByteBuffer.allocate(9 + Examples.bytes(path));
+      ByteBuffer frame = ByteBuffer.allocate(9 + Frames.bytes(path));
       frame.put(BLOCK);
-      Examples.put(frame, path);
+      Frames.put(frame, path);
       ready.add(frame.putLong(start).array());
     }
     try {
@@ -72,10 +73,10 @@ final class Tokeniser implements Iterator<byte[]> {
       example.encode(frame);
       ready.add(frame.array());
     } catch (InvalidInput e) {
-      int size = 1 + Examples.bytes(e.found()) + Examples.bytes(e.expected());
+      int size = 1 + Frames.bytes(e.found()) + Frames.bytes(e.expected());
       ByteBuffer frame = ByteBuffer.allocate(size).put(PROBLEM);
-      Examples.put(frame, e.found());
-      Examples.put(frame, e.expected());
+      Frames.put(frame, e.found());
+      Frames.put(frame, e.expected());
       ready.add(frame.array());
       stopped = true;
     }

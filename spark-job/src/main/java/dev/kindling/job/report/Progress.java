@@ -3,7 +3,10 @@ package dev.kindling.job.report;
 import java.io.PrintStream;
 import java.util.Locale;
 
-/** Tells people how far the run is: one line that rewrites itself on a terminal, else a line now and then. */
+/**
+ * Tells people how far the run is: one line that rewrites itself on a terminal, else a line now and
+ * then.
+ */
 public final class Progress {
   private static final long PLAIN_NANOS = 10_000_000_000L;
 
@@ -31,7 +34,12 @@ public final class Progress {
     nextPlain = now + PLAIN_NANOS;
     String text =
         String.format(
-            Locale.ROOT, "step %d of %d  loss %.4f  %.0f tokens/s", step, total, loss, tokensPerSecond);
+            Locale.ROOT,
+            "step %d of %d  loss %.4f  %.0f tokens/s",
+            step,
+            total,
+            loss,
+            tokensPerSecond);
     out.print(terminal ? "\r" + text + "   " + (last ? "\n" : "") : text + "\n");
     out.flush();
   }

@@ -30,8 +30,9 @@ import org.apache.hadoop.fs.StreamCapabilities;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a run leaves behind: {@code adapter/}, {@code metrics.jsonl}, {@code config.resolved.conf} and,
- * last of all, {@code _SUCCESS}, a JSON manifest without which nothing here counts as finished.
+ * What a run leaves behind: {@code adapter/}, {@code metrics.jsonl}, {@code config.resolved.conf}
+ * and, last of all, {@code _SUCCESS}, a JSON manifest without which nothing here counts as
+ * finished.
  *
  * <p>Nothing is created, and nothing old removed, before the first step has been committed.
  */
@@ -99,7 +100,7 @@ public final class ResultFolder implements AutoCloseable {
 
   private boolean isEmpty() throws IOException {
     return !files.exists(folder)
-        || files.getFileStatus(folder).isDirectory() && files.listStatus(folder).length == 0;
+        || (files.getFileStatus(folder).isDirectory() && files.listStatus(folder).length == 0);
   }
 
   private List<String> differing(JsonNode config) {
@@ -127,7 +128,7 @@ public final class ResultFolder implements AutoCloseable {
     byte[] bytes = (JSON.writeValueAsString(line) + "\n").getBytes(StandardCharsets.UTF_8);
     metrics.write(bytes);
     metricsSha.update(bytes);
-    if (metrics.hasCapability(StreamCapabilities.HFLUSH)) {
+    if (metrics.hasCapability(StreamCapabilities.HSYNC)) {
       metrics.hflush();
     } else {
       metrics.flush();

@@ -89,14 +89,14 @@ public final class RunReport {
     manifest.put("examples", data.count());
     manifest.put("truncated", data.truncated());
     ObjectNode versions = manifest.putObject("versions");
-    versions.put("kindling", String.valueOf(RunReport.class.getPackage().getImplementationVersion()));
+    versions.put(
+        "kindling", String.valueOf(RunReport.class.getPackage().getImplementationVersion()));
     versions.put("spark", sparkVersion);
     versions.put("java", Runtime.version().toString());
     versions.put("backend", "nd4j");
     ObjectNode computed = manifest.putObject("executors");
     executors.forEach(
-        (id, seen) ->
-            computed.putObject(id).put("steps", seen[0]).put("weightLoads", seen[1]));
+        (id, seen) -> computed.putObject(id).put("steps", seen[0]).put("weightLoads", seen[1]));
     return manifest;
   }
 
@@ -104,19 +104,28 @@ public final class RunReport {
   public String summary(
       Optional<Evaluation> before, Optional<Evaluation> after, long trainables, Examples data) {
     StringBuilder text = new StringBuilder("\n");
-    line(text, "steps", "%,d over %,d examples, %,d cut to fit", steps, data.count(), data.truncated());
+    line(
+        text,
+        "steps",
+        "%,d over %,d examples, %,d cut to fit",
+        steps,
+        data.count(),
+        data.truncated());
     line(text, "trained", "%,d parameters", trainables);
     line(text, "loss", "%.4f at the last step", loss);
     if (before.isPresent() && after.isPresent()) {
       line(text, "validation", "loss %.4f → %.4f", before.get().loss(), after.get().loss());
-      before.get().accuracy().ifPresent(
-          was ->
-              line(
-                  text,
-                  "accuracy",
-                  "%.2f %% → %.2f %%",
-                  100 * was,
-                  100 * after.get().accuracy().orElseThrow()));
+      before
+          .get()
+          .accuracy()
+          .ifPresent(
+              was ->
+                  line(
+                      text,
+                      "accuracy",
+                      "%.2f %% → %.2f %%",
+                      100 * was,
+                      100 * after.get().accuracy().orElseThrow()));
     }
     line(text, "speed", "%,.0f tokens/s over %,.0f s of steps", tokens / seconds, seconds);
     line(

@@ -20,8 +20,7 @@ import org.slf4j.LoggerFactory;
  */
 final class Artifacts {
   private static final Logger LOG = LoggerFactory.getLogger(Artifacts.class);
-  private static final String COPY =
-      "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy";
+  private static final String COPY = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy";
 
   private Artifacts() {}
 
@@ -29,7 +28,8 @@ final class Artifacts {
   static Path folder(String coordinate) {
     Published published = Published.of(coordinate);
     Path cache = cache();
-    Path folder = cache.resolve(coordinate.replace(':', '_') + "-" + published.sha256().substring(0, 12));
+    Path folder =
+        cache.resolve(coordinate.replace(':', '_') + "-" + published.sha256().substring(0, 12));
     if (Files.isDirectory(folder)) {
       return folder;
     }
@@ -80,8 +80,9 @@ final class Artifacts {
             .redirectErrorStream(true)
             .redirectInput(Redirect.from(Path.of("/dev/null").toFile()))
             .start();
-    String said = new String(maven.getInputStream().readAllBytes(), java.nio.charset.StandardCharsets.UTF_8);
-    Path jar = into.resolve(coordinate.split(":")[1] + ".jar");
+    String said =
+        new String(maven.getInputStream().readAllBytes(), java.nio.charset.StandardCharsets.UTF_8);
+    Path jar = into.resolve(coordinate.split(":", -1)[1] + ".jar");
     try {
       if (maven.waitFor() != 0 || !Files.exists(jar)) {
         throw new InvalidInput(

@@ -14,8 +14,8 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.FileUtil;
 
 /**
- * A path, Hadoop URI or published artifact that the user named. Without a scheme it is a file of this
- * machine, whatever the cluster's default file system is.
+ * A path, Hadoop URI or published artifact that the user named. Without a scheme it is a file of
+ * this machine, whatever the cluster's default file system is.
  *
  * @param key the configuration key, for messages
  * @param text as the user wrote it
@@ -46,8 +46,7 @@ public record Location(String key, String text) {
     if (local()) {
       Path path = localPath();
       if (!Files.isDirectory(path)) {
-        throw new InvalidInput(
-            key + " " + text, "is not a folder", "expected one at " + path);
+        throw new InvalidInput(key + " " + text, "is not a folder", "expected one at " + path);
       }
       return path;
     }
@@ -89,16 +88,19 @@ public record Location(String key, String text) {
             key + " " + text, "names no file", "expected maven:GROUP:ARTIFACT:VERSION/FILE");
       }
       Path file =
-          Artifacts.folder(text.substring(MAVEN.length(), slash)).resolve(text.substring(slash + 1));
+          Artifacts.folder(text.substring(MAVEN.length(), slash))
+              .resolve(text.substring(slash + 1));
       return new Location(key, file.toString()).readable(hadoop);
     }
     String uri = local() ? localPath().toUri().toString() : text;
     try {
-      org.apache.hadoop.fs.Path path = new org.apache.hadoop.fs.Path(local() ? localPath().toString() : text);
+      org.apache.hadoop.fs.Path path =
+          new org.apache.hadoop.fs.Path(local() ? localPath().toString() : text);
       FileSystem files = local() ? FileSystem.getLocal(hadoop) : path.getFileSystem(hadoop);
       FileStatus[] found = files.globStatus(path);
       if (found == null || found.length == 0) {
-        throw new InvalidInput(key + " " + text, "does not exist", "expected a file or folder there");
+        throw new InvalidInput(
+            key + " " + text, "does not exist", "expected a file or folder there");
       }
       return local() ? "file:" + localPath() : uri;
     } catch (IOException e) {

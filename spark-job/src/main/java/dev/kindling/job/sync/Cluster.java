@@ -46,10 +46,7 @@ public record Cluster(JavaSparkContext spark, ModelSpec spec, WeightDelivery del
     byte[] payload = use.apply(models, model, frames);
     models.giveBack(model);
     return new StepReport(
-            SparkEnv.get().executorId(),
-            ExecutorModels.loads(),
-            System.nanoTime() - start,
-            payload)
+            SparkEnv.get().executorId(), ExecutorModels.loads(), System.nanoTime() - start, payload)
         .encode();
   }
 }

@@ -1,0 +1,86 @@
+package dev.kindling.job.ingest;
+
+import dev.kindling.InvalidInput;
+import dev.kindling.data.Example;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.List;
+import org.jspecify.annotations.Nullable;
+
+/** Mutable: what one partition of a tokenised data set holds, without its rows. */
+final class Survey {
+  final List<Block> blocks = new ArrayList<>();
+  long tokens;
+  long truncated;
+  @Nullable InvalidInput problem;
+
+  /** Which part of which file. */
+  record Place(String path, long start) {}
+
+  /** Rows of one block of a file. */
+  record Block(String path, long start, long rows) {
+    Place place() {
+      return new Place(path, start);
+    }
+  }
+
+  /** Counts the frames of a {@link Tokeniser}. */
+  static Survey of(Iterator<byte[]> frames) {
+    Survey part = new Survey();
+    while (frames.hasNext()) {
+      ByteBuffer frame = ByteBuffer.wrap(frames.next());
+      byte kind = frame.get();
+      if (kind == Tokeniser.BLOCK) {
+        part.blocks.add(new Block(Frames.string(frame), frame.getLong(), 0));
+        continue;
+      }
+      Block last = part.last();
+      part.blocks.set(part.blocks.size() - 1, new Block(last.path, last.start, last.rows + 1));
+      if (kind == Tokeniser.PROBLEM) {
+        part.problem = new InvalidInput("row", Frames.string(frame), Frames.string(frame));
+        break;
+      }
+      part.truncated += frame.get();
+      part.tokens += Example.decode(frame).ids().length;
+    }
+    return part;
+  }
+
+  /** The block that the latest row belongs to. */
+  Block last() {
+    return blocks.get(blocks.size() - 1);
+  }
+
+  byte[] encode() {
+    int size = 4 + 17;
+    for (Block block : blocks) {
+      size += Frames.bytes(block.path) + 16;
+    }
+    String found = problem == null ? "" : problem.found();
+    String expected = problem == null ? "" : problem.expected();
+    ByteBuffer frame = ByteBuffer.allocate(size + Frames.bytes(found) + Frames.bytes(expected));
+    frame.putInt(blocks.size());
+    for (Block block : blocks) {
+      Frames.put(frame, block.path);
+      frame.putLong(block.start).putLong(block.rows);
+    }
+    frame.putLong(tokens).putLong(truncated).put((byte) (problem == null ? 0 : 1));
+    Frames.put(frame, found);
+    Frames.put(frame, expected);
+    return frame.array();
+  }
+
+  static Survey decode(ByteBuffer frame) {
+    Survey part = new Survey();
+    for (int n = frame.getInt(); n > 0; n--) {
+      part.blocks.add(new Block(Frames.string(frame), frame.getLong(), frame.getLong()));
+    }
+    part.tokens = frame.getLong();
+    part.truncated = frame.getLong();
+    boolean bad = frame.get() == 1;
+    InvalidInput problem = new InvalidInput("row", Frames.string(frame), Frames.string(frame));
+    part.problem = bad ? problem : null;
+    return part;
+  }
+}

@@ -1,0 +1,79 @@
+package dev.kindling.job;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.data.Offset.offset;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The job on executors that are JVMs of their own. */
+class ClusterIT {
+  @TempDir Path temp;
+
+  /**
+   * A master and two workers; losses as PyTorch's; both executors work, each loads weights once.
+   */
+  @Test
+  void train_standaloneCluster_bothExecutorsComputeAndLoadTheWeightsOnce() throws Exception {
+    GoldenFolder bert = GoldenFolder.copy("bert", temp);
+    Path output = temp.resolve("out");
+    try (SparkCluster cluster =
+        new SparkCluster(2, Files.createDirectory(temp.resolve("cluster")))) {
+      List<String> arguments =
+          new ArrayList<>(
+              List.of(
+                  "--master",
+                  cluster.master(),
+                  "--executor-memory",
+                  "1g",
+                  "--conf",
+                  "spark.scheduler.minRegisteredResourcesRatio=1",
+                  "--total-executor-cores",
+                  "2"));
+      arguments.addAll(
+          bert.train(
+              output, "train.micro-batch-size=2", "data.validation=" + bert.path("data.jsonl")));
+      Launched run = Launched.kindling(arguments.toArray(new String[0]));
+      assertThat(run.code()).as(run.stderr()).isZero();
+      assertThat(run.stdout().strip().lines()).hasSize(1);
+    }
+    List<Double> losses = GoldenFolder.losses(output);
+    for (int i = 0; i < losses.size(); i++) {
+      assertThat(losses.get(i)).isCloseTo(bert.expectedLosses().get(i), offset(1e-4));
+    }
+    assertThat(bert.shareOff(output)).isBetween(0.0, 0.001);
+    JsonNode executors =
+        new ObjectMapper().readTree(output.resolve("_SUCCESS").toFile()).get("executors");
+    assertThat(executors).hasSize(2);
+    for (JsonNode executor : executors) {
+      assertThat(executor.get("weightLoads").asInt()).isEqualTo(1);
+      assertThat(executor.get("steps").asDouble()).isGreaterThanOrEqualTo(0.8 * losses.size());
+    }
+  }
+
+  /** The embedded Spark's own way to several JVMs needs no cluster at all. */
+  @Test
+  void train_localCluster_givesTheSameAdapterAsOneJvm() {
+    GoldenFolder roberta = GoldenFolder.copy("roberta", temp);
+    Path one = temp.resolve("one");
+    Path two = temp.resolve("two");
+    assertThat(
+            dev.kindling.job.cli.InProcess.kindling(
+                    1, roberta.train(one, "train.micro-batch-size=1"))
+                .code())
+        .isZero();
+    List<String> arguments =
+        new ArrayList<>(List.of("--master", "local-cluster[2,1,1024]", "--conf", "a.b=c d"));
+    arguments.addAll(roberta.train(two, "train.micro-batch-size=1"));
+    Launched run = Launched.kindling(arguments.toArray(new String[0]));
+    assertThat(run.code()).as(run.stderr()).isZero();
+    Path adapter = Path.of("adapter/adapter_model.safetensors");
+    assertThat(one.resolve(adapter)).hasSameBinaryContentAs(two.resolve(adapter));
+  }
+}

@@ -1,0 +1,104 @@
+package dev.kindling.job;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The script as people and schedulers use it: arguments, streams and exit codes. */
+class LauncherIT {
+  @TempDir Path temp;
+
+  @Test
+  void evaluate_goldenCase_printsOneObjectAndNothingElse() {
+    GoldenFolder bert = GoldenFolder.copy("bert", temp);
+    Launched run =
+        Launched.kindling(
+            "evaluate",
+            "base.path=" + bert.folder(),
+            "adapter.init-from=" + bert.path("adapter"),
+            "data.validation=" + bert.path("data.jsonl"));
+    assertThat(run.code()).as(run.stderr()).isZero();
+    assertThat(run.stdout().strip().lines()).hasSize(1);
+    double expected = bert.settings().at("/expected/eval.loss").asDouble();
+    assertThat(run.json().get("loss").asDouble())
+        .isBetween(expected * (1 - 1e-5), expected * (1 + 1e-5));
+  }
+
+  @Test
+  void train_configFileAndOverrides_areResolvedWhereTheyAreSubmitted() throws IOException {
+    GoldenFolder bert = GoldenFolder.copy("bert", temp);
+    Path file = temp.resolve("job.conf");
+    Files.writeString(
+        file,
+        """
+        base.path = "%s"
+        data.train = "%s"
+        train { steps = 2, global-batch-size = 5 }
+        output = "%s"
+        """
+            .formatted(bert.folder(), bert.path("data.jsonl"), temp.resolve("out")));
+    Launched run =
+        Launched.kindling(
+            "train", file.toString(), "adapter.target-modules=.*\\.(query|value)", "train.steps=3");
+    assertThat(run.code()).as(run.stderr()).isZero();
+    assertThat(run.json().get("steps").asInt()).isEqualTo(3);
+    assertThat(run.json().get("validation").isNull()).isTrue();
+    assertThat(temp.resolve("out/adapter/adapter_config.json")).content().contains("(query|value)");
+  }
+
+  @Test
+  void failures_exitCodes_areTheDocumentedOnes() {
+    Launched config = Launched.kindling("train", "base.pth=x");
+    assertThat(config.code()).isEqualTo(2);
+    assertThat(config.stdout().strip().lines()).hasSize(1);
+    assertThat(config.stderr()).contains("base.pth: no such key; did you mean base.path?");
+    assertThat(config.stderr()).doesNotContain("\tat ");
+
+    Launched input =
+        Launched.kindling("evaluate", "base.path=/nowhere", "data.validation=/nowhere");
+    assertThat(input.code()).isEqualTo(3);
+    assertThat(input.json().at("/error/exitCode").asInt()).isEqualTo(3);
+
+    Launched debug =
+        Launched.kindling("evaluate", "base.path=/nowhere", "data.validation=/no", "--debug");
+    assertThat(debug.code()).isEqualTo(3);
+    assertThat(debug.stderr()).contains("\tat ");
+  }
+
+  @Test
+  void help_printsUsageToStderr() {
+    Launched help = Launched.kindling("--help");
+    assertThat(help.code()).isZero();
+    assertThat(help.stdout()).isEmpty();
+    assertThat(help.stderr()).contains("spark-submit options go before the command");
+  }
+
+  /** With SPARK_HOME that Spark's own spark-submit is called, and its options arrive untouched. */
+  @Test
+  void sparkHome_isUsedAndOptionsPassThrough() throws IOException {
+    Path home = Files.createDirectories(temp.resolve("spark/bin")).getParent();
+    Path embedded = Path.of("../submit/embedded-spark/target/spark-home/jars").toRealPath();
+    Files.createSymbolicLink(home.resolve("jars"), embedded);
+    Path submit = home.resolve("bin/spark-submit");
+    Files.writeString(submit, "#!/bin/sh\nfor a in \"$@\"; do echo \"$a\"; done\nexit 7\n");
+    assertThat(submit.toFile().setExecutable(true)).isTrue();
+    List<String> arguments =
+        new ArrayList<>(
+            List.of("--master", "yarn", "--name", "train", "--conf", "x=y z", "--verbose"));
+    arguments.addAll(List.of("evaluate", "base.path=b c", "data.validation=v"));
+    Launched run = Launched.kindling(arguments, Map.of("SPARK_HOME", home.toString()));
+    assertThat(run.code()).isEqualTo(7);
+    List<String> words = run.stdout().lines().toList();
+    assertThat(words)
+        .containsSubsequence("--master", "yarn", "--name", "train", "--conf", "x=y z", "--verbose")
+        .contains("--class", "dev.kindling.job.cli.Kindling", "evaluate", "--resolved")
+        .doesNotContain("local[*]");
+  }
+}

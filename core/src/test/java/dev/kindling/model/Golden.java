@@ -7,6 +7,7 @@ import dev.kindling.checkpoint.StoredTensor;
 import dev.kindling.data.Example;
 import dev.kindling.export.PeftAdapter;
 import dev.kindling.lora.AdapterLayout;
+import dev.kindling.model.load.Families;
 import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.Schedule;
 import dev.kindling.tensor.Backend;

@@ -18,8 +18,8 @@ import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.AdapterSettings;
 import dev.kindling.lora.Parameter;
 import dev.kindling.lora.TargetModules;
-import dev.kindling.model.Families;
 import dev.kindling.model.ModelPlan;
+import dev.kindling.model.load.Families;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -126,7 +126,8 @@ record Preparation(
             case "r" -> user.r();
             case "alpha" -> user.alpha();
             case "target-modules" -> comparable(user.targets());
-            case "modules-to-save" -> user.modulesToSave().map(List::copyOf).orElse(List.of());
+            case "modules-to-save" ->
+                user.modulesToSave().orElse(List.of()).stream().sorted().toList();
             default -> null; // dropout may be changed
           };
       Object theirs =
@@ -134,7 +135,7 @@ record Preparation(
             case "r" -> folder.r();
             case "alpha" -> folder.alpha();
             case "target-modules" -> comparable(folder.targets());
-            case "modules-to-save" -> folder.modulesToSave();
+            case "modules-to-save" -> folder.modulesToSave().stream().sorted().toList();
             default -> null;
           };
       if (!Objects.equals(ours, theirs)) {

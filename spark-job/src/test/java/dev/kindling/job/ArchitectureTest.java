@@ -7,20 +7,30 @@ import static com.tngtech.archunit.core.domain.properties.HasOwner.Predicates.Wi
 import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
 import static com.tngtech.archunit.library.Architectures.layeredArchitecture;
 import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+import static org.junit.jupiter.api.Named.named;
+import static org.junit.jupiter.params.provider.Arguments.arguments;
 
+import com.tngtech.archunit.core.domain.JavaClasses;
+import com.tngtech.archunit.core.importer.ClassFileImporter;
 import com.tngtech.archunit.core.importer.ImportOption;
-import com.tngtech.archunit.junit.AnalyzeClasses;
-import com.tngtech.archunit.junit.ArchTest;
 import com.tngtech.archunit.lang.ArchRule;
+import java.util.stream.Stream;
 import org.apache.spark.api.java.JavaRDDLike;
 import org.apache.spark.rdd.RDD;
 import org.apache.spark.sql.Dataset;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** The layers of the house. */
-@AnalyzeClasses(packages = "dev.kindling", importOptions = ImportOption.DoNotIncludeTests.class)
 class ArchitectureTest {
-  @ArchTest
-  static final ArchRule LAYERS =
+  private static final JavaClasses CLASSES =
+      new ClassFileImporter()
+          .withImportOption(new ImportOption.DoNotIncludeTests())
+          .withImportOption(location -> !location.contains("-tests.jar"))
+          .importPackages("dev.kindling");
+
+  private static final ArchRule LAYERS =
       layeredArchitecture()
           .consideringOnlyDependenciesInLayers()
           .layer("tensor")
@@ -66,8 +76,7 @@ class ArchitectureTest {
           .whereLayer("published")
           .mayOnlyAccessLayers("checkpoint", "lora", "model");
 
-  @ArchTest
-  static final ArchRule JOB_LAYERS =
+  private static final ArchRule JOB_LAYERS =
       layeredArchitecture()
           .consideringOnlyDependenciesInLayers()
           .layer("config")
@@ -105,12 +114,10 @@ class ArchitectureTest {
           .whereLayer("cli")
           .mayNotBeAccessedByAnyLayer();
 
-  @ArchTest
-  static final ArchRule NO_CYCLES =
+  private static final ArchRule NO_CYCLES =
       slices().matching("dev.kindling.(**)").should().beFreeOfCycles();
 
-  @ArchTest
-  static final ArchRule ND4J_STAYS_BEHIND_ITS_DOOR =
+  private static final ArchRule ND4J_STAYS_BEHIND_ITS_DOOR =
       noClasses()
           .that()
           .resideOutsideOfPackage("dev.kindling.tensor.nd4j")
@@ -118,8 +125,7 @@ class ArchitectureTest {
           .dependOnClassesThat()
           .resideInAnyPackage("org.nd4j.linalg..", "org.nd4j.nativeblas..", "org.bytedeco..");
 
-  @ArchTest
-  static final ArchRule ONLY_THE_JOB_KNOWS_SPARK =
+  private static final ArchRule ONLY_THE_JOB_KNOWS_SPARK =
       noClasses()
           .that()
           .resideOutsideOfPackage("dev.kindling.job..")
@@ -128,8 +134,7 @@ class ArchitectureTest {
           .resideInAnyPackage("org.apache.spark..", "org.apache.hadoop..", "scala..");
 
   /** Rows must never come to the driver: 100 million of them would not fit. */
-  @ArchTest
-  static final ArchRule NO_ROWS_ON_THE_DRIVER =
+  private static final ArchRule NO_ROWS_ON_THE_DRIVER =
       noClasses()
           .should()
           .callMethodWhere(
@@ -142,11 +147,27 @@ class ArchitectureTest {
                                   .or(assignableTo(Dataset.class))))));
 
   /** What only stdout's one object may use. */
-  @ArchTest
-  static final ArchRule NOBODY_PRINTS_TO_STDOUT =
+  private static final ArchRule NOBODY_PRINTS_TO_STDOUT =
       noClasses()
           .that()
           .doNotHaveFullyQualifiedName("dev.kindling.job.cli.Kindling")
           .should()
           .accessField(System.class, "out");
+
+  static Stream<Arguments> rules() {
+    return Stream.of(
+        arguments(named("layers of core", LAYERS)),
+        arguments(named("layers of the job", JOB_LAYERS)),
+        arguments(named("no cycles", NO_CYCLES)),
+        arguments(named("ND4J stays behind its door", ND4J_STAYS_BEHIND_ITS_DOOR)),
+        arguments(named("only the job knows Spark", ONLY_THE_JOB_KNOWS_SPARK)),
+        arguments(named("no rows on the driver", NO_ROWS_ON_THE_DRIVER)),
+        arguments(named("nobody prints to stdout", NOBODY_PRINTS_TO_STDOUT)));
+  }
+
+  @ParameterizedTest
+  @MethodSource("rules")
+  void house_everyRule_holds(ArchRule rule) {
+    rule.check(CLASSES);
+  }
 }

@@ -7,8 +7,8 @@ import dev.kindling.lora.AdapterSettings;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.Parameter.Role;
 import dev.kindling.lora.TargetModules;
-import dev.kindling.model.Families;
 import dev.kindling.model.ModelPlan;
+import dev.kindling.model.load.Families;
 import java.io.Serializable;
 import java.util.List;
 

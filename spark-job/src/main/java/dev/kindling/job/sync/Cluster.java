@@ -42,9 +42,13 @@ public record Cluster(JavaSparkContext spark, ModelSpec spec, WeightDelivery del
     ExecutorModels models = ExecutorModels.of(spec, delivery);
     Model model = models.borrow();
     long start = System.nanoTime();
-    model.load(trainables.value());
-    byte[] payload = use.apply(models, model, frames);
-    models.giveBack(model);
+    byte[] payload;
+    try {
+      model.load(trainables.value());
+      payload = use.apply(models, model, frames);
+    } finally {
+      models.giveBack(model);
+    }
     return new StepReport(
             SparkEnv.get().executorId(), ExecutorModels.loads(), System.nanoTime() - start, payload)
         .encode();

@@ -1,7 +1,8 @@
-package dev.kindling.model;
+package dev.kindling.model.load;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.kindling.InvalidInput;
+import dev.kindling.model.ModelPlan;
 import dev.kindling.model.bert.BertConfig;
 import dev.kindling.model.bert.BertPlan;
 import java.util.Map;

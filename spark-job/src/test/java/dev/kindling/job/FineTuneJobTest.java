@@ -12,6 +12,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -162,6 +163,37 @@ class FineTuneJobTest {
 
     InProcess replaced = kindling(2, bert.train(output, "train.seed=7", "output-mode=overwrite"));
     assertThat(replaced.code()).isZero();
+  }
+
+  /** A failed run must not cost the result that it was to replace. */
+  @Test
+  void train_overwriteThatFailsOnInput_leavesTheOldResult() throws IOException {
+    assertThat(kindling(2, bert.train(output)).code()).isZero();
+    byte[] manifest = Files.readAllBytes(output.resolve("_SUCCESS"));
+    Path bad = Files.writeString(temp.resolve("bad.jsonl"), "{\"label\": 0}\n");
+    InProcess failed =
+        kindling(2, bert.train(output, "data.train=" + bad, "output-mode=overwrite"));
+    assertThat(failed.code()).isEqualTo(3);
+    assertThat(output.resolve("_SUCCESS")).hasBinaryContent(manifest);
+    assertThat(output.resolve("adapter/adapter_model.safetensors")).exists();
+  }
+
+  @Test
+  void train_manifestCutShort_isUnfinished() throws IOException {
+    assertThat(kindling(2, bert.train(output)).code()).isZero();
+    byte[] manifest = Files.readAllBytes(output.resolve("_SUCCESS"));
+    Files.write(output.resolve("_SUCCESS"), Arrays.copyOf(manifest, manifest.length / 2));
+    InProcess refused = kindling(2, bert.train(output));
+    assertThat(refused.code()).isEqualTo(2);
+    assertThat(refused.messages()).contains("is not finished");
+  }
+
+  @Test
+  void train_absurdLearningRate_endsAsDiverged() {
+    InProcess run = kindling(2, bert.train(output, "optimizer.learning-rate=1e38"));
+    assertThat(run.code()).as(run.stdout()).isEqualTo(5);
+    assertThat(run.messages()).contains("step 2", "not finite");
+    assertThat(output.resolve("_SUCCESS")).doesNotExist();
   }
 
   @Test

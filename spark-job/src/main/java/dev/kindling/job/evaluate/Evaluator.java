@@ -49,6 +49,7 @@ public final class Evaluator implements AutoCloseable {
    * @throws InvalidInput if the data has no target at all
    */
   public Evaluation evaluate(float[] trainables) {
+    cluster.spark().sc().setJobDescription("evaluate " + name);
     Broadcast<float[]> sent = cluster.send(trainables);
     Totals totals = new Totals();
     for (byte[] frame :

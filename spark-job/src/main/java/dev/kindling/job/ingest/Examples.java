@@ -107,6 +107,7 @@ public final class Examples {
 
   private static List<byte[]> runAll(
       JavaSparkContext spark, JavaRDD<byte[]> frames, Location location) {
+    spark.sc().setJobDescription("read " + location.key());
     try {
       return Tasks.runAll(spark, frames, rows -> Survey.of(rows).encode());
     } catch (Exception e) {

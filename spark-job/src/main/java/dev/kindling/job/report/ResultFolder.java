@@ -1,5 +1,6 @@
 package dev.kindling.job.report;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
@@ -73,7 +74,8 @@ public final class ResultFolder implements AutoCloseable {
     if (output.mode() == OutputMode.OVERWRITE || result.isEmpty()) {
       return new Opened(result, Optional.empty());
     }
-    if (!files.exists(manifest)) {
+    Optional<JsonNode> finished = result.manifest(manifest);
+    if (finished.isEmpty()) {
       throw new ConfigProblems(
           List.of(
               "output "
@@ -81,10 +83,7 @@ public final class ResultFolder implements AutoCloseable {
                   + " exists but is not finished: remove it, choose another, or set output-mode ="
                   + " overwrite"));
     }
-    JsonNode done;
-    try (InputStream in = files.open(manifest)) {
-      done = JSON.readTree(in);
-    }
+    JsonNode done = finished.get();
     List<String> differing = result.differing(done.path("config"));
     if (!differing.isEmpty()) {
       throw new ConfigProblems(
@@ -96,6 +95,18 @@ public final class ResultFolder implements AutoCloseable {
                   + ": choose another output, or set output-mode = overwrite"));
     }
     return new Opened(result, Optional.of(done.path("result")));
+  }
+
+  /** Empty if there is none, or one whose writing was cut short. */
+  private Optional<JsonNode> manifest(Path file) throws IOException {
+    if (!files.exists(file)) {
+      return Optional.empty();
+    }
+    try (InputStream in = files.open(file)) {
+      return Optional.of(JSON.readTree(in)).filter(JsonNode::isObject);
+    } catch (JsonProcessingException e) {
+      return Optional.empty();
+    }
   }
 
   private boolean isEmpty() throws IOException {

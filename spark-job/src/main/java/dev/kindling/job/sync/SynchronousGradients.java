@@ -54,6 +54,7 @@ public final class SynchronousGradients {
   /** Computes a step's gradient under the given trainables and fixed-point exponents. */
   public Outcome step(Batches batches, long step, float[] trainables, int[] exponents) {
     long start = System.nanoTime();
+    cluster.spark().sc().setJobDescription("step " + (step + 1));
     Broadcast<float[]> sent = cluster.send(trainables);
     List<byte[]> frames =
         Tasks.run(

@@ -69,6 +69,9 @@ public final class HfFolder {
     if (!Files.exists(file)) {
       throw new InvalidInput(file.toString(), "does not exist", "is the folder complete?");
     }
+    if (!Files.isReadable(file)) {
+      throw new InvalidInput(file.toString(), "cannot be read", "mend its permissions");
+    }
     try {
       JsonNode tree = JSON.readTree(file.toFile());
       if (tree.isObject()) {
@@ -194,14 +197,15 @@ public final class HfFolder {
   }
 
   /**
-   * SHA-256 over names, shapes, types and bytes of the slots, whatever the files they lie in.
+   * SHA-256 over names, shapes, types and bytes of those slots that the base has, whatever the
+   * files they lie in.
    *
    * @throws InvalidInput at the first value that is not finite
    */
   public String digest(List<WeightSlot> slots) {
     MessageDigest sha = sha256();
     stream(
-        slots,
+        slots.stream().filter(slot -> find(slot.name()).isPresent()).toList(),
         (slot, from, bytes, type) -> {
           if (from == 0) {
             String head = slot.name() + type + Arrays.toString(slot.shape());

@@ -8,7 +8,6 @@ import dev.kindling.InvalidInput;
 import dev.kindling.tensor.Tensor;
 import java.io.IOException;
 import java.io.OutputStream;
-import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
@@ -71,7 +70,7 @@ public final class Safetensors {
       little(channel, 8, text.length).get(text);
       return tensors(file, header(file, text), 8 + length, size);
     } catch (IOException e) {
-      throw new UncheckedIOException("cannot read " + file, e);
+      throw new InvalidInput(file.toString(), "cannot be read: " + e.getMessage(), "may it be?");
     }
   }
 

@@ -49,6 +49,11 @@ public final class TextTokenizer implements AutoCloseable {
         encoding.exceedMaxLength());
   }
 
+  /** Tokens that are added to every text. */
+  public int specials() {
+    return tokenizer.encode("").getIds().length;
+  }
+
   @Override
   public void close() {
     tokenizer.close();

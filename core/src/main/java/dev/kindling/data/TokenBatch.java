@@ -1,6 +1,7 @@
 package dev.kindling.data;
 
 import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.Seeds;
 import java.util.Arrays;
 import java.util.List;
 
@@ -14,7 +15,8 @@ import java.util.List;
  * @param positions [examples · tokens], rows of the position table
  * @param lengths [examples], tokens that are not padding
  * @param labels [examples], {@link Backend#IGNORED} where there is no target
- * @param keys [examples · tokens], one per token for random masks: (place in the stream, token)
+ * @param keys [examples · tokens], one per token for random masks: (seed, place in the stream,
+ *     token)
  */
 public record TokenBatch(
     int examples,
@@ -34,8 +36,17 @@ public record TokenBatch(
    */
   public record Rules(int padId, int firstPosition, int maxTokens) {}
 
-  /** Lays out examples in the given order. */
+  /** Lays out examples for an evaluation, which draws nothing. */
   public static TokenBatch of(List<Example> rows, Rules rules) {
+    return of(rows, rules, 0);
+  }
+
+  /**
+   * Lays out examples in the given order.
+   *
+   * @param seed of the run
+   */
+  public static TokenBatch of(List<Example> rows, Rules rules, long seed) {
     int n = rows.size();
     int tokens = rows.stream().mapToInt(r -> r.ids().length).max().orElse(0);
     int[] ids = new int[n * tokens];
@@ -48,11 +59,12 @@ public record TokenBatch(
       Example row = rows.get(i);
       lengths[i] = row.ids().length;
       labels[i] = row.labels()[0];
+      long key = Seeds.of(seed, "dropout", row.position());
       for (int t = 0; t < tokens; t++) {
         int at = i * tokens + t;
         boolean real = t < lengths[i];
         positions[at] = real ? rules.firstPosition + t : Math.max(0, rules.firstPosition - 1);
-        keys[at] = row.position() * (1L << 24) + t;
+        keys[at] = Seeds.mix(key, t);
         if (real) {
           ids[at] = row.ids()[t];
         }

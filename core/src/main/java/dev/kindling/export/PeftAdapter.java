@@ -31,22 +31,33 @@ public final class PeftAdapter {
   static final String CONFIG_FILE = "adapter_config.json";
   static final String WEIGHTS_FILE = "adapter_model.safetensors";
 
-  /** Flags that change the function or the format, and the values that leave both alone. */
+  /** Keys that say nothing about the function: names, versions, what other tools note. */
+  private static final Set<String> SILENT =
+      Set.of(
+          "peft_type",
+          "task_type",
+          "r",
+          "lora_alpha",
+          "lora_dropout",
+          "target_modules",
+          "modules_to_save",
+          "fan_in_fan_out",
+          "inference_mode",
+          "base_model_name_or_path",
+          "revision",
+          "auto_mapping",
+          "parent_library",
+          "peft_version",
+          "megatron_core",
+          "qalora_group_size",
+          "runtime_config");
+
+  /** Flags that may change the function, and the values besides null that leave it alone. */
+  private static final Set<String> OFF = Set.of("null", "false", "[]", "{}");
+
   private static final Map<String, Set<String>> HARMLESS =
       Map.ofEntries(
-          Map.entry("use_dora", Set.of("false")),
-          Map.entry("use_rslora", Set.of("false")),
-          Map.entry("use_qalora", Set.of("false")),
-          Map.entry("lora_bias", Set.of("false")),
           Map.entry("bias", Set.of("none")),
-          Map.entry("rank_pattern", Set.of("{}")),
-          Map.entry("alpha_pattern", Set.of("{}")),
-          Map.entry("layers_to_transform", Set.of("[]")),
-          Map.entry("layer_replication", Set.of("[]")),
-          Map.entry("target_parameters", Set.of("[]")),
-          Map.entry("exclude_modules", Set.of("[]")),
-          Map.entry("trainable_token_indices", Set.of("[]", "{}")),
-          Map.entry("alora_invocation_tokens", Set.of("[]")),
           Map.entry("init_lora_weights", Set.of("true", "false", "gaussian", "eva", "orthogonal")));
 
   private final Path folder;
@@ -81,14 +92,19 @@ public final class PeftAdapter {
     if (!config.path("peft_type").asText("LORA").equals("LORA")) {
       refused.add("peft_type " + config.get("peft_type"));
     }
-    HARMLESS.forEach(
-        (flag, fine) -> {
-          JsonNode value = config.path(flag);
-          String text = value.isTextual() ? value.asText() : value.toString();
-          if (!value.isMissingNode() && !value.isNull() && !fine.contains(text)) {
-            refused.add(flag + " = " + text);
-          }
-        });
+    config
+        .fields()
+        .forEachRemaining(
+            field -> {
+              String flag = field.getKey();
+              JsonNode value = field.getValue();
+              String text = value.isTextual() ? value.asText() : value.toString();
+              if (!SILENT.contains(flag)
+                  && !OFF.contains(text)
+                  && !HARMLESS.getOrDefault(flag, Set.of()).contains(text)) {
+                refused.add(flag + " = " + text);
+              }
+            });
     if (!refused.isEmpty()) {
       throw new InvalidInput(
           file.toString(),
@@ -177,9 +193,10 @@ public final class PeftAdapter {
    * those count that the file holds: PEFT's own matching by last name would adapt them too, but
    * tools differ there, and the file is the truth.
    *
+   * @param dropout of the training to come
    * @throws InvalidInput if names or patterns match nothing
    */
-  public AdapterLayout layout(List<LinearModule> modules) {
+  public AdapterLayout layout(List<LinearModule> modules, double dropout) {
     Set<String> present = new HashSet<>();
     for (LinearModule module : modules) {
       if (tensors.containsKey("base_model.model." + module.name() + ".lora_A.weight")) {
@@ -194,7 +211,7 @@ public final class PeftAdapter {
         new AdapterSettings(
             settings.r(),
             settings.alpha(),
-            settings.dropout(),
+            dropout,
             new TargetModules.Present(settings.targets(), Set.copyOf(present)),
             saved);
     if (modules.stream().noneMatch(effective.targets()::matches) && saved.isEmpty()) {

@@ -23,9 +23,6 @@ public interface Model extends AutoCloseable {
   /** Logits of the latest batch [examples, classes], row-major. */
   float[] logits();
 
-  /** Bytes of activations and scratch held now. */
-  long activationBytes();
-
   @Override
   void close();
 }

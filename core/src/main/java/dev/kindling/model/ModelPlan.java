@@ -29,15 +29,23 @@ public interface ModelPlan {
   /** Builds one task's model over shared weights. */
   Model build(Backend backend, FrozenWeights weights, AdapterLayout layout);
 
-  /** The weight table: what must be loaded for a given set of trainables. */
+  /** The weight table: all that a complete base holds. */
+  default List<WeightSlot> weights() {
+    return weights(linears());
+  }
+
+  /** What must be loaded beside the given trainables: layers trained in full are not frozen. */
   default List<WeightSlot> weights(AdapterLayout layout) {
+    return weights(
+        linears().stream().filter(m -> layout.find(m.name(), Role.WEIGHT).isEmpty()).toList());
+  }
+
+  private List<WeightSlot> weights(List<LinearModule> frozen) {
     List<WeightSlot> slots = new ArrayList<>(others());
-    for (LinearModule m : linears()) {
-      if (layout.find(m.name(), Role.WEIGHT).isEmpty()) {
-        slots.add(new WeightSlot(m.name() + ".weight", true, m.out(), m.in()));
-        if (m.bias()) {
-          slots.add(new WeightSlot(m.name() + ".bias", false, m.out()));
-        }
+    for (LinearModule m : frozen) {
+      slots.add(new WeightSlot(m.name() + ".weight", true, m.out(), m.in()));
+      if (m.bias()) {
+        slots.add(new WeightSlot(m.name() + ".bias", false, m.out()));
       }
     }
     return slots;

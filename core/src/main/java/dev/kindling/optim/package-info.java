@@ -1,6 +1,5 @@
 /**
- * Optimisers, learning-rate schedules and clipping, in plain Java on the driver: what is trained is
- * small.
+ * Optimisers and learning-rate schedules, in plain Java on the driver: what is trained is small.
  */
 @NullMarked
 package dev.kindling.optim;

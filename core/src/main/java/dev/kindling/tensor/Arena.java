@@ -86,6 +86,8 @@ public final class Arena implements AutoCloseable {
       return;
     }
     if (block != null) {
+      blocks.remove(type);
+      generation++;
       backend.free(block);
     }
     blocks.put(type, backend.allocate(type, elements));

@@ -4,14 +4,17 @@ import dev.kindling.model.BatchResult;
 import java.nio.ByteBuffer;
 
 /**
- * Mutable: exact sums over micro-batches, the same in any order. The loss is kept with 32 bits
- * behind the point: to 2.3e-10 for each micro-batch, up to 2 billion in sum.
+ * Mutable: exact sums over micro-batches, the same in any order. The loss is kept with 24 bits
+ * behind the point: to 3e-8 for each micro-batch, up to 5e11 in sum.
  */
 public final class Totals {
   /** Bytes that {@link #encode} writes. */
   public static final int ENCODED_BYTES = 41;
 
-  private static final double LOSS_SCALE = 0x1p32;
+  private static final double LOSS_SCALE = 0x1p24;
+
+  /** Of a micro-batch; what is above is as good as infinite. */
+  private static final double LARGEST_LOSS = 0x1p31;
 
   private long loss;
   private long examples;
@@ -22,7 +25,7 @@ public final class Totals {
 
   /** Adds a micro-batch. */
   public void add(BatchResult result) {
-    finite &= Double.isFinite(result.loss());
+    finite &= Math.abs(result.loss()) < LARGEST_LOSS; // false for NaN too
     loss += Math.round(result.loss() * LOSS_SCALE);
     examples += result.examples();
     targets += result.targets();

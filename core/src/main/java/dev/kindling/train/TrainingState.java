@@ -56,6 +56,16 @@ public final class TrainingState {
     return trainables;
   }
 
+  /** Whether every trainable is a number still. */
+  public boolean finite() {
+    for (float value : trainables) {
+      if (!Float.isFinite(value)) {
+        return false;
+      }
+    }
+    return true;
+  }
+
   /** Fixed-point exponents for the next step's sums. */
   public int[] exponents() {
     return exponents;

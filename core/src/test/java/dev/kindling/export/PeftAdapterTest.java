@@ -44,7 +44,7 @@ class PeftAdapterTest {
 
   private float[] values() {
     PeftAdapter adapter = folder.open();
-    return adapter.values(adapter.layout(golden.plan.linears()));
+    return adapter.values(adapter.layout(golden.plan.linears(), 0));
   }
 
   private static void refused(ThrowingCallable call, String... parts) {
@@ -223,7 +223,7 @@ class PeftAdapterTest {
           config.putArray("modules_to_save").add("score");
         });
     refused(
-        () -> folder.open().layout(golden.plan.linears()),
+        () -> folder.open().layout(golden.plan.linears(), 0),
         "adapter_config.json",
         "match no linear layer",
         "is the adapter made for this model?");
@@ -233,10 +233,10 @@ class PeftAdapterTest {
   @Test
   void layout_nameSharedWithThePooler_followsTheFile() {
     folder.configure(config -> config.putArray("target_modules").add("dense").add("query"));
-    AdapterLayout layout = folder.open().layout(golden.plan.linears());
+    AdapterLayout layout = folder.open().layout(golden.plan.linears(), 0);
     assertThat(layout.parameters()).noneMatch(p -> p.module().contains("pooler"));
     folder.tensors(t -> t.put("base_model.model.bert.pooler.dense.lora_A.weight", t.get(QUERY)));
-    layout = folder.open().layout(golden.plan.linears());
+    layout = folder.open().layout(golden.plan.linears(), 0);
     assertThat(layout.parameters()).anyMatch(p -> p.module().equals("bert.pooler.dense"));
   }
 }

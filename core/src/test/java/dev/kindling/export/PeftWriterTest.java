@@ -63,7 +63,7 @@ class PeftWriterTest {
     vector[0] = -0f;
     vector[1] = Float.MIN_VALUE;
     PeftAdapter read = new PeftFolder(path).write(golden.plan.linears(), layout, vector).open();
-    AdapterLayout again = read.layout(golden.plan.linears());
+    AdapterLayout again = read.layout(golden.plan.linears(), 0);
     assertThat(again.parameters()).hasSameSizeAs(layout.parameters());
     assertThat(read.values(again)).isEqualTo(vector);
     assertThat(read.labels()).contains(CLASSES);
@@ -158,7 +158,7 @@ class PeftWriterTest {
 
     AdapterLayout written = AdapterLayout.of(golden.plan.linears(), settings(declared, whole));
     PeftAdapter read = folder.open();
-    AdapterLayout again = read.layout(golden.plan.linears());
+    AdapterLayout again = read.layout(golden.plan.linears(), 0);
     assertThat(again.parameters().stream().map(p -> p.peftName()).toList())
         .isEqualTo(written.parameters().stream().map(p -> p.peftName()).toList());
     assertThat(read.values(again)).isEqualTo(random(written));
@@ -176,6 +176,6 @@ class PeftWriterTest {
     TargetModules regex = new TargetModules.Regex(Pattern.compile(".*\\.(query|value)"));
     PeftFolder folder = write(golden.plan.linears(), settings(regex, "classifier"));
     assertThat(folder.config().get("target_modules").asText()).isEqualTo(".*\\.(query|value)");
-    assertThat(folder.open().layout(golden.plan.linears()).parameters()).hasSize(10);
+    assertThat(folder.open().layout(golden.plan.linears(), 0).parameters()).hasSize(10);
   }
 }

@@ -51,7 +51,7 @@ public final class Golden {
     base = HfFolder.open(folder);
     adapter = PeftAdapter.open(folder.resolve("adapter"));
     plan = Families.plan(base.config(), settings.at("/config/id2label").size());
-    layout = adapter.layout(plan.linears());
+    layout = adapter.layout(plan.linears(), 0);
     expected = Safetensors.open(folder.resolve("expected.safetensors"));
   }
 

@@ -18,6 +18,7 @@ public final class EvaluateJob {
         new Evaluator(
             prepared.cluster(),
             prepared.examples(session, config, "data.validation", data),
+            config.compute().microBatch(),
             "data.validation")) {
       return evaluator.evaluate(prepared.start()).json();
     } finally {

@@ -5,6 +5,7 @@ import dev.kindling.InvalidInput;
 import dev.kindling.data.EpochOrder;
 import dev.kindling.export.PeftWriter;
 import dev.kindling.job.broadcast.ExecutorModels;
+import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.evaluate.Evaluation;
 import dev.kindling.job.evaluate.Evaluator;
@@ -13,11 +14,13 @@ import dev.kindling.job.ingest.Examples;
 import dev.kindling.job.report.Progress;
 import dev.kindling.job.report.ResultFolder;
 import dev.kindling.job.report.RunReport;
+import dev.kindling.job.sync.Diverged;
 import dev.kindling.job.sync.SynchronousGradients;
 import dev.kindling.job.sync.SynchronousGradients.Outcome;
 import dev.kindling.train.TrainingState;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 import java.util.Optional;
 import org.apache.spark.sql.SparkSession;
 
@@ -54,12 +57,26 @@ public final class FineTuneJob {
       System.err.println("already done: " + config.output().get().folder());
       return (ObjectNode) opened.done().get();
     }
+    refuseToReplaceTheAdapterItself();
     Preparation prepared = Preparation.of(session, config, true);
     try (ResultFolder folder = opened.folder()) {
       return train(prepared, folder);
     } finally {
       ExecutorModels.release(prepared.cluster().spec().run());
     }
+  }
+
+  private void refuseToReplaceTheAdapterItself() {
+    String output = config.output().orElseThrow().folder();
+    config
+        .adapter()
+        .initFrom()
+        .filter(from -> (from + "/").startsWith(output + "/"))
+        .ifPresent(
+            from -> {
+              throw new ConfigProblems(
+                  List.of("output " + output + " holds adapter.init-from: choose another"));
+            });
   }
 
   private ObjectNode train(Preparation prepared, ResultFolder folder) throws IOException {
@@ -69,7 +86,7 @@ public final class FineTuneJob {
     Optional<Evaluator> evaluator =
         data.validation()
             .map(uri -> prepared.examples(session, config, "data.validation", uri))
-            .map(rows -> new Evaluator(prepared.cluster(), rows, "data.validation"));
+            .map(rows -> evaluator(prepared, rows));
     int batch = config.compute().batch();
     long steps = training.totalSteps(examples.count(), batch);
     TrainingState state =
@@ -78,7 +95,6 @@ public final class FineTuneJob {
     RunReport report = new RunReport(config, prepared.baseDigest(), prepared.labels().names());
 
     Optional<Evaluation> before = evaluator.map(e -> e.evaluate(state.trainables()));
-    prepared.cluster().delivery().delivered();
     loop(prepared, examples, state, steps, report, folder);
     Optional<Evaluation> after = evaluator.map(e -> e.evaluate(state.trainables()));
     evaluator.ifPresent(Evaluator::close);
@@ -94,9 +110,14 @@ public final class FineTuneJob {
       out.write(config.source().render().getBytes(StandardCharsets.UTF_8));
     }
     ObjectNode result = report.result(before, after);
-    folder.finish(report.manifest(examples, session.version()), result);
+    folder.finish(report.manifest(examples, prepared.layout(), session.sparkContext()), result);
     System.err.println(report.summary(before, after, prepared.layout().elements(), examples));
     return result;
+  }
+
+  private Evaluator evaluator(Preparation prepared, Examples rows) {
+    return new Evaluator(
+        prepared.cluster(), rows, config.compute().microBatch(), "data.validation");
   }
 
   private void loop(
@@ -128,6 +149,12 @@ public final class FineTuneJob {
       for (long step = first; step < end; step++) {
         Outcome outcome = exact(gradients, batches, step, state);
         TrainingState.Committed committed = state.commit(outcome.sum());
+        if (!state.finite()) {
+          throw new Diverged("step " + committed.step());
+        }
+        if (step == 0) {
+          prepared.cluster().delivery().delivered();
+        }
         folder.metric(report.step(committed, outcome));
         progress.step(committed.step(), committed.loss(), committed.tokens() / outcome.seconds());
       }
@@ -141,10 +168,12 @@ public final class FineTuneJob {
    */
   private Outcome exact(
       SynchronousGradients gradients, Batches batches, long step, TrainingState state) {
+    Outcome spent = Outcome.nothing();
     while (true) {
-      Outcome outcome = gradients.step(batches, step, state.trainables(), state.exponents());
+      Outcome outcome =
+          gradients.step(batches, step, state.trainables(), state.exponents()).after(spent);
       if (!outcome.sum().finite()) {
-        throw new Diverged(step + 1);
+        throw new Diverged("step " + (step + 1));
       }
       if (outcome.sum().totals().targets() == 0) {
         throw new InvalidInput(
@@ -156,6 +185,7 @@ public final class FineTuneJob {
         return outcome;
       }
       state.rescale(outcome.sum());
+      spent = outcome;
     }
   }
 }

@@ -3,25 +3,25 @@ package dev.kindling.job;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.kindling.InvalidInput;
 import dev.kindling.checkpoint.HfFolder;
-import dev.kindling.checkpoint.StoredTensor;
 import dev.kindling.checkpoint.WeightSlot;
 import dev.kindling.data.Labels;
+import dev.kindling.data.TextTokenizer;
 import dev.kindling.export.PeftAdapter;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.WeightDelivery;
 import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.JobConfig;
+import dev.kindling.job.config.JobConfig.Format;
 import dev.kindling.job.ingest.Examples;
 import dev.kindling.job.storage.Location;
 import dev.kindling.job.sync.Cluster;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.AdapterSettings;
-import dev.kindling.lora.Parameter;
+import dev.kindling.lora.Parameter.Role;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.model.load.Families;
 import java.io.IOException;
-import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -40,7 +40,6 @@ import org.slf4j.LoggerFactory;
  * configuration; the ground that train and evaluate share.
  */
 record Preparation(
-    HfFolder base,
     ModelPlan plan,
     AdapterLayout layout,
     Labels labels,
@@ -80,16 +79,18 @@ record Preparation(
     adapter.ifPresent(a -> refuseDifferingKeys(config.adapter(), a.settings()));
     Parts parts = new Parts(base, adapter, outline);
     int maxTokens = maxTokens(config, outline);
+    byte[] tokenizer = tokenizer(base, config.data().format(), maxTokens);
     checkTargets(config, parts, trains);
 
     Labels labels = labels(session, config, parts, trains);
     ModelPlan plan = Families.plan(base.config(), labels.size());
     AdapterLayout layout =
         adapter
-            .map(a -> a.layout(plan.linears()))
+            .map(a -> a.layout(plan.linears(), dropout(config.adapter(), a.settings())))
             .orElseGet(() -> AdapterLayout.of(plan.linears(), settings(config, plan, trains)));
+    requireHead(parts, layout);
     List<WeightSlot> slots = plan.weights(layout);
-    String digest = base.digest(slots);
+    String digest = base.digest(plan.weights());
     float[] start = adapter.map(a -> a.values(layout)).orElseGet(() -> fresh(base, layout, config));
     ModelSpec spec =
         ModelSpec.of(
@@ -98,10 +99,10 @@ record Preparation(
             labels.size(),
             plan,
             layout,
+            config.compute().seed(),
             config.compute().threads());
     Cluster cluster = new Cluster(spark, spec, WeightDelivery.of(spark, base, slots));
-    return new Preparation(
-        base, plan, layout, labels, start, digest, cluster, maxTokens, tokenizer(base));
+    return new Preparation(plan, layout, labels, start, digest, cluster, maxTokens, tokenizer);
   }
 
   /** A token classifier's head would be taken for a sequence classifier's. */
@@ -152,6 +153,11 @@ record Preparation(
       return names.names().stream().sorted().toList();
     }
     return targets instanceof TargetModules.Regex regex ? regex.pattern().pattern() : targets;
+  }
+
+  /** The folder's, unless the user set another. */
+  private static double dropout(JobConfig.Adapter user, AdapterSettings folder) {
+    return user.userSet().contains("dropout") ? user.dropout() : folder.dropout();
   }
 
   private static int maxTokens(JobConfig config, ModelPlan outline) {
@@ -212,31 +218,53 @@ record Preparation(
             .orElseGet(() -> IntStream.range(0, n).mapToObj(i -> "LABEL_" + i).toList()));
   }
 
+  /** Every class needs a logit: the head is in the base, in the adapter, or to be trained. */
+  private static void requireHead(Parts parts, AdapterLayout layout) {
+    if (layout.find(parts.head(), Role.WEIGHT).isEmpty()
+        && parts.base.find(parts.head() + ".weight").isEmpty()) {
+      throw new ConfigProblems(
+          List.of(
+              parts.adapter.isPresent()
+                  ? "adapter.init-from brings no " + parts.head() + ", and the base has none either"
+                  : "adapter.modules-to-save lacks "
+                      + parts.outline.head()
+                      + ", and the base has no such head"));
+    }
+  }
+
   private static float[] fresh(HfFolder base, AdapterLayout layout, JobConfig config) {
     AdapterLayout.Start start =
-        layout.start(config.compute().seed(), p -> base.find(p.name()).map(t -> finite(t, p)));
+        layout.start(
+            config.compute().seed(),
+            p -> base.find(p.name()).map(t -> t.require(p.shape()).floats()));
     start.fresh().forEach(m -> LOG.info("{} is not in the base: initialised from the seed", m));
     return start.values();
   }
 
-  private static float[] finite(StoredTensor tensor, Parameter p) {
-    float[] values = tensor.require(p.shape()).floats();
-    for (float value : values) {
-      if (!Float.isFinite(value)) {
-        throw new InvalidInput(tensor.where(), "holds NaN or infinity", "the base is damaged");
+  /**
+   * Empty if the base has none, which matters only for text; opened once here, to be sure of it.
+   */
+  private static byte[] tokenizer(HfFolder base, Format format, int maxTokens) {
+    Path file = base.folder().resolve("tokenizer.json");
+    if (format == Format.TOKENS || !Files.exists(file)) {
+      return new byte[0];
+    }
+    byte[] json;
+    try {
+      json = Files.readAllBytes(file);
+    } catch (IOException e) {
+      throw new InvalidInput(file.toString(), "cannot be read: " + e.getMessage(), "is it whole?");
+    }
+    try (TextTokenizer tokenizer = TextTokenizer.open(json, Math.max(maxTokens, 16))) {
+      int least = tokenizer.specials() + 1;
+      if (maxTokens < least) {
+        throw new ConfigProblems(
+            List.of(
+                "data.max-length is %d: the tokenizer adds %d tokens to every text; set at least %d"
+                    .formatted(maxTokens, least - 1, least)));
       }
     }
-    return values;
-  }
-
-  /** Empty if the base has none, which matters only for text. */
-  private static byte[] tokenizer(HfFolder base) {
-    Path file = base.folder().resolve("tokenizer.json");
-    try {
-      return Files.exists(file) ? Files.readAllBytes(file) : new byte[0];
-    } catch (IOException e) {
-      throw new UncheckedIOException("cannot read " + file, e);
-    }
+    return json;
   }
 
   /** Reads and checks a data set. */

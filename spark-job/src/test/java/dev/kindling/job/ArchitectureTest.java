@@ -138,7 +138,9 @@ class ArchitectureTest {
       noClasses()
           .should()
           .callMethodWhere(
-              target(nameMatching("collect.*|toLocalIterator|take|takeOrdered|top|head.*|first"))
+              target(
+                      nameMatching(
+                          "collect.*|toLocalIterator|take.*|top|head.*|tail|first|reduce|fold"))
                   .and(
                       target(
                           owner(

@@ -186,7 +186,7 @@ class BadInputTest {
             "long.jsonl",
             "{\"input_ids\": [5], \"label\": 0}",
             "{\"input_ids\": " + ids + ", \"label\": 0}");
-    fails(3, train("data.train=" + file), "long.jsonl, row 2", "has 65 input_ids", "1 to 64");
+    fails(3, train("data.train=" + file), "long.jsonl, row 2", "has 65 tokens", "1 to 64");
   }
 
   @ParameterizedTest
@@ -199,7 +199,7 @@ class BadInputTest {
         "{\"input_ids\": [5], \"label\": \"D\"}|label 'D' is no class",
         "{\"input_ids\": [5], \"label\": NaN}|is not a valid row",
         "{\"input_ids\": [61], \"label\": 0}|has token id 61; the vocabulary holds 0 to 60",
-        "{\"input_ids\": [], \"label\": 0}|has 0 input_ids",
+        "{\"input_ids\": [], \"label\": 0}|has 0 tokens",
         "{\"input_ids\": [5.5], \"label\": 0}|is not a valid row",
         "{\"input_ids\": [5|is not a valid row",
         "{\"text\": \"a\", \"label\": 0}|the base has no tokenizer.json"
@@ -230,6 +230,61 @@ class BadInputTest {
             "evaluate", "base.path=" + bert.folder(), "data.validation=" + bert.path("data.jsonl")),
         "no classification head",
         "adapter.init-from");
+  }
+
+  @Test
+  void output_foreignFolderOrFile_isNeverReplaced() throws IOException {
+    Path foreign = Files.createDirectory(temp.resolve("foreign"));
+    Files.writeString(foreign.resolve("thesis.txt"), "years of work");
+    List<String> into = new ArrayList<>(train("output-mode=overwrite", "output=" + foreign));
+    fails(2, into, "exists and is no result folder");
+    into.add("output=" + bert.folder());
+    fails(2, into, "exists and is no result folder");
+    into.add("output=" + foreign.resolve("thesis.txt/below"));
+    fails(2, into, "is a file");
+    into.add("output=s4://bucket/out");
+    fails(2, into, "cannot be used");
+    into.add("output=");
+    fails(2, into, "output is blank");
+    into.add("output=" + bert.folder().getParent());
+    into.add("adapter.init-from=" + bert.path("adapter"));
+    fails(2, into, "output");
+    assertThat(foreign.resolve("thesis.txt")).hasContent("years of work");
+  }
+
+  @Test
+  void data_filesOfTwoKinds_isInputError() throws IOException {
+    Path folder = Files.createDirectory(temp.resolve("mixed"));
+    Files.writeString(folder.resolve("a.csv"), "text,label\n");
+    Files.writeString(folder.resolve("b.jsonl"), "\n");
+    fails(3, train("data.train=" + folder), "holds files of kinds [csv, json]");
+  }
+
+  @Test
+  void addresses_thatLeadNowhere_areInputErrors() {
+    fails(3, train("base.path=hdfs://no-such-host.invalid/x"), "base.path hdfs://no-such-host");
+    fails(3, train("data.train=hdfs:x"), "data.train hdfs:x", "cannot be read");
+    fails(3, train("data.train=s9://bucket/x"), "data.train s9://bucket/x", "cannot be read");
+    fails(3, train("base.path=file:" + temp.resolve("no such")), "is not a folder");
+  }
+
+  @Test
+  void base_tokenizerBroken_isInputErrorNamingIt() throws IOException {
+    Files.writeString(bert.folder().resolve("tokenizer.json"), "{");
+    fails(3, train(), "tokenizer.json", "cannot be read");
+  }
+
+  @Test
+  void base_padTokenOutsideTheVocabulary_isInputError() throws IOException {
+    edit("config.json", "\"pad_token_id\": 0", "\"pad_token_id\": 61");
+    fails(3, train(), "pad_token_id is 61");
+  }
+
+  @Test
+  void head_nowhere_isConfigError() throws IOException {
+    List<String> fresh = new ArrayList<>(train("adapter.modules-to-save=[pooler]"));
+    fresh.removeIf(a -> a.startsWith("adapter.init-from"));
+    fails(2, fresh, "adapter.modules-to-save lacks [classifier]");
   }
 
   @Test

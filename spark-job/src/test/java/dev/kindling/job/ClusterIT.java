@@ -44,6 +44,7 @@ class ClusterIT {
       assertThat(run.stdout().strip().lines()).hasSize(1);
     }
     List<Double> losses = GoldenFolder.losses(output);
+    assertThat(losses).hasSize(6);
     for (int i = 0; i < losses.size(); i++) {
       assertThat(losses.get(i)).isCloseTo(bert.expectedLosses().get(i), offset(1e-4));
     }

@@ -7,6 +7,7 @@ import static org.assertj.core.data.Offset.offset;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.kindling.checkpoint.HfFolder;
+import dev.kindling.data.EpochOrder;
 import dev.kindling.job.cli.InProcess;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -77,23 +78,43 @@ class FineTuneJobTest {
     assertClose(GoldenFolder.losses(output), bert.expectedLosses(), 1e-5);
   }
 
-  /** A batch larger than the data holds some examples twice; epochs straddle batches. */
+  /** Batches straddle epochs, each in an order of its own, exactly as EpochOrder says. */
   @Test
-  void train_shuffledOverSeveralEpochs_visitsEveryExampleOncePerEpoch() throws IOException {
+  void train_shuffledOverSeveralEpochs_followsTheOrderOfTheStream() throws IOException {
     InProcess run =
         kindling(
             2,
             bert.train(
                 output,
                 "data.shuffle=true",
-                "train.steps=5",
-                "train.global-batch-size=24",
+                "train.seed=5",
+                "train.steps=7",
+                "train.global-batch-size=5",
                 "optimizer.learning-rate=1e-30",
                 "optimizer.weight-decay=0"));
     assertThat(run.code()).as(run.stdout()).isZero();
-    // Nothing is learned, so each step of two whole epochs has the same loss: that of all rows.
-    double all = bert.settings().at("/expected/eval.loss").asDouble();
-    assertThat(GoldenFolder.losses(output)).hasSize(5).allMatch(l -> Math.abs(l - all) < 1e-5);
+    // Nothing is learned, so a step's loss is the mean over its rows' own losses.
+    List<Double> alone = new ArrayList<>();
+    for (String row : Files.readAllLines(bert.folder().resolve("data.jsonl"))) {
+      Path one = Files.writeString(temp.resolve("one.jsonl"), row + "\n");
+      InProcess evaluated =
+          kindling(
+              "evaluate",
+              "base.path=" + bert.folder(),
+              "adapter.init-from=" + bert.path("adapter"),
+              "data.validation=" + one);
+      alone.add(evaluated.json().at("/loss").asDouble());
+    }
+    EpochOrder order = new EpochOrder(alone.size(), true, 5);
+    List<Double> expected = new ArrayList<>();
+    for (int step = 0; step < 7; step++) {
+      double sum = 0;
+      for (int j = 0; j < 5; j++) {
+        sum += alone.get((int) order.exampleAt(step * 5 + j));
+      }
+      expected.add(sum / 5);
+    }
+    assertClose(GoldenFolder.losses(output), expected, 1e-5);
   }
 
   @Test
@@ -127,6 +148,8 @@ class FineTuneJobTest {
             "metrics.jsonl");
     assertThat(manifest.at("/executors/driver/weightLoads").asInt()).isPositive();
     assertThat(manifest.at("/baseSha256").asText()).hasSize(64);
+    assertThat(manifest.at("/versions/serializer").asText()).isEqualTo("KryoSerializer");
+    assertThat(manifest.at("/adapter/r").asInt()).isEqualTo(4);
     JsonNode line =
         new ObjectMapper().readTree(Files.readAllLines(output.resolve("metrics.jsonl")).get(0));
     List<String> keys = new ArrayList<>();
@@ -194,6 +217,41 @@ class FineTuneJobTest {
     assertThat(run.code()).as(run.stdout()).isEqualTo(5);
     assertThat(run.messages()).contains("step 2", "not finite");
     assertThat(output.resolve("_SUCCESS")).doesNotExist();
+  }
+
+  /** The last step has no next one whose loss would tell. */
+  @Test
+  void train_divergesInItsLastStep_isNotDone() {
+    InProcess run =
+        kindling(
+            2,
+            bert.train(
+                output, "train.steps=1", "optimizer.learning-rate=1e38", "optimizer.name=sgd"));
+    InProcess worse =
+        kindling(
+            2,
+            bert.train(
+                output,
+                "train.steps=1",
+                "optimizer.learning-rate=1e39",
+                "optimizer.name=sgd",
+                "output-mode=overwrite"));
+    assertThat(List.of(run.code(), worse.code())).contains(5);
+    assertThat(output.resolve("_SUCCESS")).doesNotExist();
+  }
+
+  /** A folder's dropout is trained with, unless the user sets another. */
+  @Test
+  void train_adapterWithDropout_usesItUnlessToldOtherwise() throws IOException {
+    Path config = bert.folder().resolve("adapter/adapter_config.json");
+    Files.writeString(
+        config, Files.readString(config).replace("\"lora_dropout\": 0.0", "\"lora_dropout\": 0.5"));
+    assertThat(kindling(2, bert.train(output)).code()).isZero();
+    assertThat(GoldenFolder.losses(output).get(0))
+        .isNotCloseTo(bert.expectedLosses().get(0), offset(1e-3));
+    Path other = temp.resolve("other");
+    assertThat(kindling(2, bert.train(other, "adapter.dropout=0")).code()).isZero();
+    assertClose(GoldenFolder.losses(other), bert.expectedLosses(), 1e-4);
   }
 
   @Test

@@ -120,6 +120,36 @@ class IngestTest {
   }
 
   @Test
+  void train_csvWithLineBreaksInQuotes_readsThemAsText() throws IOException {
+    Path csv =
+        Files.writeString(
+            temp.resolve("rows.csv"),
+            "text,label\r\n\"good\nfilm, \"\"a\"\"\",yes\r\n\"bad film\",no\r\n");
+    Path jsonl =
+        Files.writeString(
+            temp.resolve("same.jsonl"),
+            """
+            {"text": "good\\nfilm, \\"a\\"", "label": "yes"}
+            {"text": "bad film", "label": "no"}
+            """);
+    assertThat(losses(csv)).isEqualTo(losses(jsonl));
+  }
+
+  @Test
+  void maxLength_noRoomBesideTheSpecials_isConfigError() throws IOException {
+    InProcess run =
+        kindling(
+            "train",
+            "base.path=" + bert.folder(),
+            "data.train=" + jsonl("rows.jsonl", rows),
+            "data.max-length=2",
+            "train.steps=1",
+            "output=" + temp.resolve("out"));
+    assertThat(run.code()).isEqualTo(2);
+    assertThat(run.messages()).contains("the tokenizer adds 2 tokens", "set at least 3");
+  }
+
+  @Test
   void train_baseWithoutHead_learnsTheClassesOfTheDataAndWritesThem() throws IOException {
     Path data = jsonl("rows.jsonl", rows);
     Path output = temp.resolve("out");
@@ -188,5 +218,19 @@ class IngestTest {
         .limit(one.size())
         .forEach(i -> assertThat(one.get(i)).isCloseTo(five.get(i), offset(1e-5)));
     assertThat(losses(data, "adapter.dropout=0")).isNotEqualTo(one);
+    // Another seed draws other masks: with data and adapter held fixed, only they can differ.
+    String[] fixed = {
+      "adapter.init-from=" + bert.path("adapter"), "data.shuffle=false", "adapter.dropout=0.4"
+    };
+    List<Double> seeds = losses(tokens(), fixed);
+    assertThat(
+            losses(
+                tokens(),
+                Stream.concat(Stream.of(fixed), Stream.of("train.seed=1")).toArray(String[]::new)))
+        .isNotEqualTo(seeds);
+  }
+
+  private Path tokens() {
+    return bert.folder().resolve("data.jsonl");
   }
 }

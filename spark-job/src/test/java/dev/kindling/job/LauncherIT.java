@@ -72,6 +72,28 @@ class LauncherIT {
     assertThat(debug.stderr()).contains("\tat ");
   }
 
+  /** Even where no job has begun, stdout has its one object and stderr no stack of ours. */
+  @Test
+  void launcherFailures_haveOneObjectToo() {
+    Launched noSpark =
+        Launched.kindling(List.of("evaluate"), Map.of("SPARK_HOME", temp.toString()));
+    assertThat(noSpark.code()).isEqualTo(2);
+    assertThat(noSpark.json().at("/error/messages/0").asText()).contains("bin/spark-submit");
+
+    Launched noJava = Launched.kindling(List.of("evaluate"), Map.of("JAVA_HOME", temp.toString()));
+    assertThat(noJava.code()).isEqualTo(1);
+    assertThat(noJava.json().at("/error/kind").asText()).isEqualTo("unexpected");
+
+    Launched noValue = Launched.kindling("--master");
+    assertThat(noValue.code()).isEqualTo(2);
+    assertThat(noValue.json().at("/error/messages/0").asText()).contains("--master needs a value");
+
+    Launched heap =
+        Launched.kindling("--driver-memory", "1m", "evaluate", "base.path=b", "data.validation=v");
+    assertThat(heap.code()).isEqualTo(1);
+    assertThat(heap.json().at("/error/exitCode").asInt()).isEqualTo(1);
+  }
+
   @Test
   void help_printsUsageToStderr() {
     Launched help = Launched.kindling("--help");
@@ -95,7 +117,8 @@ class LauncherIT {
     arguments.addAll(List.of("evaluate", "base.path=b c", "data.validation=v"));
     Launched run = Launched.kindling(arguments, Map.of("SPARK_HOME", home.toString()));
     assertThat(run.code()).isEqualTo(7);
-    List<String> words = run.stdout().lines().toList();
+    assertThat(run.json().at("/error/messages/0").asText()).contains("spark-submit ended with 7");
+    List<String> words = run.stderr().lines().toList();
     assertThat(words)
         .containsSubsequence("--master", "yarn", "--name", "train", "--conf", "x=y z", "--verbose")
         .contains("--class", "dev.kindling.job.cli.Kindling", "evaluate", "--resolved")

@@ -82,6 +82,13 @@ public record BertConfig(
           "hidden_size " + read.hidden + " is no multiple of num_attention_heads " + read.heads,
           "is the file damaged?");
     }
+    if (read.padId < 0 || read.padId >= read.vocabulary || read.rules().maxTokens() < 1) {
+      throw new InvalidInput(
+          "config.json",
+          "pad_token_id is " + read.padId,
+          "expected a token of the vocabulary (0 to %d), and positions beyond it"
+              .formatted(read.vocabulary - 1));
+    }
     return read;
   }
 

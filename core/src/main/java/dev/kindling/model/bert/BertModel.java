@@ -17,6 +17,7 @@ import dev.kindling.tensor.DType;
 import dev.kindling.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -42,7 +43,7 @@ final class BertModel implements Model {
   private final int rank;
   private final boolean drops;
   private final Arena arena;
-  private final Map<Long, Step> steps = new HashMap<>();
+  private final Map<Long, Step> steps = new RecentSteps();
   private int generation;
   private @Nullable Step latest;
 
@@ -119,6 +120,21 @@ final class BertModel implements Model {
       BertBlock.Scratch scratch,
       Linear.Scratch linear,
       Linear.Scratch headLinear) {}
+
+  /** Laid-out steps by shape; the views of a shape not seen for long are made anew. */
+  private static final class RecentSteps extends LinkedHashMap<Long, Step> {
+    private static final long serialVersionUID = 1;
+    private static final int MOST = 64;
+
+    RecentSteps() {
+      super(16, 0.75f, true);
+    }
+
+    @Override
+    protected boolean removeEldestEntry(Map.Entry<Long, Step> eldest) {
+      return size() > MOST;
+    }
+  }
 
   private Step step(int batch, int tokens) {
     long key = (long) batch << 32 | tokens;
@@ -299,11 +315,6 @@ final class BertModel implements Model {
   /** For tests: the trainables as the backend holds them. */
   Trainables trainables() {
     return trainables;
-  }
-
-  @Override
-  public long activationBytes() {
-    return arena.bytes();
   }
 
   @Override

@@ -22,7 +22,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 import org.nd4j.nativeblas.NativeOpsHolder;
 
-/** The reference backend: fp32 on the CPU through ND4J. One instance per task thread. */
+/** The first backend: fp32 on the CPU through ND4J. One instance per task thread. */
 public final class Nd4jBackend implements Backend {
   static {
     // JavaCPP counts its off-heap memory against -Xmx unless told otherwise, and would refuse

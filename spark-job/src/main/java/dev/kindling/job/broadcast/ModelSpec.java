@@ -23,6 +23,7 @@ import java.util.List;
  * @param dropout of the pairs
  * @param adapted full names of the layers with a pair
  * @param trained full names of the layers trained in full
+ * @param seed of the run
  * @param threads of matrix products per task
  */
 public record ModelSpec(
@@ -34,6 +35,7 @@ public record ModelSpec(
     double dropout,
     List<String> adapted,
     List<String> trained,
+    long seed,
     int threads)
     implements Serializable {
   /** Describes a model that the driver has planned. */
@@ -43,6 +45,7 @@ public record ModelSpec(
       int classes,
       ModelPlan plan,
       AdapterLayout layout,
+      long seed,
       int threads) {
     AdapterSettings settings = layout.settings();
     return new ModelSpec(
@@ -54,6 +57,7 @@ public record ModelSpec(
         settings.dropout(),
         names(plan, layout, Role.A),
         names(plan, layout, Role.WEIGHT),
+        seed,
         threads);
   }
 

@@ -17,7 +17,7 @@ public sealed interface WeightDelivery extends Serializable {
   /** Feeds every piece of every slot to the loader. */
   void deliver(List<WeightSlot> slots, FrozenWeights.Loader loader);
 
-  /** Called when all present executors have their copy. */
+  /** Called after the first step: executors that took part have their copy. */
   void delivered();
 
   /**

@@ -1,9 +1,11 @@
 package dev.kindling.job.cli;
 
+import com.typesafe.config.ConfigValueType;
 import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.ConfigSource;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.config.JobConfig.Command;
+import dev.kindling.job.storage.Location;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -24,6 +26,9 @@ import picocli.CommandLine.Parameters;
       "  kindling --master spark://host:7077 train job.conf output=hdfs:///adapters/a"
     })
 final class Arguments {
+  private static final List<String> PATHS =
+      List.of("base.path", "adapter.init-from", "data.train", "data.validation", "output");
+
   @Parameters(index = "0", paramLabel = "COMMAND", description = "train | evaluate")
   String command = "";
 
@@ -70,7 +75,22 @@ final class Arguments {
           List.of("one configuration file at most, not " + String.join(" and ", files)));
     }
     List<String> overrides = rest.stream().filter(a -> !files.contains(a)).toList();
-    return JobConfig.of(
-        ConfigSource.read(files.stream().findFirst().map(Path::of), overrides), parsed());
+    ConfigSource source = ConfigSource.read(files.stream().findFirst().map(Path::of), overrides);
+    return JobConfig.of(absolute(source), parsed());
+  }
+
+  /** A relative path means the folder where the job is submitted, wherever its driver runs. */
+  private static ConfigSource absolute(ConfigSource source) {
+    ConfigSource absolute = source;
+    for (String key : PATHS) {
+      boolean text =
+          source.user().hasPath(key)
+              && source.user().getValue(key).valueType() == ConfigValueType.STRING
+              && !source.user().getString(key).isBlank();
+      if (text) {
+        absolute = absolute.with(key, new Location(key, source.user().getString(key)).absolute());
+      }
+    }
+    return absolute;
   }
 }

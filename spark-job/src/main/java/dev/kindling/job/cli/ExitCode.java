@@ -3,8 +3,8 @@ package dev.kindling.job.cli;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.kindling.InvalidInput;
-import dev.kindling.job.Diverged;
 import dev.kindling.job.config.ConfigProblems;
+import dev.kindling.job.sync.Diverged;
 import java.util.List;
 import java.util.Locale;
 

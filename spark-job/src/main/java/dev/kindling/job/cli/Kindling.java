@@ -42,7 +42,7 @@ public final class Kindling {
         stdout.println(output(arguments));
       }
       return ExitCode.DONE.code();
-    } catch (Exception e) {
+    } catch (Throwable e) { // an OutOfMemoryError too must end in one object on stdout
       ExitCode code = ExitCode.of(e);
       report(e, code, arguments.debug);
       stdout.println(code.json(e));
@@ -91,10 +91,13 @@ public final class Kindling {
     conf.setIfMissing("spark.broadcast.compress", "false");
     conf.setIfMissing("spark.broadcast.blockSize", "16m");
     conf.setIfMissing("spark.ui.showConsoleProgress", "false");
+    // A step's results are 8 bytes per trainable and task, whatever the data: no reason for a
+    // limit.
+    conf.setIfMissing("spark.driver.maxResultSize", "0");
     return conf;
   }
 
-  private static void report(Exception failure, ExitCode code, boolean debug) {
+  private static void report(Throwable failure, ExitCode code, boolean debug) {
     System.err.println(
         "kindling: " + code.name().toLowerCase(Locale.ROOT).replace('_', ' ') + " error");
     ExitCode.messages(failure).forEach(message -> System.err.println("  " + message));

@@ -3,6 +3,7 @@ package dev.kindling.job.config;
 import com.typesafe.config.Config;
 import com.typesafe.config.ConfigException;
 import com.typesafe.config.ConfigValueType;
+import java.math.BigDecimal;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -35,8 +36,14 @@ final class ConfigReader {
     return config.hasPath(key);
   }
 
+  /** Text that is not blank: an unset shell variable must not become the working directory. */
   Optional<String> string(String key) {
-    return read(key, () -> config.getString(key));
+    Optional<String> value = read(key, () -> config.getString(key));
+    if (value.isPresent() && value.get().isBlank()) {
+      problem(key + " is blank: set it, or leave it out");
+      return Optional.empty();
+    }
+    return value;
   }
 
   String required(String key, String what) {
@@ -64,8 +71,8 @@ final class ConfigReader {
   private long whole(String key) {
     String text = config.getString(key);
     try {
-      return Long.parseLong(text);
-    } catch (NumberFormatException e) {
+      return new BigDecimal(text).longValueExact(); // 1e3 is whole too
+    } catch (ArithmeticException | NumberFormatException e) {
       throw new ConfigException.BadValue(key, "'" + text + "' is no whole number");
     }
   }
@@ -82,7 +89,9 @@ final class ConfigReader {
 
   double number(String key, DoublePredicate legal, String expected) {
     Optional<Double> value = read(key, () -> config.getDouble(key));
-    return value.filter(v -> check(key, legal.test(v), v, expected)).orElse(0.5);
+    return value
+        .filter(v -> check(key, Double.isFinite(v) && legal.test(v), v, expected))
+        .orElse(0.5);
   }
 
   boolean flag(String key) {

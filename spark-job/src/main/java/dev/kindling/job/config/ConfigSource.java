@@ -81,11 +81,11 @@ public record ConfigSource(Config user, Config all) {
   }
 
   private static Config parse(Path file) {
-    if (!Files.isReadable(file)) {
+    if (!Files.isRegularFile(file) || !Files.isReadable(file)) {
       throw new ConfigProblems(List.of(file + ": there is no such configuration file"));
     }
     try {
-      return ConfigFactory.parseFile(file.toFile());
+      return ConfigFactory.parseFile(file.toAbsolutePath().toFile());
     } catch (ConfigException e) {
       throw new ConfigProblems(List.of(e.getMessage()));
     }
@@ -96,6 +96,11 @@ public record ConfigSource(Config user, Config all) {
     return hocon
         ? ConfigFactory.parseString("v = " + text).getValue("v")
         : ConfigValueFactory.fromAnyRef(text);
+  }
+
+  /** The same with one value changed. */
+  public ConfigSource with(String key, String value) {
+    return of(user.withValue(key, ConfigValueFactory.fromAnyRef(value)));
   }
 
   /** One line without spaces, to be shipped with the job. */

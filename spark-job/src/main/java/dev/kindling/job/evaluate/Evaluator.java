@@ -9,6 +9,7 @@ import dev.kindling.job.ingest.Batches;
 import dev.kindling.job.ingest.Examples;
 import dev.kindling.job.ingest.Tasks;
 import dev.kindling.job.sync.Cluster;
+import dev.kindling.job.sync.Diverged;
 import dev.kindling.job.sync.StepReport;
 import dev.kindling.train.Totals;
 import java.nio.ByteBuffer;
@@ -17,18 +18,16 @@ import org.apache.spark.broadcast.Broadcast;
 
 /** Loss and accuracy over a whole data set, in micro-batches by example index, as one stage. */
 public final class Evaluator implements AutoCloseable {
-  /** Examples computed at once; part of the result only by rounding, so no setting. */
-  private static final int MICRO_BATCH = 32;
-
   private final Cluster cluster;
   private final Examples examples;
   private final Batches batches;
   private final String name;
 
   /**
+   * @param microBatch examples computed at once
    * @param name what the data is called, for messages
    */
-  public Evaluator(Cluster cluster, Examples examples, String name) {
+  public Evaluator(Cluster cluster, Examples examples, int microBatch, String name) {
     this.cluster = cluster;
     this.examples = examples;
     this.name = name;
@@ -38,8 +37,8 @@ public final class Evaluator implements AutoCloseable {
             new EpochOrder(examples.count(), false, 0),
             0,
             examples.count(),
-            MICRO_BATCH,
-            MICRO_BATCH,
+            microBatch,
+            microBatch,
             1);
   }
 
@@ -60,6 +59,9 @@ public final class Evaluator implements AutoCloseable {
     sent.destroy();
     if (totals.targets() == 0) {
       throw new InvalidInput(name, "has no row with a target", "expected at least one");
+    }
+    if (!totals.finite()) {
+      throw new Diverged("evaluation of " + name);
     }
     return new Evaluation(
         totals.meanLoss(),

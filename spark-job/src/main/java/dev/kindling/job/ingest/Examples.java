@@ -81,7 +81,7 @@ public final class Examples {
    * @param maxTokens longest sequence
    * @param vocabulary token ids lie below it
    * @param classes class names in index order
-   * @throws InvalidInput naming the first bad row, or that there is none at all
+   * @throws InvalidInput naming a bad row, or that there is none at all
    */
   public static Examples read(
       SparkSession session,
@@ -201,19 +201,26 @@ public final class Examples {
       Location location) {
     parts.stream()
         .filter(part -> part.problem != null)
-        .min(Comparator.comparing(part -> first.get(part.last().place()) + part.last().rows()))
+        .min(Comparator.comparing(part -> index(part, first)))
         .ifPresent(
             part -> {
-              Survey.Block block = part.last();
-              long fileStart =
-                  first.get(
-                      new Survey.Place(block.path(), rowsByBlock.get(block.path()).firstKey()));
-              long row = first.get(block.place()) - fileStart + block.rows();
+              String path = part.blocks.get(part.problem.block()).path();
+              Survey.Place fileStart = new Survey.Place(path, rowsByBlock.get(path).firstKey());
               throw new InvalidInput(
-                  String.format(Locale.ROOT, "%s %s, row %,d", location.key(), block.path(), row),
-                  part.problem.found(),
-                  part.problem.expected());
+                  String.format(
+                      Locale.ROOT,
+                      "%s %s, row %,d",
+                      location.key(),
+                      path,
+                      index(part, first) - first.get(fileStart)),
+                  part.problem.what().found(),
+                  part.problem.what().expected());
             });
+  }
+
+  /** Index of a partition's bad row, from 1. */
+  private static long index(Survey part, Map<Survey.Place, Long> first) {
+    return first.get(part.blocks.get(part.problem.block()).place()) + part.problem.row();
   }
 
   /**

@@ -54,6 +54,7 @@ record RowReader(
         throw new InvalidInput(ROW, "has no text", "every row needs text and label");
       }
       TextTokenizer.Tokens encoded = tokenizer().encode(text);
+      check(encoded.ids());
       return new Read(new Example(position, encoded.ids(), new int[] {label}), encoded.truncated());
     }
 
@@ -67,22 +68,26 @@ record RowReader(
 
     private int[] ids(Row row) {
       List<Integer> list = row.getList(Source.INPUT_IDS);
-      if (list.isEmpty() || list.size() > maxTokens) {
-        throw new InvalidInput(
-            ROW,
-            "has " + list.size() + " input_ids",
-            "expected 1 to " + maxTokens + " (tokens are never cut)");
-      }
       int[] ids = new int[list.size()];
       for (int t = 0; t < ids.length; t++) {
         Integer id = list.get(t);
-        if (id == null || id < 0 || id >= vocabulary) {
+        ids[t] = id == null ? -1 : id;
+      }
+      check(ids);
+      return ids;
+    }
+
+    /** What the embedding tables can hold. */
+    private void check(int[] ids) {
+      if (ids.length == 0 || ids.length > maxTokens) {
+        throw new InvalidInput(ROW, "has " + ids.length + " tokens", "expected 1 to " + maxTokens);
+      }
+      for (int id : ids) {
+        if (id < 0 || id >= vocabulary) {
           throw new InvalidInput(
               ROW, "has token id " + id, "the vocabulary holds 0 to " + (vocabulary - 1));
         }
-        ids[t] = id;
       }
-      return ids;
     }
 
     private TextTokenizer tokenizer() {

@@ -5,6 +5,8 @@ import dev.kindling.job.storage.Location;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
+import java.util.TreeSet;
 import org.apache.spark.SparkException;
 import org.apache.spark.sql.AnalysisException;
 import org.apache.spark.sql.Column;
@@ -31,6 +33,9 @@ final class Source {
   static final int PATH = 4;
   static final int BLOCK = 5;
 
+  private static final Map<String, String> KINDS =
+      Map.of("jsonl", "json", "ndjson", "json", "json", "json", "csv", "csv", "parquet", "parquet");
+
   private static final String CORRUPT_NAME = "_corrupt_record";
   private static final DataType IDS = DataTypes.createArrayType(DataTypes.IntegerType);
 
@@ -49,11 +54,16 @@ final class Source {
     }
   }
 
-  /** What Spark said at the bottom of it, as the user's problem. */
-  static InvalidInput unreadable(Location location, Throwable e) {
+  /** What Spark said at the bottom of it, as the user's problem unless it is the cluster's. */
+  static RuntimeException unreadable(Location location, Exception e) {
     Throwable root = e;
     while (root.getCause() != null) {
       root = root.getCause();
+    }
+    boolean clusters =
+        root instanceof Error || String.valueOf(root.getMessage()).contains("Executor");
+    if (clusters) {
+      return new IllegalStateException(location.key() + ": " + root, e);
     }
     return new InvalidInput(
         location.key() + " " + location.text(),
@@ -61,28 +71,31 @@ final class Source {
         "expected JSONL, CSV with a header, or Parquet, undamaged");
   }
 
+  /** What all files are, by their names. */
   private static String kind(SparkSession session, String uri, Location location) {
-    for (String file : session.read().format("binaryFile").load(uri).select("path").inputFiles()) {
+    TreeSet<String> kinds = new TreeSet<>();
+    for (String file : session.read().format("binaryFile").load(uri).inputFiles()) {
       String name = file.toLowerCase(Locale.ROOT).replaceFirst("\\.(gz|bz2|zst)$", "");
-      for (String kind : List.of("parquet", "csv")) {
-        if (name.endsWith("." + kind)) {
-          return kind;
-        }
-      }
-      if (name.endsWith(".jsonl") || name.endsWith(".json") || name.endsWith(".ndjson")) {
-        return "json";
-      }
+      kinds.add(KINDS.getOrDefault(name.substring(name.lastIndexOf('.') + 1), "unknown"));
+    }
+    if (kinds.size() == 1 && !kinds.contains("unknown")) {
+      return kinds.first();
     }
     throw new InvalidInput(
         location.key() + " " + location.text(),
-        "holds no file named .jsonl, .json, .csv or .parquet",
-        "rename the files after what they are");
+        kinds.isEmpty() ? "holds no files" : "holds files of kinds " + kinds,
+        "expected files named .jsonl, .csv or .parquet, all of one kind");
   }
 
   private static Dataset<Row> load(DataFrameReader reader, String uri, String kind) {
     return switch (kind) {
       case "parquet" -> reader.parquet(uri);
-      case "csv" -> reader.option("header", "true").option("escape", "\"").csv(uri);
+      case "csv" ->
+          reader
+              .option("header", "true")
+              .option("escape", "\"")
+              .option("multiLine", "true")
+              .csv(uri);
       default ->
           reader
               .schema(

@@ -13,7 +13,20 @@ final class Survey {
   final List<Block> blocks = new ArrayList<>();
   long tokens;
   long truncated;
-  @Nullable InvalidInput problem;
+  @Nullable BadRow problem;
+
+  /**
+   * The first row of the partition that cannot be used.
+   *
+   * @param block its block's place in {@link #blocks}
+   * @param row its number within the block, from 1
+   */
+  record BadRow(int block, long row, InvalidInput what) {
+    static BadRow decode(int block, long row, ByteBuffer frame) {
+      return new BadRow(
+          block, row, new InvalidInput("row", Frames.string(frame), Frames.string(frame)));
+    }
+  }
 
   /** Which part of which file. */
   record Place(String path, long start) {}
@@ -38,8 +51,10 @@ final class Survey {
       Block last = part.last();
       part.blocks.set(part.blocks.size() - 1, new Block(last.path, last.start, last.rows + 1));
       if (kind == Tokeniser.PROBLEM) {
-        part.problem = new InvalidInput("row", Frames.string(frame), Frames.string(frame));
-        break;
+        part.problem = BadRow.decode(part.blocks.size() - 1, last.rows + 1, frame);
+      }
+      if (kind != Tokeniser.EXAMPLE) {
+        continue;
       }
       part.truncated += frame.get();
       part.tokens += Example.decode(frame).ids().length;
@@ -57,17 +72,21 @@ final class Survey {
     for (Block block : blocks) {
       size += Frames.bytes(block.path) + 16;
     }
-    String found = problem == null ? "" : problem.found();
-    String expected = problem == null ? "" : problem.expected();
-    ByteBuffer frame = ByteBuffer.allocate(size + Frames.bytes(found) + Frames.bytes(expected));
+    if (problem != null) {
+      size += 12 + Frames.bytes(problem.what.found()) + Frames.bytes(problem.what.expected());
+    }
+    ByteBuffer frame = ByteBuffer.allocate(size);
     frame.putInt(blocks.size());
     for (Block block : blocks) {
       Frames.put(frame, block.path);
       frame.putLong(block.start).putLong(block.rows);
     }
     frame.putLong(tokens).putLong(truncated).put((byte) (problem == null ? 0 : 1));
-    Frames.put(frame, found);
-    Frames.put(frame, expected);
+    if (problem != null) {
+      frame.putInt(problem.block).putLong(problem.row);
+      Frames.put(frame, problem.what.found());
+      Frames.put(frame, problem.what.expected());
+    }
     return frame.array();
   }
 
@@ -78,9 +97,9 @@ final class Survey {
     }
     part.tokens = frame.getLong();
     part.truncated = frame.getLong();
-    boolean bad = frame.get() == 1;
-    InvalidInput problem = new InvalidInput("row", Frames.string(frame), Frames.string(frame));
-    part.problem = bad ? problem : null;
+    if (frame.get() == 1) {
+      part.problem = BadRow.decode(frame.getInt(), frame.getLong(), frame);
+    }
     return part;
   }
 }

@@ -25,6 +25,9 @@ final class Tokeniser implements Iterator<byte[]> {
   /** Frame {PROBLEM, found, expected}. */
   static final byte PROBLEM = 2;
 
+  /** Frame {SKIPPED}: a row after a problem. */
+  static final byte SKIPPED = 3;
+
   private final Iterator<Row> rows;
   private final RowReader.Opened reader;
   private final Deque<byte[]> ready = new ArrayDeque<>();
@@ -42,7 +45,7 @@ final class Tokeniser implements Iterator<byte[]> {
 
   @Override
   public boolean hasNext() {
-    return !ready.isEmpty() || (!stopped && rows.hasNext());
+    return !ready.isEmpty() || rows.hasNext();
   }
 
   @Override
@@ -64,6 +67,10 @@ final class Tokeniser implements Iterator<byte[]> {
       frame.put(BLOCK);
       Frames.put(frame, path);
       ready.add(frame.putLong(start).array());
+    }
+    if (stopped) {
+      ready.add(new byte[] {SKIPPED});
+      return;
     }
     try {
       RowReader.Read read = reader.read(row, position++);

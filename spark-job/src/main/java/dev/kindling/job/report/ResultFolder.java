@@ -10,11 +10,11 @@ import dev.kindling.job.config.ConfigSource;
 import dev.kindling.job.config.JobConfig.Output;
 import dev.kindling.job.config.JobConfig.OutputMode;
 import dev.kindling.job.storage.Location;
-import java.io.FilterOutputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
+import java.security.DigestOutputStream;
 import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.HexFormat;
@@ -28,6 +28,7 @@ import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.LocalFileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.fs.StreamCapabilities;
+import org.apache.hadoop.fs.permission.FsAction;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -40,15 +41,19 @@ import org.jspecify.annotations.Nullable;
 public final class ResultFolder implements AutoCloseable {
   private static final ObjectMapper JSON = new ObjectMapper();
   private static final String MANIFEST = "_SUCCESS";
+  private static final String METRICS = "metrics.jsonl";
 
   private final FileSystem files;
   private final Path folder;
   private final Map<String, String> identity;
+  private final Output output;
   private final Map<String, String> sha256 = new TreeMap<>();
   private @Nullable FSDataOutputStream metrics;
   private final MessageDigest metricsSha = HfFolder.sha256();
+  private long metricsBytes;
 
-  private ResultFolder(FileSystem files, Path folder, Map<String, String> identity) {
+  private ResultFolder(FileSystem files, Path folder, Map<String, String> identity, Output output) {
+    this.output = output;
     this.files = files;
     this.folder = folder;
     this.identity = identity;
@@ -62,43 +67,76 @@ public final class ResultFolder implements AutoCloseable {
    *
    * @throws ConfigProblems if something is there that must not be replaced
    */
-  public static Opened open(Output output, ConfigSource source, Configuration hadoop)
+  public static Opened open(Output output, ConfigSource source, Configuration hadoop) {
+    try {
+      return look(output, source, hadoop);
+    } catch (IOException | IllegalArgumentException e) {
+      throw refused(output, "cannot be used: " + e.getMessage());
+    }
+  }
+
+  private static ConfigProblems refused(Output output, String why) {
+    return new ConfigProblems(List.of("output " + output.folder() + " " + why));
+  }
+
+  private static Opened look(Output output, ConfigSource source, Configuration hadoop)
       throws IOException {
     Path folder = new Location("output", output.folder()).writable();
     FileSystem files = folder.getFileSystem(hadoop);
     if (files instanceof LocalFileSystem local) {
       files = local.getRaw(); // no .crc files beside the result
     }
-    ResultFolder result = new ResultFolder(files, folder, source.identity());
-    Path manifest = new Path(folder, MANIFEST);
-    if (output.mode() == OutputMode.OVERWRITE || result.isEmpty()) {
+    ResultFolder result = new ResultFolder(files, folder, source.identity(), output);
+    result.requireWritable();
+    if (result.isEmpty()) {
       return new Opened(result, Optional.empty());
     }
-    Optional<JsonNode> finished = result.manifest(manifest);
-    if (finished.isEmpty()) {
-      throw new ConfigProblems(
-          List.of(
-              "output "
-                  + output.folder()
-                  + " exists but is not finished: remove it, choose another, or set output-mode ="
-                  + " overwrite"));
+    if (!result.isOurs()) {
+      throw refused(output, "exists and is no result folder: choose another");
     }
-    JsonNode done = finished.get();
+    if (output.mode() == OutputMode.OVERWRITE) {
+      return new Opened(result, Optional.empty());
+    }
+    JsonNode done =
+        result
+            .manifest()
+            .orElseThrow(
+                () ->
+                    refused(
+                        output,
+                        "exists but is not finished: remove it, choose another, or set output-mode ="
+                            + " overwrite"));
     List<String> differing = result.differing(done.path("config"));
     if (!differing.isEmpty()) {
-      throw new ConfigProblems(
-          List.of(
-              "output "
-                  + output.folder()
-                  + " was finished by another configuration; they differ in "
-                  + String.join(", ", differing)
-                  + ": choose another output, or set output-mode = overwrite"));
+      throw refused(
+          output,
+          "was finished by another configuration; they differ in "
+              + String.join(", ", differing)
+              + ": choose another, or set output-mode = overwrite");
     }
     return new Opened(result, Optional.of(done.path("result")));
   }
 
+  /** Finds out now, not after the first step. */
+  private void requireWritable() throws IOException {
+    Path existing = folder;
+    while (!files.exists(existing)) {
+      existing = existing.getParent();
+    }
+    if (!files.getFileStatus(existing).isDirectory()) {
+      throw new IOException(existing + " is a file");
+    }
+    files.access(existing, FsAction.WRITE);
+  }
+
+  /** Whether a run of ours has written here: nothing else may ever be deleted. */
+  private boolean isOurs() throws IOException {
+    return files.exists(new Path(folder, MANIFEST)) || files.exists(new Path(folder, METRICS));
+  }
+
   /** Empty if there is none, or one whose writing was cut short. */
-  private Optional<JsonNode> manifest(Path file) throws IOException {
+  private Optional<JsonNode> manifest() throws IOException {
+    Path file = new Path(folder, MANIFEST);
     if (!files.exists(file)) {
       return Optional.empty();
     }
@@ -132,13 +170,12 @@ public final class ResultFolder implements AutoCloseable {
   /** Appends a line; visible to readers at once where the file system can do that. */
   public void metric(ObjectNode line) throws IOException {
     if (metrics == null) {
-      files.delete(folder, true);
-      files.mkdirs(folder);
-      metrics = files.create(new Path(folder, "metrics.jsonl"));
+      begin();
     }
     byte[] bytes = (JSON.writeValueAsString(line) + "\n").getBytes(StandardCharsets.UTF_8);
     metrics.write(bytes);
     metricsSha.update(bytes);
+    metricsBytes += bytes.length;
     if (metrics.hasCapability(StreamCapabilities.HSYNC)) {
       metrics.hflush();
     } else {
@@ -146,26 +183,23 @@ public final class ResultFolder implements AutoCloseable {
     }
   }
 
+  private void begin() throws IOException {
+    if (output.mode() == OutputMode.OVERWRITE) {
+      files.delete(folder, true);
+    } else if (!isEmpty()) {
+      throw refused(output, "has been written to by another run since this one began");
+    }
+    files.mkdirs(folder);
+    metrics = files.create(new Path(folder, METRICS), false);
+  }
+
   /** A new file of the result, digested as it is written. */
   public OutputStream create(String name) throws IOException {
-    MessageDigest sha = HfFolder.sha256();
-    return new FilterOutputStream(files.create(new Path(folder, name))) {
-      @Override
-      public void write(byte[] bytes, int from, int count) throws IOException {
-        out.write(bytes, from, count);
-        sha.update(bytes, from, count);
-      }
-
-      @Override
-      public void write(int b) throws IOException {
-        out.write(b);
-        sha.update((byte) b);
-      }
-
+    return new DigestOutputStream(files.create(new Path(folder, name)), HfFolder.sha256()) {
       @Override
       public void close() throws IOException {
         super.close();
-        sha256.put(name, HexFormat.of().formatHex(sha.digest()));
+        sha256.put(name, HexFormat.of().formatHex(getMessageDigest().digest()));
       }
     };
   }
@@ -173,7 +207,10 @@ public final class ResultFolder implements AutoCloseable {
   /** Writes the manifest, after which the run is done. */
   public void finish(ObjectNode manifest, ObjectNode result) throws IOException {
     close();
-    sha256.put("metrics.jsonl", HexFormat.of().formatHex(metricsSha.digest()));
+    if (files.getFileStatus(new Path(folder, METRICS)).getLen() != metricsBytes) {
+      throw new IOException("another run has taken over output " + output.folder());
+    }
+    sha256.put(METRICS, HexFormat.of().formatHex(metricsSha.digest()));
     manifest.set("files", JSON.valueToTree(sha256));
     manifest.set("config", JSON.valueToTree(identity));
     manifest.put("configDigest", digest(identity));

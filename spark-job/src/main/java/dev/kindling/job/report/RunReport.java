@@ -6,12 +6,14 @@ import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.evaluate.Evaluation;
 import dev.kindling.job.ingest.Examples;
 import dev.kindling.job.sync.SynchronousGradients.Outcome;
+import dev.kindling.lora.AdapterLayout;
 import dev.kindling.train.TrainingState.Committed;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import org.apache.spark.SparkContext;
 
 /** Mutable: sums up a run step by step, for its metrics, manifest, summary and stdout. */
 public final class RunReport {
@@ -80,20 +82,27 @@ public final class RunReport {
   }
 
   /** What the manifest says besides files, configuration and result. */
-  public ObjectNode manifest(Examples data, String sparkVersion) {
+  public ObjectNode manifest(Examples data, AdapterLayout layout, SparkContext spark) {
     ObjectNode manifest = JSON.createObjectNode();
     manifest.put("base", config.basePath());
     manifest.put("baseSha256", baseDigest);
     manifest.put("seed", config.compute().seed());
     manifest.set("labels", JSON.valueToTree(labels));
     manifest.put("examples", data.count());
+    manifest.put("tokens", data.tokens());
     manifest.put("truncated", data.truncated());
+    ObjectNode adapter = manifest.putObject("adapter");
+    adapter.put("r", layout.settings().r());
+    adapter.put("alpha", layout.settings().alpha());
+    adapter.put("dropout", layout.settings().dropout());
+    adapter.put("parameters", layout.elements());
     ObjectNode versions = manifest.putObject("versions");
     versions.put(
         "kindling", String.valueOf(RunReport.class.getPackage().getImplementationVersion()));
-    versions.put("spark", sparkVersion);
+    versions.put("spark", spark.version());
     versions.put("java", Runtime.version().toString());
     versions.put("backend", "nd4j");
+    versions.put("serializer", spark.env().serializer().getClass().getSimpleName());
     ObjectNode computed = manifest.putObject("executors");
     executors.forEach(
         (id, seen) -> computed.putObject(id).put("steps", seen[0]).put("weightLoads", seen[1]));

@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.Optional;
+import org.apache.hadoop.fs.FileUtil;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -48,13 +49,24 @@ final class Artifacts {
         LOG.info("importing {}", coordinate);
         Path imported = Files.createDirectory(fresh.resolve("imported"));
         published.write(jar, imported);
-        Files.move(imported, folder, StandardCopyOption.ATOMIC_MOVE);
+        publish(imported, folder);
       } finally {
-        Location.delete(fresh);
+        FileUtil.fullyDelete(fresh.toFile());
       }
       return folder;
     } catch (IOException e) {
       throw new UncheckedIOException("cannot write to the cache " + cache, e);
+    }
+  }
+
+  /** Another run may have been first; its import is as good. */
+  private static void publish(Path imported, Path folder) throws IOException {
+    try {
+      Files.move(imported, folder, StandardCopyOption.ATOMIC_MOVE);
+    } catch (IOException e) {
+      if (!Files.isDirectory(folder)) {
+        throw e;
+      }
     }
   }
 
@@ -67,7 +79,7 @@ final class Artifacts {
   /** Maven's output goes to stderr, as all of ours does. */
   private static Path fetch(String coordinate, Path into) throws IOException {
     LOG.info("fetching {} through Maven", coordinate);
-    Process maven =
+    ProcessBuilder command =
         new ProcessBuilder(
                 "mvn",
                 "--batch-mode",
@@ -78,8 +90,8 @@ final class Artifacts {
                 "-Dmdep.stripVersion=true")
             .directory(into.toFile())
             .redirectErrorStream(true)
-            .redirectInput(Redirect.from(Path.of("/dev/null").toFile()))
-            .start();
+            .redirectInput(Redirect.from(Path.of("/dev/null").toFile()));
+    Process maven = started(command, coordinate);
     String said =
         new String(maven.getInputStream().readAllBytes(), java.nio.charset.StandardCharsets.UTF_8);
     Path jar = into.resolve(coordinate.split(":", -1)[1] + ".jar");
@@ -95,5 +107,16 @@ final class Artifacts {
       throw new IOException("interrupted while fetching " + coordinate, e);
     }
     return jar;
+  }
+
+  private static Process started(ProcessBuilder command, String coordinate) {
+    try {
+      return command.start();
+    } catch (IOException e) {
+      throw new InvalidInput(
+          "maven:" + coordinate,
+          "Maven cannot be started: " + e.getMessage(),
+          "install it, or put mvn on the PATH");
+    }
   }
 }

@@ -2,12 +2,8 @@ package dev.kindling.job.storage;
 
 import dev.kindling.InvalidInput;
 import java.io.IOException;
-import java.io.UncheckedIOException;
-import java.net.URI;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Comparator;
-import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
@@ -28,9 +24,13 @@ public record Location(String key, String text) {
   }
 
   private Path localPath() {
-    return text.startsWith("file:")
-        ? Path.of(URI.create(text).getPath())
-        : Path.of(text).toAbsolutePath().normalize();
+    String path = text.startsWith("file:") ? text.replaceFirst("^file:(//(?=/))?", "") : text;
+    return Path.of(path).toAbsolutePath().normalize();
+  }
+
+  /** The same place whatever folder it is looked at from. */
+  public String absolute() {
+    return local() ? localPath().toString() : text;
   }
 
   /**
@@ -61,7 +61,7 @@ public record Location(String key, String text) {
         throw new InvalidInput(key + " " + text, "is not a folder", "expected a folder there");
       }
       Path folder = Files.createTempDirectory("kindling-");
-      Runtime.getRuntime().addShutdownHook(new Thread(() -> delete(folder)));
+      Runtime.getRuntime().addShutdownHook(new Thread(() -> FileUtil.fullyDelete(folder.toFile())));
       for (FileStatus file : files.listStatus(remote)) {
         String name = file.getPath().getName();
         if (file.isFile() && (name.endsWith(".json") || name.endsWith(".safetensors"))) {
@@ -69,9 +69,8 @@ public record Location(String key, String text) {
         }
       }
       return folder;
-    } catch (IOException e) {
-      throw new InvalidInput(
-          key + " " + text, "cannot be read: " + e.getMessage(), "check address and credentials");
+    } catch (IOException | RuntimeException e) {
+      throw unreadable(e);
     }
   }
 
@@ -103,22 +102,23 @@ public record Location(String key, String text) {
             key + " " + text, "does not exist", "expected a file or folder there");
       }
       return local() ? "file:" + localPath() : uri;
-    } catch (IOException e) {
-      throw new InvalidInput(
-          key + " " + text, "cannot be read: " + e.getMessage(), "check address and credentials");
+    } catch (IOException | RuntimeException e) {
+      throw unreadable(e);
     }
+  }
+
+  /** Hadoop's file systems throw unchecked exceptions too, for hosts and schemes that are not. */
+  private InvalidInput unreadable(Exception e) {
+    return e instanceof InvalidInput ours
+        ? ours
+        : new InvalidInput(
+            key + " " + text,
+            "cannot be read: " + e.getMessage(),
+            "check address, scheme and credentials");
   }
 
   /** A Hadoop path for writing. */
   public org.apache.hadoop.fs.Path writable() {
     return new org.apache.hadoop.fs.Path(local() ? "file:" + localPath() : text);
-  }
-
-  static void delete(Path folder) {
-    try (Stream<Path> all = Files.walk(folder)) {
-      all.sorted(Comparator.reverseOrder()).forEach(p -> p.toFile().delete());
-    } catch (IOException e) {
-      throw new UncheckedIOException(e);
-    }
   }
 }

@@ -14,6 +14,7 @@ import java.util.Iterator;
 import java.util.List;
 import java.util.TreeMap;
 import org.apache.spark.broadcast.Broadcast;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One step as one short stage: trainables down by broadcast, one exact sum up from each task as its
@@ -36,7 +37,7 @@ public final class SynchronousGradients {
   /**
    * What a step brought.
    *
-   * @param sum over all micro-batches
+   * @param sum over all micro-batches; null if there was no attempt
    * @param executors ids of those who computed, with how often each loaded the weights
    * @param bytesDown trainables, once for each of them
    * @param bytesUp task results
@@ -44,12 +45,28 @@ public final class SynchronousGradients {
    * @param seconds of the whole exchange, the computation included
    */
   public record Outcome(
-      GradientSum sum,
+      @Nullable GradientSum sum,
       TreeMap<String, Integer> executors,
       long bytesDown,
       long bytesUp,
       double computeSeconds,
-      double seconds) {}
+      double seconds) {
+    /** What no attempt has cost. */
+    public static Outcome nothing() {
+      return new Outcome(null, new TreeMap<>(), 0, 0, 0, 0);
+    }
+
+    /** This outcome, with the cost of an attempt before it. */
+    public Outcome after(Outcome attempt) {
+      return new Outcome(
+          sum,
+          executors,
+          bytesDown + attempt.bytesDown,
+          bytesUp + attempt.bytesUp,
+          computeSeconds + attempt.computeSeconds,
+          seconds + attempt.seconds);
+    }
+  }
 
   /** Computes a step's gradient under the given trainables and fixed-point exponents. */
   public Outcome step(Batches batches, long step, float[] trainables, int[] exponents) {
@@ -96,7 +113,7 @@ public final class SynchronousGradients {
             delivery,
             trainables,
             frames,
-            (models, model, mine) -> sum(models, model, mine, step, exponents, parts));
+            (models, model, mine) -> sum(models, model, mine, step, exponents, parts, spec.seed()));
   }
 
   private static byte[] sum(
@@ -105,14 +122,15 @@ public final class SynchronousGradients {
       Iterator<byte[]> frames,
       long step,
       int[] exponents,
-      int parts) {
+      int parts,
+      long seed) {
     GradientSum sum = new GradientSum(models.layout(), exponents, parts);
     float[] gradient = new float[models.layout().elements()];
     while (frames.hasNext()) {
       byte[] frame = frames.next();
       if (Batches.MicroBatch.step(frame) == step) {
         TokenBatch batch =
-            TokenBatch.of(Batches.MicroBatch.decode(frame).rows(), models.plan().rules());
+            TokenBatch.of(Batches.MicroBatch.decode(frame).rows(), models.plan().rules(), seed);
         BatchResult result = model.gradient(batch, gradient);
         sum.add(gradient, result);
       }

@@ -2,6 +2,7 @@ package dev.kindling.job.storage;
 
 import dev.kindling.InvalidInput;
 import java.io.IOException;
+import java.net.UnknownHostException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import org.apache.hadoop.conf.Configuration;
@@ -113,8 +114,17 @@ public record Location(String key, String text) {
         ? ours
         : new InvalidInput(
             key + " " + text,
-            "cannot be read: " + e.getMessage(),
+            "cannot be read: " + reason(e),
             "check address, scheme and credentials");
+  }
+
+  private static String reason(Throwable e) {
+    Throwable root = e;
+    while (root.getCause() != null) {
+      root = root.getCause();
+    }
+    String said = String.valueOf(root.getMessage());
+    return root instanceof UnknownHostException ? "unknown host " + said : said;
   }
 
   /** A Hadoop path for writing. */

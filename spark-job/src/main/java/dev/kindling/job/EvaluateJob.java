@@ -12,7 +12,7 @@ public final class EvaluateJob {
 
   /** Evaluates; returns the object for stdout. */
   public static ObjectNode run(SparkSession session, JobConfig config) {
-    Preparation prepared = Preparation.of(session, config, false);
+    Preparation prepared = Preparation.of(session, config);
     String data = config.data().validation().orElseThrow();
     try (Evaluator evaluator =
         new Evaluator(

@@ -58,7 +58,7 @@ public final class FineTuneJob {
       return (ObjectNode) opened.done().get();
     }
     refuseToReplaceTheAdapterItself();
-    Preparation prepared = Preparation.of(session, config, true);
+    Preparation prepared = Preparation.of(session, config);
     try (ResultFolder folder = opened.folder()) {
       return train(prepared, folder);
     } finally {

@@ -39,9 +39,10 @@ record Launched(int code, String stdout, String stderr) {
       builder.environment().remove("SPARK_HOME");
       builder.environment().putAll(environment);
       Process process = builder.start();
-      if (!process.waitFor(8, TimeUnit.MINUTES)) {
+      if (!process.waitFor(20, TimeUnit.MINUTES)) {
         process.destroyForcibly();
-        throw new IllegalStateException("still running after 8 minutes:\n" + Files.readString(err));
+        throw new IllegalStateException(
+            "still running after 20 minutes:\n" + Files.readString(err));
       }
       Launched done =
           new Launched(process.exitValue(), Files.readString(out), Files.readString(err));

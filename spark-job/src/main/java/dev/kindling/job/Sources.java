@@ -1,0 +1,157 @@
+package dev.kindling.job;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.kindling.InvalidInput;
+import dev.kindling.checkpoint.HfFolder;
+import dev.kindling.data.Labels;
+import dev.kindling.export.PeftAdapter;
+import dev.kindling.job.config.ConfigProblems;
+import dev.kindling.job.config.JobConfig;
+import dev.kindling.job.ingest.Examples;
+import dev.kindling.job.storage.Location;
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.AdapterSettings;
+import dev.kindling.lora.Parameter.Role;
+import dev.kindling.lora.TargetModules;
+import dev.kindling.model.ModelPlan;
+import dev.kindling.model.load.Families;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+import java.util.Optional;
+import java.util.stream.IntStream;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.sql.SparkSession;
+
+/**
+ * The base and the adapter to continue from, opened and found to agree with the configuration; what
+ * the head and its classes come from.
+ *
+ * @param outline the model with a head of one class, before the classes are known
+ */
+record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) {
+  static Sources open(JobConfig config, Configuration hadoop) {
+    HfFolder base = HfFolder.open(new Location("base.path", config.basePath()).folder(hadoop));
+    refuseOtherHeads(base.config());
+    Optional<PeftAdapter> adapter =
+        config
+            .adapter()
+            .initFrom()
+            .map(from -> PeftAdapter.open(new Location("adapter.init-from", from).folder(hadoop)));
+    adapter.ifPresent(a -> refuseDifferingKeys(config.adapter(), a.settings()));
+    return new Sources(base, adapter, Families.plan(base.config(), 1));
+  }
+
+  /** The linear layer that gives the logits. */
+  String head() {
+    return outline.linears().get(outline.linears().size() - 1).name();
+  }
+
+  /** Classes of the head that adapter or base bring, if one does. */
+  Optional<Integer> classes() {
+    return adapter
+        .flatMap(a -> a.outputs(head()))
+        .or(() -> base.find(head() + ".weight").map(t -> Math.toIntExact(t.shape()[0])));
+  }
+
+  /**
+   * The classes of the head that adapter or base bring, or else the distinct labels of data.train.
+   *
+   * @throws ConfigProblems if there is nothing to take them from
+   */
+  Labels labels(SparkSession session, JobConfig config) {
+    Optional<Integer> classes = classes();
+    if (classes.isEmpty()) {
+      if (config.training().isEmpty()) {
+        throw new ConfigProblems(
+            List.of("the base has no classification head to evaluate: set adapter.init-from"));
+      }
+      Location data = new Location("data.train", config.data().train().orElseThrow());
+      Labels distinct = Examples.labels(session, data);
+      if (distinct.size() == 0) {
+        throw new InvalidInput("data.train " + data.text(), "has no labels", "every row needs one");
+      }
+      return distinct;
+    }
+    int n = classes.get();
+    List<String> named = new ArrayList<>();
+    JsonNode id2label = base.config().path("id2label");
+    for (int i = 0; i < id2label.size(); i++) {
+      named.add(id2label.path(Integer.toString(i)).asText());
+    }
+    return new Labels(
+        adapter
+            .flatMap(PeftAdapter::labels)
+            .filter(known -> known.size() == n)
+            .or(() -> named.size() == n ? Optional.of(named) : Optional.empty())
+            .orElseGet(() -> IntStream.range(0, n).mapToObj(i -> "LABEL_" + i).toList()));
+  }
+
+  /** Every class needs a logit: the head is in the base, in the adapter, or to be trained. */
+  void requireHead(AdapterLayout layout) {
+    if (layout.find(head(), Role.WEIGHT).isEmpty() && base.find(head() + ".weight").isEmpty()) {
+      throw new ConfigProblems(
+          List.of(
+              adapter.isPresent()
+                  ? "adapter.init-from brings no " + head() + ", and the base has none either"
+                  : "adapter.modules-to-save lacks "
+                      + outline.head()
+                      + ", and the base has no such head"));
+    }
+  }
+
+  /** A token classifier's head would be taken for a sequence classifier's. */
+  private static void refuseOtherHeads(JsonNode config) {
+    for (JsonNode architecture : config.path("architectures")) {
+      String name = architecture.asText();
+      if (!name.matches(".*(Model|ForMaskedLM|ForPreTraining|ForSequenceClassification)")
+          || name.endsWith("LMHeadModel")) {
+        throw new InvalidInput(
+            "config.json",
+            "architectures name " + name,
+            "supported are encoders and sequence classifiers");
+      }
+    }
+  }
+
+  private static void refuseDifferingKeys(JobConfig.Adapter user, AdapterSettings folder) {
+    List<String> problems = new ArrayList<>();
+    for (String key : user.userSet()) {
+      Object ours =
+          switch (key) {
+            case "r" -> user.r();
+            case "alpha" -> user.alpha();
+            case "target-modules" -> comparable(user.targets());
+            case "modules-to-save" ->
+                user.modulesToSave().orElse(List.of()).stream().sorted().toList();
+            default -> null; // dropout may be changed
+          };
+      Object theirs =
+          switch (key) {
+            case "r" -> folder.r();
+            case "alpha" -> folder.alpha();
+            case "target-modules" -> comparable(folder.targets());
+            case "modules-to-save" -> folder.modulesToSave().stream().sorted().toList();
+            default -> null;
+          };
+      if (!Objects.equals(ours, theirs)) {
+        problems.add(
+            "adapter.%s is %s, but adapter.init-from says %s: leave the key out"
+                .formatted(key, ours, theirs));
+      }
+    }
+    ConfigProblems.check(problems);
+  }
+
+  private static Object comparable(TargetModules targets) {
+    if (targets instanceof TargetModules.Names names) {
+      return names.names().stream().sorted().toList();
+    }
+    return targets instanceof TargetModules.Regex regex ? regex.pattern().pattern() : targets;
+  }
+
+  /** The folder's dropout, unless the user set another. */
+  static double dropout(JobConfig.Adapter user, AdapterSettings folder) {
+    return user.userSet().contains("dropout") ? user.dropout() : folder.dropout();
+  }
+}

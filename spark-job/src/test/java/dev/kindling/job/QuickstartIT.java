@@ -1,0 +1,30 @@
+package dev.kindling.job;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.nio.file.Path;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * The quickstart as a newcomer runs it, against what PyTorch reaches with the same recipe: {@code
+ * mvn verify -Pquickstart}. Minutes long, so not part of every build.
+ */
+@Tag("quickstart")
+class QuickstartIT {
+  /** Mean over three PyTorch runs, less two standard deviations. */
+  private static final double BAR = 0.8922 - 2 * 0.0035;
+
+  @TempDir Path temp;
+
+  @Test
+  void quickstart_defaultSeed_reachesPyTorch() {
+    Launched run =
+        Launched.kindling("train", "../conf/quickstart.conf", "output=" + temp.resolve("out"));
+    assertThat(run.code()).as(run.stderr()).isZero();
+    assertThat(run.json().at("/steps").asInt()).isEqualTo(603);
+    assertThat(run.json().at("/before/accuracy").asDouble()).isLessThan(0.25);
+    assertThat(run.json().at("/validation/accuracy").asDouble()).isGreaterThanOrEqualTo(BAR);
+  }
+}

@@ -116,6 +116,39 @@ public interface Backend extends AutoCloseable {
   /** dx of {@link #layerNorm}; gamma and beta are frozen. */
   void layerNormBackward(Tensor dy, Tensor x, Tensor gamma, Tensor statistics, Tensor dx);
 
+  /**
+   * y = x / √(mean of squares + epsilon) · gamma on each row of x [N, d] (Zhang, Sennrich,
+   * arXiv:1910.07467).
+   *
+   * @param statistics [N, 1], kept for the backward: 1/√(mean of squares + epsilon)
+   */
+  void rmsNorm(Tensor x, Tensor gamma, double epsilon, Tensor y, Tensor statistics);
+
+  /** dx of {@link #rmsNorm}; gamma is frozen. */
+  void rmsNormBackward(Tensor dy, Tensor x, Tensor gamma, Tensor statistics, Tensor dx);
+
+  /**
+   * Rotates each head's pairs of features (i, i + headSize/2) of x [N, heads · headSize] in place
+   * by the angle position · frequency[i] (Su et al., arXiv:2104.09864, in Hugging Face's order).
+   *
+   * @param positions I32 [N]
+   * @param frequencies radians per position, headSize/2 of them
+   * @param backwards rotate by the negative angle: the gradient
+   */
+  void rope(Tensor x, Tensor positions, double[] frequencies, boolean backwards);
+
+  /** out = silu(gate) · up, element by element (Shazeer, arXiv:2002.05202). */
+  void swiGlu(Tensor gate, Tensor up, Tensor out);
+
+  /** dgate and dup of {@link #swiGlu}; either may be dout. */
+  void swiGluBackward(Tensor gate, Tensor up, Tensor dout, Tensor dgate, Tensor dup);
+
+  /** Columns {@code from …} of x [N, wide], as many as part [N, d] has. */
+  void takeColumns(Tensor x, int from, Tensor part);
+
+  /** Overwrites columns {@code from …} of x [N, wide] with part [N, d]. */
+  void putColumns(Tensor part, int from, Tensor x);
+
   /** y = f(x). */
   void activation(Activation kind, Tensor x, Tensor y);
 
@@ -127,9 +160,10 @@ public interface Backend extends AutoCloseable {
 
   /**
    * context = softmax(q·kᵀ/√headSize) · v per sequence and head; keys at or beyond a sequence's
-   * length are not looked at.
+   * length, and later ones if causal, are not looked at.
    *
-   * @param q k, v and context alike: [batch · tokens, hidden], heads side by side
+   * @param q as context: [batch · tokens, hidden], heads side by side
+   * @param k as v: [batch · tokens, kvHidden]
    * @param lengths I32 [batch], each from 1 to tokens
    * @param probabilities [batch, heads, tokens, tokens], kept for the backward
    * @param scratch {@link #attentionScratch} elements, free again afterwards

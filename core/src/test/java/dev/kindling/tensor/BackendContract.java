@@ -188,6 +188,77 @@ public abstract class BackendContract {
   }
 
   @ParameterizedTest
+  @CsvSource({"1,1,1", "3,2,1", "5,31,0.01", "7,384,100"})
+  void rmsNorm_forwardAndBackward_equalReference(int n, int d, double scale) {
+    Twin x = filled(scale, n, d);
+    Twin gamma = filled(1, d);
+    Twin y = empty(n, d);
+    Twin statistics = empty(n, 1);
+    backend.rmsNorm(x.ours, gamma.ours, 1e-5, y.ours, statistics.ours);
+    reference.rmsNorm(x.theirs, gamma.theirs, 1e-5, y.theirs, statistics.theirs);
+    same(y);
+    Twin dy = filled(1, n, d);
+    Twin dx = empty(n, d);
+    backend.rmsNormBackward(dy.ours, x.ours, gamma.ours, statistics.ours, dx.ours);
+    reference.rmsNormBackward(dy.theirs, x.theirs, gamma.theirs, statistics.theirs, dx.theirs);
+    if (d > 1) { // of one column the gradient is a difference of equals
+      same(dx);
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1,1", "3,2", "5,7"})
+  void rope_thereAndBack_equalsReferenceAndIsItsOwnInverse(int heads, int half) {
+    Twin x = filled(1, 4, (long) heads * 2 * half);
+    float[] before = new float[(int) x.ours.elements()];
+    backend.read(x.ours, before);
+    Twin positions = integers(0, 1, 17, 4095);
+    double[] frequencies = new double[half];
+    for (int i = 0; i < half; i++) {
+      frequencies[i] = Math.pow(10_000, -(double) i / half);
+    }
+    backend.rope(x.ours, positions.ours, frequencies, false);
+    reference.rope(x.theirs, positions.theirs, frequencies, false);
+    same(x);
+    backend.rope(x.ours, positions.ours, frequencies, true);
+    reference.rope(x.theirs, positions.theirs, frequencies, true);
+    same(x);
+    float[] after = new float[before.length];
+    backend.read(x.ours, after);
+    for (int i = 0; i < before.length; i++) {
+      assertThat(after[i]).isCloseTo(before[i], org.assertj.core.data.Offset.offset(1e-5f));
+    }
+  }
+
+  @Test
+  void swiGlu_forwardAndBackward_equalReference() {
+    Twin gate = filled(3, 7, 43);
+    Twin up = filled(1, 7, 43);
+    Twin out = empty(7, 43);
+    backend.swiGlu(gate.ours, up.ours, out.ours);
+    reference.swiGlu(gate.theirs, up.theirs, out.theirs);
+    same(out);
+    Twin dout = filled(1, 7, 43);
+    Twin dup = empty(7, 43);
+    backend.swiGluBackward(gate.ours, up.ours, dout.ours, dout.ours, dup.ours);
+    reference.swiGluBackward(gate.theirs, up.theirs, dout.theirs, dout.theirs, dup.theirs);
+    same(dout);
+    same(dup);
+  }
+
+  @Test
+  void columns_takenAndPut_equalReference() {
+    Twin wide = filled(1, 5, 9);
+    Twin part = filled(1, 5, 3);
+    backend.putColumns(part.ours, 6, wide.ours);
+    reference.putColumns(part.theirs, 6, wide.theirs);
+    same(wide);
+    backend.takeColumns(wide.ours, 2, part.ours);
+    reference.takeColumns(wide.theirs, 2, part.theirs);
+    same(part);
+  }
+
+  @ParameterizedTest
   @EnumSource(Activation.class)
   void activation_forwardAndBackward_equalReference(Activation kind) {
     for (double scale : new double[] {0, 0.01, 1, 3}) {
@@ -204,13 +275,24 @@ public abstract class BackendContract {
   }
 
   @ParameterizedTest
-  @CsvSource({"1,1,1,1", "1,7,1,5", "2,1,3,4", "3,11,2,8", "2,17,12,32"})
-  void attention_paddedSequences_equalsReference(int batch, int tokens, int heads, int size) {
-    AttentionShape shape = new AttentionShape(batch, tokens, heads, size);
+  @CsvSource({
+    "1,1,1,1,1,false",
+    "1,7,1,1,5,false",
+    "2,1,3,3,4,true",
+    "3,11,2,2,8,false",
+    "2,17,12,12,32,true",
+    "2,5,4,2,6,true",
+    "3,7,6,1,4,true",
+    "2,3,6,2,2,false"
+  })
+  void attention_paddedSequences_equalsReference(
+      int batch, int tokens, int heads, int kvHeads, int size, boolean causal) {
+    AttentionShape shape = new AttentionShape(batch, tokens, heads, kvHeads, size, causal);
     long[] flat = {(long) batch * tokens, shape.hidden()};
+    long[] kvFlat = {(long) batch * tokens, shape.kvHidden()};
     Twin q = filled(1, flat);
-    Twin k = filled(1, flat);
-    Twin v = filled(1, flat);
+    Twin k = filled(1, kvFlat);
+    Twin v = filled(1, kvFlat);
     int[] length = new int[batch];
     for (int b = 0; b < batch; b++) {
       length[b] = b == 0 ? tokens : 1 + random.nextInt(tokens);
@@ -234,8 +316,8 @@ public abstract class BackendContract {
     same(context);
     Twin dc = filled(1, flat);
     List<Twin> gradients = new ArrayList<>();
-    for (int i = 0; i < 3; i++) {
-      gradients.add(filled(1, flat));
+    for (long[] like : List.of(flat, kvFlat, kvFlat)) {
+      gradients.add(filled(1, like));
     }
     backend.attentionBackward(
         shape,

@@ -300,6 +300,95 @@ public final class ReferenceBackend implements Backend {
     return Math.signum(x) * (1 - Math.exp(-a * a) / Math.sqrt(Math.PI) / (a + fraction));
   }
 
+  private static double cubic(double v) {
+    return Math.sqrt(2 / Math.PI) * (v + 0.044715 * Math.pow(v, 3));
+  }
+
+  @Override
+  public void rmsNorm(Tensor x, Tensor gamma, double epsilon, Tensor y, Tensor statistics) {
+    int d = x.columns();
+    for (int row = 0; row < x.rows(); row++) {
+      double mean = 0;
+      for (int c = 0; c < d; c++) {
+        mean += Math.pow(get(x, row * d + c), 2) / d;
+      }
+      put(statistics, row, 1 / Math.sqrt(mean + epsilon));
+      for (int c = 0; c < d; c++) {
+        put(y, row * d + c, get(x, row * d + c) / Math.sqrt(mean + epsilon) * get(gamma, c));
+      }
+    }
+  }
+
+  @Override
+  public void rmsNormBackward(Tensor dy, Tensor x, Tensor gamma, Tensor statistics, Tensor dx) {
+    int d = x.columns();
+    for (int row = 0; row < x.rows(); row++) {
+      double inverse = get(statistics, row);
+      for (int c = 0; c < d; c++) {
+        // d y_j / d x_c = gamma_j inverse (δ_jc − x_j x_c inverse² / d).
+        double sum = 0;
+        for (int j = 0; j < d; j++) {
+          double product = get(x, row * d + j) * get(x, row * d + c) * inverse * inverse / d;
+          sum += get(dy, row * d + j) * get(gamma, j) * inverse * ((j == c ? 1 : 0) - product);
+        }
+        put(dx, row * d + c, sum);
+      }
+    }
+  }
+
+  @Override
+  public void rope(Tensor x, Tensor positions, double[] frequencies, boolean backwards) {
+    int half = frequencies.length;
+    for (int row = 0; row < x.rows(); row++) {
+      for (int head = 0; head < x.columns() / (2 * half); head++) {
+        for (int i = 0; i < half; i++) {
+          double angle = integer(positions, row) * frequencies[i] * (backwards ? -1 : 1);
+          int first = row * x.columns() + head * 2 * half + i;
+          double a = get(x, first);
+          double b = get(x, first + half);
+          put(x, first, a * Math.cos(angle) - b * Math.sin(angle));
+          put(x, first + half, a * Math.sin(angle) + b * Math.cos(angle));
+        }
+      }
+    }
+  }
+
+  @Override
+  public void swiGlu(Tensor gate, Tensor up, Tensor out) {
+    activation(Activation.SILU, gate, out);
+    for (int i = 0; i < out.elements(); i++) {
+      put(out, i, get(out, i) * get(up, i));
+    }
+  }
+
+  @Override
+  public void swiGluBackward(Tensor gate, Tensor up, Tensor dout, Tensor dgate, Tensor dup) {
+    for (int i = 0; i < dout.elements(); i++) {
+      double g = get(gate, i);
+      double s = 1 / (1 + Math.exp(-g));
+      double above = get(dout, i);
+      double u = get(up, i);
+      put(dup, i, above * g * s);
+      put(dgate, i, above * u * (s + g * s * (1 - s)));
+    }
+  }
+
+  @Override
+  public void takeColumns(Tensor x, int from, Tensor part) {
+    int d = part.columns();
+    for (int i = 0; i < part.elements(); i++) {
+      put(part, i, get(x, i / d * x.columns() + from + i % d));
+    }
+  }
+
+  @Override
+  public void putColumns(Tensor part, int from, Tensor x) {
+    int d = part.columns();
+    for (int i = 0; i < part.elements(); i++) {
+      put(x, i / d * x.columns() + from + i % d, get(part, i));
+    }
+  }
+
   @Override
   public void activation(Activation kind, Tensor x, Tensor y) {
     for (int i = 0; i < x.elements(); i++) {
@@ -309,6 +398,8 @@ public final class ReferenceBackend implements Backend {
           i,
           switch (kind) {
             case GELU -> v * (1 + erf(v / Math.sqrt(2))) / 2;
+            case GELU_TANH -> v * (1 + Math.tanh(cubic(v))) / 2;
+            case SILU -> v / (1 + Math.exp(-v));
             case TANH -> Math.tanh(v);
           });
     }
@@ -322,6 +413,15 @@ public final class ReferenceBackend implements Backend {
           switch (kind) {
             case GELU ->
                 (1 + erf(v / Math.sqrt(2))) / 2 + v * Math.exp(-v * v / 2) / Math.sqrt(2 * Math.PI);
+            case GELU_TANH -> {
+              double t = Math.tanh(cubic(v));
+              double inner = Math.sqrt(2 / Math.PI) * (1 + 0.134145 * v * v);
+              yield (1 + t) / 2 + v * (1 - t * t) * inner / 2;
+            }
+            case SILU -> {
+              double s = 1 / (1 + Math.exp(-v));
+              yield s + v * s * (1 - s);
+            }
             case TANH -> 1 - Math.tanh(v) * Math.tanh(v);
           };
       put(dx, i, get(dy, i) * slope);
@@ -336,6 +436,12 @@ public final class ReferenceBackend implements Backend {
   /** Element of a [batch · tokens, heads · headSize] matrix. */
   private static int at(AttentionShape s, int b, int t, int h, int f) {
     return ((b * s.tokens() + t) * s.heads() + h) * s.headSize() + f;
+  }
+
+  /** Element of keys or values for query head h. */
+  private static int kv(AttentionShape s, int b, int t, int h, int f) {
+    int own = h / (s.heads() / s.kvHeads());
+    return ((b * s.tokens() + t) * s.kvHeads() + own) * s.headSize() + f;
   }
 
   @Override
@@ -356,9 +462,10 @@ public final class ReferenceBackend implements Backend {
           for (int j = 0; j < s.tokens(); j++) {
             double score = 0;
             for (int f = 0; f < s.headSize(); f++) {
-              score += get(q, at(s, b, i, h, f)) * get(k, at(s, b, j, h, f));
+              score += get(q, at(s, b, i, h, f)) * get(k, kv(s, b, j, h, f));
             }
-            double e = j < integer(lengths, b) ? Math.exp(score / Math.sqrt(s.headSize())) : 0;
+            boolean seen = j < integer(lengths, b) && !(s.causal() && j > i);
+            double e = seen ? Math.exp(score / Math.sqrt(s.headSize())) : 0;
             put(p, row + j, e);
             sum += e;
           }
@@ -368,7 +475,7 @@ public final class ReferenceBackend implements Backend {
           for (int f = 0; f < s.headSize(); f++) {
             double mixed = 0;
             for (int j = 0; j < s.tokens(); j++) {
-              mixed += get(p, row + j) * get(v, at(s, b, j, h, f));
+              mixed += get(p, row + j) * get(v, kv(s, b, j, h, f));
             }
             put(context, at(s, b, i, h, f), mixed);
           }
@@ -402,16 +509,16 @@ public final class ReferenceBackend implements Backend {
             dp[j] = 0;
             for (int f = 0; f < s.headSize(); f++) {
               double above = get(dcontext, at(s, b, i, h, f));
-              dp[j] += above * get(v, at(s, b, j, h, f));
-              plus(dv, at(s, b, j, h, f), get(p, row + j) * above);
+              dp[j] += above * get(v, kv(s, b, j, h, f));
+              plus(dv, kv(s, b, j, h, f), get(p, row + j) * above);
             }
             dot += dp[j] * get(p, row + j);
           }
           for (int j = 0; j < s.tokens(); j++) {
             double ds = get(p, row + j) * (dp[j] - dot) / Math.sqrt(s.headSize());
             for (int f = 0; f < s.headSize(); f++) {
-              plus(dq, at(s, b, i, h, f), ds * get(k, at(s, b, j, h, f)));
-              plus(dk, at(s, b, j, h, f), ds * get(q, at(s, b, i, h, f)));
+              plus(dq, at(s, b, i, h, f), ds * get(k, kv(s, b, j, h, f)));
+              plus(dk, kv(s, b, j, h, f), ds * get(q, at(s, b, i, h, f)));
             }
           }
         }

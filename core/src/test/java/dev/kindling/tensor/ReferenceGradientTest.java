@@ -165,6 +165,55 @@ class ReferenceGradientTest {
     check(x, dx, y, dy, forward);
   }
 
+  @Test
+  void rmsNorm_matchesDifferences() {
+    Tensor x = filled(5, 7);
+    Tensor gamma = filled(7);
+    Tensor y = empty(5, 7);
+    Tensor statistics = empty(5, 1);
+    Runnable forward = () -> backend.rmsNorm(x, gamma, 1e-2, y, statistics);
+    forward.run();
+    Tensor dy = filled(5, 7);
+    Tensor dx = empty(5, 7);
+    backend.rmsNormBackward(dy, x, gamma, statistics, dx);
+    check(x, dx, y, dy, forward);
+  }
+
+  /** In place, so the function under test copies first; its gradient is the rotation back. */
+  @Test
+  void rope_matchesDifferences() {
+    Tensor x = filled(3, 8);
+    Tensor y = empty(3, 8);
+    Tensor positions = integers(0, 5, 11);
+    double[] frequencies = {1, 0.1};
+    Runnable forward =
+        () -> {
+          backend.takeColumns(x, 0, y);
+          backend.rope(y, positions, frequencies, false);
+        };
+    forward.run();
+    Tensor dy = filled(3, 8);
+    Tensor dx = empty(3, 8);
+    backend.takeColumns(dy, 0, dx);
+    backend.rope(dx, positions, frequencies, true);
+    check(x, dx, y, dy, forward);
+  }
+
+  @Test
+  void swiGlu_matchesDifferences() {
+    Tensor gate = filled(5, 7);
+    Tensor up = filled(5, 7);
+    Tensor y = empty(5, 7);
+    Runnable forward = () -> backend.swiGlu(gate, up, y);
+    forward.run();
+    Tensor dy = filled(5, 7);
+    Tensor dgate = empty(5, 7);
+    Tensor dup = empty(5, 7);
+    backend.swiGluBackward(gate, up, dy, dgate, dup);
+    check(gate, dgate, y, dy, forward);
+    check(up, dup, y, dy, forward);
+  }
+
   @ParameterizedTest
   @EnumSource(Activation.class)
   void activation_everyKind_matchesDifferences(Activation kind) {
@@ -182,13 +231,15 @@ class ReferenceGradientTest {
    * Sequences of full length, one token and between, so that padding has no say in any gradient.
    */
   @ParameterizedTest
-  @CsvSource({"1,2,1,1", "3,7,2,5"})
-  void attention_paddedSequences_matchesDifferences(int batch, int tokens, int heads, int size) {
-    AttentionShape shape = new AttentionShape(batch, tokens, heads, size);
+  @CsvSource({"1,2,1,1,1,false", "3,7,2,2,5,false", "3,5,4,2,3,true", "1,4,3,1,2,true"})
+  void attention_paddedSequences_matchesDifferences(
+      int batch, int tokens, int heads, int kvHeads, int size, boolean causal) {
+    AttentionShape shape = new AttentionShape(batch, tokens, heads, kvHeads, size, causal);
     long[] flat = {(long) batch * tokens, shape.hidden()};
+    long[] kvFlat = {(long) batch * tokens, shape.kvHidden()};
     Tensor q = filled(flat);
-    Tensor k = filled(flat);
-    Tensor v = filled(flat);
+    Tensor k = filled(kvFlat);
+    Tensor v = filled(kvFlat);
     Tensor lengths = integers(batch == 1 ? new int[] {tokens} : new int[] {4, tokens, 1});
     Tensor p = empty(batch, heads, tokens, tokens);
     Tensor y = empty(flat);
@@ -197,8 +248,8 @@ class ReferenceGradientTest {
     forward.run();
     Tensor dy = filled(flat);
     Tensor dq = filled(flat);
-    Tensor dk = filled(flat);
-    Tensor dv = filled(flat);
+    Tensor dk = filled(kvFlat);
+    Tensor dv = filled(kvFlat);
     backend.attentionBackward(shape, q, k, v, p, dy, dq, dk, dv, scratch);
     for (List<Tensor> pair : List.of(List.of(q, dq), List.of(k, dk), List.of(v, dv))) {
       check(pair.get(0), pair.get(1), y, dy, forward);

@@ -159,7 +159,8 @@ final class BertModel implements Model {
     int n = batch * tokens;
     int d = config.hidden();
     int f = config.intermediate();
-    AttentionShape shape = new AttentionShape(batch, tokens, config.heads(), d / config.heads());
+    int heads = config.heads();
+    AttentionShape shape = new AttentionShape(batch, tokens, heads, heads, d / heads, false);
     List<BertBlock.Saved> saved = new ArrayList<>();
     for (BertBlock block : blocks) {
       saved.add(block.save(a, shape, f));

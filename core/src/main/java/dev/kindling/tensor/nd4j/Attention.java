@@ -42,13 +42,13 @@ final class Attention {
   void forward(
       Tensor q, Tensor k, Tensor v, IntBuffer lengths, Tensor probabilities, Tensor context) {
     Tensor p = grouped(probabilities);
-    byHead(q, part[0]);
-    byHead(k, part[1]);
-    byHead(v, part[2]);
+    byHead(q, shape.heads(), part[0]);
+    byHead(k, shape.kvHeads(), part[1]);
+    byHead(v, shape.kvHeads(), part[2]);
     product(part[0], part[1], RIGHT, p);
     softmax(floats(p), lengths);
     product(p, part[2], PLAIN, part[3]);
-    byToken(part[3], context);
+    byToken(part[3], context, shape.heads());
   }
 
   /** dv = pᵀ·dc; dp = dc·vᵀ; ds = p ∘ (dp − rowsum(dp ∘ p)) / √headSize; dq = ds·k; dk = dsᵀ·q. */
@@ -62,18 +62,18 @@ final class Attention {
       Tensor dk,
       Tensor dv) {
     Tensor p = grouped(probabilities);
-    byHead(dcontext, part[3]);
+    byHead(dcontext, shape.heads(), part[3]);
     product(p, part[3], LEFT, part[4]);
-    byToken(part[4], dv);
-    byHead(v, part[2]);
+    byToken(part[4], dv, shape.kvHeads());
+    byHead(v, shape.kvHeads(), part[2]);
     product(part[3], part[2], RIGHT, scores);
     softmaxBackward(floats(p), floats(scores));
-    byHead(k, part[1]);
+    byHead(k, shape.kvHeads(), part[1]);
     product(scores, part[1], PLAIN, part[4]);
-    byToken(part[4], dq);
-    byHead(q, part[0]);
+    byToken(part[4], dq, shape.heads());
+    byHead(q, shape.heads(), part[0]);
     product(scores, part[0], LEFT, part[4]);
-    byToken(part[4], dk);
+    byToken(part[4], dk, shape.kvHeads());
   }
 
   private Tensor grouped(Tensor probabilities) {
@@ -93,7 +93,7 @@ final class Attention {
     int tokens = shape.tokens();
     float scale = (float) shape.scale();
     for (int row = 0, rows = Math.toIntExact(groups * tokens); row < rows; row++) {
-      int length = lengths.get(row / (shape.heads() * tokens));
+      int length = shape.visible(row % tokens, lengths.get(row / (shape.heads() * tokens)));
       int at = row * tokens;
       float largest = Float.NEGATIVE_INFINITY;
       for (int c = 0; c < length; c++) {
@@ -130,25 +130,52 @@ final class Attention {
     }
   }
 
-  /** [batch, tokens, heads, headSize] → [batch, heads, tokens, headSize]. */
-  private void byHead(Tensor from, Tensor to) {
-    permute(floats(from), floats(to), true);
-  }
-
-  private void byToken(Tensor from, Tensor to) {
-    permute(floats(from), floats(to), false);
-  }
-
-  private void permute(FloatBuffer from, FloatBuffer to, boolean byHead) {
+  /**
+   * [batch, tokens, own heads, headSize] → [batch, heads, tokens, headSize]; a head of keys or
+   * values goes to every query head that it serves.
+   */
+  private void byHead(Tensor from, int ownHeads, Tensor to) {
+    FloatBuffer source = floats(from);
+    FloatBuffer target = floats(to);
     int size = shape.headSize();
+    int group = shape.heads() / ownHeads;
     for (int b = 0; b < shape.batch(); b++) {
       for (int h = 0; h < shape.heads(); h++) {
         for (int t = 0; t < shape.tokens(); t++) {
-          int token = ((b * shape.tokens() + t) * shape.heads() + h) * size;
-          int head = ((b * shape.heads() + h) * shape.tokens() + t) * size;
-          to.put(byHead ? head : token, from, byHead ? token : head, size);
+          target.put(headAt(b, h, t), source, tokenAt(b, h / group, t, ownHeads), size);
         }
       }
     }
+  }
+
+  /** The way back; what the query heads of a group have is added up. */
+  private void byToken(Tensor from, Tensor to, int ownHeads) {
+    FloatBuffer source = floats(from);
+    FloatBuffer target = floats(to);
+    int size = shape.headSize();
+    int group = shape.heads() / ownHeads;
+    for (int b = 0; b < shape.batch(); b++) {
+      for (int h = 0; h < shape.heads(); h++) {
+        for (int t = 0; t < shape.tokens(); t++) {
+          int at = tokenAt(b, h / group, t, ownHeads);
+          int head = headAt(b, h, t);
+          if (h % group == 0) {
+            target.put(at, source, head, size);
+            continue;
+          }
+          for (int f = 0; f < size; f++) {
+            target.put(at + f, target.get(at + f) + source.get(head + f));
+          }
+        }
+      }
+    }
+  }
+
+  private int headAt(int b, int h, int t) {
+    return ((b * shape.heads() + h) * shape.tokens() + t) * shape.headSize();
+  }
+
+  private int tokenAt(int b, int h, int t, int ownHeads) {
+    return ((b * shape.tokens() + t) * ownHeads + h) * shape.headSize();
   }
 }

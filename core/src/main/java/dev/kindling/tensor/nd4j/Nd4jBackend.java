@@ -234,6 +234,59 @@ public final class Nd4jBackend implements Backend {
   }
 
   @Override
+  public void rmsNorm(Tensor x, Tensor gamma, double epsilon, Tensor y, Tensor statistics) {
+    Norms.rmsNorm(
+        floats(x), floats(gamma), epsilon, floats(y), floats(statistics), x.rows(), x.columns());
+  }
+
+  @Override
+  public void rmsNormBackward(Tensor dy, Tensor x, Tensor gamma, Tensor statistics, Tensor dx) {
+    Norms.rmsNormBackward(
+        floats(dy),
+        floats(x),
+        floats(gamma),
+        floats(statistics),
+        floats(dx),
+        x.rows(),
+        x.columns());
+  }
+
+  @Override
+  public void rope(Tensor x, Tensor positions, double[] frequencies, boolean backwards) {
+    Rows.rope(floats(x), ints(positions), frequencies, backwards, x.rows(), x.columns());
+  }
+
+  @Override
+  public void swiGlu(Tensor gate, Tensor up, Tensor out) {
+    Activations.swiGlu(gate, up, out);
+  }
+
+  @Override
+  public void swiGluBackward(Tensor gate, Tensor up, Tensor dout, Tensor dgate, Tensor dup) {
+    Activations.swiGluBackward(gate, up, dout, dgate, dup);
+  }
+
+  @Override
+  public void takeColumns(Tensor x, int from, Tensor part) {
+    FloatBuffer wide = floats(x);
+    FloatBuffer narrow = floats(part);
+    int d = part.columns();
+    for (int row = 0; row < x.rows(); row++) {
+      narrow.put(row * d, wide, row * x.columns() + from, d);
+    }
+  }
+
+  @Override
+  public void putColumns(Tensor part, int from, Tensor x) {
+    FloatBuffer wide = floats(x);
+    FloatBuffer narrow = floats(part);
+    int d = part.columns();
+    for (int row = 0; row < x.rows(); row++) {
+      wide.put(row * x.columns() + from, narrow, row * d, d);
+    }
+  }
+
+  @Override
   public void activation(Activation kind, Tensor x, Tensor y) {
     Activations.forward(kind, x, y);
   }

@@ -72,6 +72,52 @@ final class Norms {
     }
   }
 
+  static void rmsNorm(
+      FloatBuffer x,
+      FloatBuffer gamma,
+      double epsilon,
+      FloatBuffer y,
+      FloatBuffer statistics,
+      int rows,
+      int d) {
+    for (int row = 0; row < rows; row++) {
+      int at = row * d;
+      double squares = 0;
+      for (int c = 0; c < d; c++) {
+        double v = x.get(at + c);
+        squares += v * v;
+      }
+      float inverse = (float) (1 / Math.sqrt(squares / d + epsilon));
+      for (int c = 0; c < d; c++) {
+        y.put(at + c, x.get(at + c) * inverse * gamma.get(c));
+      }
+      statistics.put(row, inverse);
+    }
+  }
+
+  /** With g = dy·gamma, each row's dx = inverse · (g − x · inverse² · mean(g·x)). */
+  static void rmsNormBackward(
+      FloatBuffer dy,
+      FloatBuffer x,
+      FloatBuffer gamma,
+      FloatBuffer statistics,
+      FloatBuffer dx,
+      int rows,
+      int d) {
+    for (int row = 0; row < rows; row++) {
+      int at = row * d;
+      float inverse = statistics.get(row);
+      double product = 0;
+      for (int c = 0; c < d; c++) {
+        product += (double) dy.get(at + c) * gamma.get(c) * x.get(at + c);
+      }
+      float mean = (float) (product / d * inverse * inverse);
+      for (int c = 0; c < d; c++) {
+        dx.put(at + c, inverse * (dy.get(at + c) * gamma.get(c) - x.get(at + c) * mean));
+      }
+    }
+  }
+
   static void crossEntropy(
       FloatBuffer logits,
       IntBuffer labels,

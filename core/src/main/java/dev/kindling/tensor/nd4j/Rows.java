@@ -58,6 +58,33 @@ final class Rows {
     }
   }
 
+  static void rope(
+      FloatBuffer x,
+      IntBuffer positions,
+      double[] frequencies,
+      boolean backwards,
+      int rows,
+      int columns) {
+    int half = frequencies.length;
+    float[] cos = new float[half];
+    float[] sin = new float[half];
+    for (int row = 0; row < rows; row++) {
+      for (int i = 0; i < half; i++) {
+        double angle = positions.get(row) * frequencies[i];
+        cos[i] = (float) Math.cos(angle);
+        sin[i] = (float) (backwards ? -Math.sin(angle) : Math.sin(angle));
+      }
+      for (int at = row * columns; at < (row + 1) * columns; at += 2 * half) {
+        for (int i = 0; i < half; i++) {
+          float a = x.get(at + i);
+          float b = x.get(at + half + i);
+          x.put(at + i, a * cos[i] - b * sin[i]);
+          x.put(at + half + i, b * cos[i] + a * sin[i]);
+        }
+      }
+    }
+  }
+
   /** Element (row, c) survives iff the upper 53 bits of its hash, as a share of 1, reach rate. */
   static void dropout(
       FloatBuffer x,

@@ -182,7 +182,7 @@ class FineTuneJobTest {
 
     InProcess other = kindling(2, bert.train(output, "train.seed=7", "adapter.dropout=0.1"));
     assertThat(other.code()).isEqualTo(2);
-    assertThat(other.messages()).contains("train.seed (42 there, 7 here)", "adapter.dropout");
+    assertThat(other.messages()).contains("train.seed (0 there, 7 here)", "adapter.dropout");
 
     InProcess replaced = kindling(2, bert.train(output, "train.seed=7", "output-mode=overwrite"));
     assertThat(replaced.code()).isZero();

@@ -63,7 +63,7 @@ class JobConfigTest {
         .isEqualTo(
             new JobConfig.Data(
                 Optional.of("t"), Optional.empty(), Format.AUTO, Optional.empty(), true));
-    assertThat(config.compute()).isEqualTo(new JobConfig.Compute(1, 32, 8, 42));
+    assertThat(config.compute()).isEqualTo(new JobConfig.Compute(1, 32, 8, 0));
     JobConfig.Training training = config.training().orElseThrow();
     assertThat(training.maxGradNorm()).isZero();
     assertThat(training.kind()).isEqualTo(Kind.ADAMW);

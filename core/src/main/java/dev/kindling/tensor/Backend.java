@@ -197,7 +197,8 @@ public interface Backend extends AutoCloseable {
    * @param logits [N, classes]
    * @param labels I32 [N]; {@link #IGNORED} marks rows without a target
    * @param losses [N]: −log p(label), 0 where ignored
-   * @param dlogits [N, classes]: softmax − one-hot, 0 where ignored; null if not wanted
+   * @param dlogits [N, classes]: softmax − one-hot, 0 where ignored; null if not wanted; may be
+   *     logits
    */
   void crossEntropy(Tensor logits, Tensor labels, Tensor losses, @Nullable Tensor dlogits);
 

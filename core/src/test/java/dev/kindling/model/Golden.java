@@ -7,6 +7,8 @@ import dev.kindling.checkpoint.StoredTensor;
 import dev.kindling.data.Example;
 import dev.kindling.export.PeftAdapter;
 import dev.kindling.lora.AdapterLayout;
+import dev.kindling.model.llama.LlamaConfig;
+import dev.kindling.model.llama.LlamaPlan;
 import dev.kindling.model.load.Families;
 import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.Schedule;
@@ -42,7 +44,7 @@ public final class Golden {
         for (int t = 0; t < ids.length; t++) {
           ids[t] = row.get("input_ids").get(t).asInt();
         }
-        rows.add(new Example(rows.size(), ids, new int[] {row.get("label").asInt()}));
+        rows.add(new Example(rows.size(), ids, labels(row, ids)));
       }
     } catch (IOException | URISyntaxException e) {
       throw new IllegalStateException(e);
@@ -50,9 +52,27 @@ public final class Golden {
     settings = HfFolder.json(folder.resolve("case.json"));
     base = HfFolder.open(folder);
     adapter = PeftAdapter.open(folder.resolve("adapter"));
-    plan = Families.plan(base.config(), settings.at("/config/id2label").size());
+    plan = plan(base.config());
     layout = adapter.layout(plan.linears(), 0);
     expected = Safetensors.open(folder.resolve("expected.safetensors"));
+  }
+
+  private static ModelPlan plan(JsonNode config) {
+    return config.has("id2label")
+        ? Families.plan(config, config.get("id2label").size())
+        : new LlamaPlan(LlamaConfig.of(config));
+  }
+
+  /** A class, or a label for each token: the tokens themselves unless the row says otherwise. */
+  private static int[] labels(JsonNode row, int[] ids) {
+    if (row.has("label")) {
+      return new int[] {row.get("label").asInt()};
+    }
+    int[] labels = ids.clone();
+    for (int t = 0; t < row.path("labels").size(); t++) {
+      labels[t] = row.get("labels").get(t).asInt();
+    }
+    return labels;
   }
 
   /** The case's model on a backend, with the adapter's start values. */

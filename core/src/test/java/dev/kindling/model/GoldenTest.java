@@ -21,7 +21,8 @@ class GoldenTest {
   private final Backend backend = Nd4jBackend.open(1);
 
   @ParameterizedTest
-  @ValueSource(strings = {"bert", "roberta"})
+  @ValueSource(
+      strings = {"bert", "roberta", "llama-gqa", "llama3-rope-tied", "qwen2", "llama-bf16-sharded"})
   void firstBatch_logitsAndEveryGradient_equalPyTorch(String name) {
     Golden golden = new Golden(name);
     try (Model model = golden.model(backend)) {
@@ -34,8 +35,15 @@ class GoldenTest {
       float[] logits = model.logits();
       float[] expected = golden.expected.get("batch0.logits").floats();
       assertThat(logits).hasSameSizeAs(expected);
+      int columns = logits.length / batch.labels().length;
       for (int i = 0; i < logits.length; i++) {
-        assertThat(logits[i]).isCloseTo(expected[i], offset(1e-4f));
+        int row = i / columns;
+        boolean padding =
+            batch.labels().length > batch.examples()
+                && row % batch.tokens() >= batch.lengths()[row / batch.tokens()];
+        if (!padding) {
+          assertThat(logits[i]).isCloseTo(expected[i], offset(1e-4f));
+        }
       }
       for (Parameter p : golden.layout.parameters()) {
         float[] wanted = golden.expected.get("batch0.grad." + p.peftName()).floats();
@@ -52,7 +60,20 @@ class GoldenTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"bert,4", "bert,1", "bert,3", "roberta,4", "roberta,2"})
+  @CsvSource({
+    "bert,4",
+    "bert,1",
+    "bert,3",
+    "roberta,4",
+    "roberta,2",
+    "llama-gqa,4",
+    "llama-gqa,1",
+    "llama3-rope-tied,4",
+    "llama3-rope-tied,3",
+    "qwen2,4",
+    "qwen2,2",
+    "llama-bf16-sharded,4"
+  })
   void training_anyMicroBatchSize_followsPyTorch(String name, int micro) {
     Golden golden = new Golden(name);
     try (Model model = golden.model(backend)) {
@@ -82,7 +103,7 @@ class GoldenTest {
           far += off > 1e-4 ? 1 : 0;
         }
       }
-      assertThat(far).isLessThan(golden.layout.elements() / 1000);
+      assertThat(far).isLessThanOrEqualTo(golden.layout.elements() / 1000);
     }
   }
 
@@ -104,7 +125,8 @@ class GoldenTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"bert", "roberta"})
+  @ValueSource(
+      strings = {"bert", "roberta", "llama-gqa", "llama3-rope-tied", "qwen2", "llama-bf16-sharded"})
   void evaluation_wholeFile_equalsPyTorch(String name) {
     Golden golden = new Golden(name);
     try (Model model = golden.model(backend)) {

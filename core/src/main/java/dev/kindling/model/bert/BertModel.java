@@ -6,6 +6,7 @@ import dev.kindling.lora.LinearModule;
 import dev.kindling.model.BatchResult;
 import dev.kindling.model.FrozenWeights;
 import dev.kindling.model.Model;
+import dev.kindling.model.StepCache;
 import dev.kindling.nn.LayerNorm;
 import dev.kindling.nn.Linear;
 import dev.kindling.nn.Trainables;
@@ -17,7 +18,6 @@ import dev.kindling.tensor.DType;
 import dev.kindling.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -42,9 +42,7 @@ final class BertModel implements Model {
 
   private final int rank;
   private final boolean drops;
-  private final Arena arena;
-  private final Map<Long, Step> steps = new RecentSteps();
-  private int generation;
+  private final StepCache<Step> steps;
   private @Nullable Step latest;
 
   BertModel(BertPlan plan, Backend backend, FrozenWeights weights, AdapterLayout layout) {
@@ -53,7 +51,7 @@ final class BertModel implements Model {
     this.backend = backend;
     this.weights = weights;
     this.trainables = new Trainables(backend, layout);
-    this.arena = new Arena(backend);
+    this.steps = new StepCache<>(backend, this::lay);
     Map<String, Linear> linears = new HashMap<>();
     long number = 0;
     for (LinearModule module : plan.linears()) {
@@ -121,40 +119,6 @@ final class BertModel implements Model {
       Linear.Scratch linear,
       Linear.Scratch headLinear) {}
 
-  /** Laid-out steps by shape; the views of a shape not seen for long are made anew. */
-  private static final class RecentSteps extends LinkedHashMap<Long, Step> {
-    private static final long serialVersionUID = 1;
-    private static final int MOST = 64;
-
-    RecentSteps() {
-      super(16, 0.75f, true);
-    }
-
-    @Override
-    protected boolean removeEldestEntry(Map.Entry<Long, Step> eldest) {
-      return size() > MOST;
-    }
-  }
-
-  private Step step(int batch, int tokens) {
-    long key = (long) batch << 32 | tokens;
-    if (generation != arena.generation()) {
-      steps.clear();
-      generation = arena.generation();
-    }
-    Step known = steps.get(key);
-    if (known != null) {
-      return known;
-    }
-    Step laid = arena.lay(layout -> lay(layout, batch, tokens));
-    if (generation != arena.generation()) {
-      steps.clear();
-      generation = arena.generation();
-    }
-    steps.put(key, laid);
-    return laid;
-  }
-
   private Step lay(Arena.Layout a, int batch, int tokens) {
     int n = batch * tokens;
     int d = config.hidden();
@@ -203,7 +167,7 @@ final class BertModel implements Model {
 
   @Override
   public BatchResult evaluate(TokenBatch batch) {
-    Step s = step(batch.examples(), batch.tokens());
+    Step s = steps.of(batch.examples(), batch.tokens());
     forward(batch, s, false);
     backend.crossEntropy(s.logits, s.labels, s.losses, null);
     return result(batch, s);
@@ -211,7 +175,7 @@ final class BertModel implements Model {
 
   @Override
   public BatchResult gradient(TokenBatch batch, float[] gradient) {
-    Step s = step(batch.examples(), batch.tokens());
+    Step s = steps.of(batch.examples(), batch.tokens());
     forward(batch, s, true);
     backend.crossEntropy(s.logits, s.labels, s.losses, s.dlogits);
     backward(s);
@@ -320,7 +284,7 @@ final class BertModel implements Model {
 
   @Override
   public void close() {
-    arena.close();
+    steps.close();
     trainables.close();
   }
 }

@@ -1,0 +1,71 @@
+package dev.kindling.model;
+
+import dev.kindling.tensor.Arena;
+import dev.kindling.tensor.Backend;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * Mutable: the tensors of a step, laid out in one arena for each shape (sequences, tokens) and kept
+ * for when the shape comes again.
+ *
+ * @param <S> a model's own record of a step
+ */
+public final class StepCache<S> implements AutoCloseable {
+  /** Views of a shape not seen for so many others are made anew. */
+  private static final int MOST = 64;
+
+  /** Takes all tensors of a step, the same ones each time. */
+  public interface Layouter<S> {
+    /** Lays out a step of {@code batch} sequences of {@code tokens} each. */
+    S lay(Arena.Layout arena, int batch, int tokens);
+  }
+
+  private record Shape(int batch, int tokens) {}
+
+  private final Arena arena;
+  private final Layouter<S> layouter;
+  private final Map<Shape, S> steps =
+      new LinkedHashMap<>(16, 0.75f, true) {
+        private static final long serialVersionUID = 1;
+
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<Shape, S> eldest) {
+          return size() > MOST;
+        }
+      };
+  private int generation;
+
+  public StepCache(Backend backend, Layouter<S> layouter) {
+    this.arena = new Arena(backend);
+    this.layouter = layouter;
+  }
+
+  /** The step of a shape; those of other shapes are overwritten by using it. */
+  public S of(int batch, int tokens) {
+    Shape shape = new Shape(batch, tokens);
+    forgetTheDead();
+    S known = steps.get(shape);
+    if (known != null) {
+      return known;
+    }
+    S laid = arena.lay(layout -> layouter.lay(layout, batch, tokens));
+    forgetTheDead();
+    steps.put(shape, laid);
+    return laid;
+  }
+
+  /** Once the arena has moved (or failed to), its earlier layouts point nowhere. */
+  private void forgetTheDead() {
+    if (generation != arena.generation()) {
+      steps.clear();
+      generation = arena.generation();
+    }
+  }
+
+  @Override
+  public void close() {
+    steps.clear();
+    arena.close();
+  }
+}

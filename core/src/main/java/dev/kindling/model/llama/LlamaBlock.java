@@ -1,0 +1,181 @@
+package dev.kindling.model.llama;
+
+import dev.kindling.nn.Linear;
+import dev.kindling.nn.RmsNorm;
+import dev.kindling.tensor.Arena;
+import dev.kindling.tensor.AttentionShape;
+import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * One decoder block, with norms before each half:
+ *
+ * <pre>
+ *   h = x + out(attention(rope(query(n)), rope(key(n)), value(n))),  n = norm(x)
+ *   y = h + down(silu(gate(m)) · up(m)),                             m = norm(h)
+ * </pre>
+ */
+record LlamaBlock(
+    Backend backend,
+    double[] frequencies,
+    RmsNorm attentionNorm,
+    Linear query,
+    Linear key,
+    Linear value,
+    Linear attentionOut,
+    RmsNorm feedNorm,
+    Linear gate,
+    Linear up,
+    Linear down) {
+  /** What the backward reads, besides the block's input. */
+  record Saved(
+      RmsNorm.Saved attentionNorm,
+      Tensor q,
+      Tensor k,
+      Tensor v,
+      Tensor probabilities,
+      Tensor context,
+      Tensor h,
+      RmsNorm.Saved feedNorm,
+      Tensor gate,
+      Tensor up,
+      Tensor active,
+      Tensor y,
+      Linear.Saved queryPair,
+      Linear.Saved keyPair,
+      Linear.Saved valuePair,
+      Linear.Saved outPair,
+      Linear.Saved gatePair,
+      Linear.Saved upPair,
+      Linear.Saved downPair) {}
+
+  /** Gradients that all blocks share; free again after each block, but for dx. */
+  record Scratch(
+      Tensor wide,
+      Tensor wider,
+      Tensor normed,
+      Tensor h,
+      Tensor context,
+      Tensor dq,
+      Tensor dk,
+      Tensor dv,
+      Tensor attention) {
+    static Scratch take(Arena.Layout arena, AttentionShape shape, int d, int f, long attention) {
+      int n = shape.batch() * shape.tokens();
+      return new Scratch(
+          arena.real(n, f),
+          arena.real(n, f),
+          arena.real(n, d),
+          arena.real(n, d),
+          arena.real(n, shape.hidden()),
+          arena.real(n, shape.hidden()),
+          arena.real(n, shape.kvHidden()),
+          arena.real(n, shape.kvHidden()),
+          arena.real(attention));
+    }
+  }
+
+  boolean trains() {
+    return query.trains()
+        || key.trains()
+        || value.trains()
+        || attentionOut.trains()
+        || gate.trains()
+        || up.trains()
+        || down.trains();
+  }
+
+  Saved save(Arena.Layout arena, AttentionShape shape, int d, int f) {
+    int n = shape.batch() * shape.tokens();
+    return new Saved(
+        attentionNorm.save(arena, n),
+        arena.real(n, shape.hidden()),
+        arena.real(n, shape.kvHidden()),
+        arena.real(n, shape.kvHidden()),
+        arena.real(shape.batch(), shape.heads(), shape.tokens(), shape.tokens()),
+        arena.real(n, shape.hidden()),
+        arena.real(n, d),
+        feedNorm.save(arena, n),
+        arena.real(n, f),
+        arena.real(n, f),
+        arena.real(n, f),
+        arena.real(n, d),
+        query.save(arena, n),
+        key.save(arena, n),
+        value.save(arena, n),
+        attentionOut.save(arena, n),
+        gate.save(arena, n),
+        up.save(arena, n),
+        down.save(arena, n));
+  }
+
+  /** Writes {@code s.y}. */
+  void forward(
+      AttentionShape shape,
+      Tensor x,
+      Tensor positions,
+      Tensor lengths,
+      Saved s,
+      Scratch scratch,
+      Linear.Scratch linear,
+      boolean training) {
+    attentionNorm.forward(x, s.attentionNorm);
+    Tensor n = s.attentionNorm.y();
+    query.forward(n, s.q, s.queryPair, linear, training);
+    key.forward(n, s.k, s.keyPair, linear, training);
+    value.forward(n, s.v, s.valuePair, linear, training);
+    backend.rope(s.q, positions, frequencies, false);
+    backend.rope(s.k, positions, frequencies, false);
+    backend.attention(shape, s.q, s.k, s.v, lengths, s.probabilities, s.context, scratch.attention);
+    attentionOut.forward(s.context, s.h, s.outPair, linear, training);
+    backend.add(s.h, x, s.h);
+
+    feedNorm.forward(s.h, s.feedNorm);
+    Tensor m = s.feedNorm.y();
+    gate.forward(m, s.gate, s.gatePair, linear, training);
+    up.forward(m, s.up, s.upPair, linear, training);
+    backend.swiGlu(s.gate, s.up, s.active);
+    down.forward(s.active, s.y, s.downPair, linear, training);
+    backend.add(s.y, s.h, s.y);
+  }
+
+  /**
+   * Writes the gradients of the block's layers.
+   *
+   * @param dy gradient of the block's output, overwritten
+   * @param dx gradient of its input; null if nothing below learns
+   */
+  void backward(
+      AttentionShape shape,
+      Tensor x,
+      Tensor positions,
+      Saved s,
+      Tensor dy,
+      @Nullable Tensor dx,
+      Scratch g,
+      Linear.Scratch linear) {
+    Tensor m = s.feedNorm.y();
+    down.backward(s.active, s.downPair, dy, g.wide, false, linear);
+    backend.swiGluBackward(s.gate, s.up, g.wide, g.wide, g.wider);
+    gate.backward(m, s.gatePair, g.wide, g.normed, false, linear);
+    up.backward(m, s.upPair, g.wider, g.normed, true, linear);
+    feedNorm.backward(s.h, s.feedNorm, g.normed, g.h);
+    backend.add(dy, g.h, dy); // now the gradient of h
+
+    Tensor n = s.attentionNorm.y();
+    attentionOut.backward(s.context, s.outPair, dy, g.context, false, linear);
+    backend.attentionBackward(
+        shape, s.q, s.k, s.v, s.probabilities, g.context, g.dq, g.dk, g.dv, g.attention);
+    backend.rope(g.dq, positions, frequencies, true);
+    backend.rope(g.dk, positions, frequencies, true);
+    Tensor dn = dx == null ? null : g.normed;
+    query.backward(n, s.queryPair, g.dq, dn, false, linear);
+    key.backward(n, s.keyPair, g.dk, dn, true, linear);
+    value.backward(n, s.valuePair, g.dv, dn, true, linear);
+    if (dx != null) {
+      attentionNorm.backward(x, s.attentionNorm, g.normed, dx);
+      backend.add(dx, dy, dx);
+    }
+  }
+}

@@ -1,0 +1,102 @@
+package dev.kindling.model.llama;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.kindling.InvalidInput;
+
+/**
+ * What the engine reads of a Llama, Mistral or Qwen2 config.json.
+ *
+ * @param hidden d
+ * @param intermediate f
+ * @param layers blocks
+ * @param heads query heads
+ * @param kvHeads heads of keys and values; divide heads
+ * @param headSize features of a head
+ * @param vocabulary rows of the embedding table
+ * @param positions longest sequence
+ * @param epsilon of every norm
+ * @param frequencies of the rotary positions, headSize / 2 of them, scaled as the config says
+ * @param qkvBias whether query, key and value have a bias
+ * @param outBias whether the attention's output has one
+ * @param tied whether the head is the embedding table
+ * @param padId token id of padding
+ */
+public record LlamaConfig(
+    int hidden,
+    int intermediate,
+    int layers,
+    int heads,
+    int kvHeads,
+    int headSize,
+    int vocabulary,
+    int positions,
+    double epsilon,
+    double[] frequencies,
+    boolean qkvBias,
+    boolean outBias,
+    boolean tied,
+    int padId) {
+  /**
+   * Reads a config.json.
+   *
+   * @throws InvalidInput naming what is missing or not supported
+   */
+  public static LlamaConfig of(JsonNode config) {
+    refuse(config, "hidden_act", "silu");
+    refuse(config, "mlp_bias", "false");
+    refuse(config, "partial_rotary_factor", "1.0");
+    boolean qwen = config.path("model_type").asText().equals("qwen2");
+    boolean slides = !qwen || config.path("use_sliding_window").asBoolean(false);
+    if (slides
+        && !config.path("sliding_window").isMissingNode()
+        && !config.path("sliding_window").isNull()) {
+      throw new InvalidInput(
+          "config.json",
+          "sliding_window is " + config.get("sliding_window"),
+          "only full attention (null) is supported");
+    }
+    boolean bias = config.path("attention_bias").asBoolean(false);
+    int hidden = size(config, "hidden_size");
+    int heads = size(config, "num_attention_heads");
+    int headSize = config.path("head_dim").asInt(hidden / heads);
+    return new LlamaConfig(
+        hidden,
+        size(config, "intermediate_size"),
+        size(config, "num_hidden_layers"),
+        heads,
+        config.path("num_key_value_heads").asInt(heads),
+        headSize,
+        size(config, "vocab_size"),
+        size(config, "max_position_embeddings"),
+        config.path("rms_norm_eps").asDouble(1e-6),
+        Rope.frequencies(config, headSize),
+        qwen || bias,
+        bias,
+        config.path("tie_word_embeddings").asBoolean(false),
+        config.path("pad_token_id").asInt(0));
+  }
+
+  private static void refuse(JsonNode config, String key, String only) {
+    String found = config.path(key).asText(only);
+    if (!found.equals(only) && !found.equals("null")) {
+      throw new InvalidInput(
+          "config.json", key + " '" + found + "' is not supported", "only '" + only + "' is");
+    }
+  }
+
+  private static int size(JsonNode config, String key) {
+    int value = config.path(key).asInt(-1);
+    if (value < 1) {
+      throw new InvalidInput(
+          "config.json",
+          config.has(key) ? key + " is " + config.get(key) : key + " is missing",
+          "expected a whole number of at least 1");
+    }
+    return value;
+  }
+
+  /** Name of a module of block {@code layer}. */
+  String block(int layer, String module) {
+    return "model.layers." + layer + "." + module;
+  }
+}

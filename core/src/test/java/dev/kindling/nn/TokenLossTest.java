@@ -1,0 +1,64 @@
+package dev.kindling.nn;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.DType;
+import dev.kindling.tensor.FrozenMatrix;
+import dev.kindling.tensor.ReferenceBackend;
+import dev.kindling.tensor.Tensor;
+import java.util.Random;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Cross entropy in chunks is cross entropy. */
+class TokenLossTest {
+  private static final int TOKENS = 11;
+  private static final int HIDDEN = 5;
+  private static final int VOCABULARY = 13;
+
+  private final Backend backend = new ReferenceBackend();
+  private final Random random = new Random(3);
+
+  private Tensor filled(long... shape) {
+    Tensor t = backend.allocate(DType.F64, shape);
+    for (int i = 0; i < t.elements(); i++) {
+      ReferenceBackend.set(t, i, random.nextGaussian());
+    }
+    return t;
+  }
+
+  /** Chunks of one token, of four (the last one shorter), and all at once. */
+  @ParameterizedTest
+  @CsvSource({"1,true", "4,true", "4,false", "11,false"})
+  void lossAndGradient_anyChunk_equalsTheWholeMatrix(int rows, boolean tied) {
+    Tensor table = filled(VOCABULARY, HIDDEN);
+    FrozenMatrix head = backend.freeze(table);
+    Tensor h = filled(TOKENS, HIDDEN);
+    Tensor labels = backend.allocate(DType.I32, TOKENS);
+    int[] label = new int[TOKENS];
+    for (int t = 0; t < TOKENS; t++) {
+      label[t] = t % 4 == 3 ? Backend.IGNORED : random.nextInt(VOCABULARY);
+    }
+    backend.write(labels, label);
+
+    Tensor logits = backend.allocate(DType.F64, TOKENS, VOCABULARY);
+    Tensor losses = backend.allocate(DType.F64, TOKENS);
+    Tensor dlogits = backend.allocate(DType.F64, TOKENS, VOCABULARY);
+    Tensor dh = backend.allocate(DType.F64, TOKENS, HIDDEN);
+    backend.linear(h, head, null, logits);
+    backend.crossEntropy(logits, labels, losses, dlogits);
+    backend.linearBackward(dlogits, head, dh, false);
+
+    TokenLoss loss =
+        new TokenLoss(
+            backend, tied ? null : head, table, VOCABULARY, (long) rows * VOCABULARY * 8 + 7);
+    assertThat(loss.chunk(TOKENS)).isEqualTo(rows);
+    Tensor ours = backend.allocate(DType.F64, TOKENS);
+    Tensor gradient = backend.allocate(DType.F64, TOKENS, HIDDEN);
+    Tensor scratch = backend.allocate(DType.F64, rows, VOCABULARY);
+    loss.lossAndGradient(h, labels, ours, gradient, scratch);
+    assertThat(ReferenceBackend.values(ours)).isEqualTo(ReferenceBackend.values(losses));
+    assertThat(ReferenceBackend.values(gradient)).isEqualTo(ReferenceBackend.values(dh));
+  }
+}

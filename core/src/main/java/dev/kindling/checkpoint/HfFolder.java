@@ -153,7 +153,7 @@ public final class HfFolder {
     for (WeightSlot slot : slots) {
       find(slot.name())
           .ifPresentOrElse(
-              tensor -> found.put(slot, tensor.require(slot.shape())),
+              tensor -> found.put(slot, tensor.require(slot.storedShape())),
               () -> missing.add(slot.name()));
     }
     if (!missing.isEmpty()) {
@@ -208,7 +208,7 @@ public final class HfFolder {
         slots.stream().filter(slot -> find(slot.name()).isPresent()).toList(),
         (slot, from, bytes, type) -> {
           if (from == 0) {
-            String head = slot.name() + type + Arrays.toString(slot.shape());
+            String head = slot.name() + type + Arrays.toString(slot.storedShape());
             sha.update(head.getBytes(StandardCharsets.UTF_8));
           }
           long bad = firstNotFinite(bytes, type);

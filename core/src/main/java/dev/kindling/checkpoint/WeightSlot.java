@@ -5,6 +5,17 @@ package dev.kindling.checkpoint;
  *
  * @param name Hugging Face's name, family prefix included
  * @param matrix whether it is the w [out, in] of a linear layer, to be frozen for products
- * @param shape sizes, outermost first
+ * @param transposed whether files hold it as [in, out], as GPT-2's Conv1D does
+ * @param shape sizes as the engine has them, outermost first
  */
-public record WeightSlot(String name, boolean matrix, long... shape) {}
+public record WeightSlot(String name, boolean matrix, boolean transposed, long... shape) {
+  /** A tensor that is stored as it is used. */
+  public WeightSlot(String name, boolean matrix, long... shape) {
+    this(name, matrix, false, shape);
+  }
+
+  /** Sizes as files have them. */
+  public long[] storedShape() {
+    return transposed ? new long[] {shape[1], shape[0]} : shape;
+  }
+}

@@ -45,6 +45,7 @@ public final class FrozenWeights {
     private final Backend backend;
     private final Map<String, Tensor> tensors = new HashMap<>();
     private final List<WeightSlot> slots;
+    private final Map<String, Tensor> staged = new HashMap<>();
 
     public Loader(Backend backend, List<WeightSlot> slots) {
       this.backend = backend;
@@ -54,9 +55,26 @@ public final class FrozenWeights {
       }
     }
 
-    /** Decodes a piece of a tensor, from its element {@code from} on. */
+    /**
+     * Decodes a piece of a tensor, from its stored element {@code from} on; pieces come in order.
+     * What is stored transposed is turned when its last piece is in, so that one tensor at most is
+     * held twice.
+     */
     public void accept(WeightSlot slot, long from, ByteBuffer bytes, StoredType type) {
-      backend.decode(tensors.get(slot.name()), from, bytes, type);
+      Tensor target = tensors.get(slot.name());
+      if (!slot.transposed()) {
+        backend.decode(target, from, bytes, type);
+        return;
+      }
+      Tensor stored =
+          staged.computeIfAbsent(
+              slot.name(), n -> backend.allocate(backend.real(), slot.storedShape()));
+      long count = bytes.remaining() / type.bytes();
+      backend.decode(stored, from, bytes, type);
+      if (from + count == target.elements()) {
+        backend.transpose(stored, target);
+        backend.free(staged.remove(slot.name()));
+      }
     }
 
     /** Call once, after every piece has come. */

@@ -23,6 +23,11 @@ public interface ModelPlan {
   /** Token ids lie below this. */
   int vocabulary();
 
+  /** Whether files hold linear weights as [in, out], as GPT-2's Conv1D does. */
+  default boolean storesTransposed() {
+    return false;
+  }
+
   /** How sequences are laid out. */
   TokenBatch.Rules rules();
 
@@ -43,7 +48,7 @@ public interface ModelPlan {
   private List<WeightSlot> weights(List<LinearModule> frozen) {
     List<WeightSlot> slots = new ArrayList<>(others());
     for (LinearModule m : frozen) {
-      slots.add(new WeightSlot(m.name() + ".weight", true, m.out(), m.in()));
+      slots.add(new WeightSlot(m.name() + ".weight", true, storesTransposed(), m.out(), m.in()));
       if (m.bias()) {
         slots.add(new WeightSlot(m.name() + ".bias", false, m.out()));
       }

@@ -17,6 +17,13 @@ import org.jspecify.annotations.Nullable;
  */
 public record TokenLoss(
     Backend backend, @Nullable FrozenMatrix head, Tensor table, int vocabulary, long bytes) {
+  /** 64 MiB: 500 tokens of a vocabulary of 32,000. */
+  private static final long LOGIT_BYTES = 64L << 20;
+
+  public TokenLoss(Backend backend, @Nullable FrozenMatrix head, Tensor table, int vocabulary) {
+    this(backend, head, table, vocabulary, LOGIT_BYTES);
+  }
+
   /** Tokens whose logits are held at once. */
   public int chunk(int tokens) {
     long fit = bytes / ((long) vocabulary * backend.real().bytes());

@@ -7,6 +7,9 @@ import dev.kindling.lora.Parameter.Role;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Tensor;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.function.Function;
 
@@ -35,6 +38,16 @@ public final class Trainables implements AutoCloseable {
   /** Copies all gradients out; waits for the backend. */
   public void readGradients(float[] into) {
     backend.read(gradients, into);
+  }
+
+  /** Columns of the scratch that pairs share. */
+  public int largestRank() {
+    return layout.settings().r();
+  }
+
+  /** Whether pairs drop inputs in training. */
+  public boolean drops() {
+    return layout.settings().dropout() > 0;
   }
 
   /** For tests: the flat vector itself. */
@@ -89,6 +102,18 @@ public final class Trainables implements AutoCloseable {
         layout.settings().scale(),
         layout.settings().dropout(),
         number);
+  }
+
+  /** All layers of a model by name, numbered in order. */
+  public Map<String, Linear> linears(
+      List<LinearModule> modules,
+      Function<String, FrozenMatrix> matrix,
+      Function<String, Tensor> tensor) {
+    Map<String, Linear> linears = new HashMap<>();
+    for (LinearModule module : modules) {
+      linears.put(module.name(), linear(module, linears.size(), matrix, tensor));
+    }
+    return linears;
   }
 
   private static Tensor view(Tensor vector, Parameter p) {

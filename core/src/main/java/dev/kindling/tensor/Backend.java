@@ -49,6 +49,9 @@ public interface Backend extends AutoCloseable {
   /** Waits for all work on a real tensor and copies its first {@code into.length} elements out. */
   void read(Tensor from, float[] into);
 
+  /** y [b, a] = xᵀ of x [a, b]. */
+  void transpose(Tensor x, Tensor y);
+
   /** Takes over a loaded w [out, in], which must not be used or freed afterwards. */
   FrozenMatrix freeze(Tensor w);
 

@@ -7,6 +7,8 @@ import dev.kindling.checkpoint.StoredTensor;
 import dev.kindling.data.Example;
 import dev.kindling.export.PeftAdapter;
 import dev.kindling.lora.AdapterLayout;
+import dev.kindling.model.gpt2.Gpt2Config;
+import dev.kindling.model.gpt2.Gpt2Plan;
 import dev.kindling.model.llama.LlamaConfig;
 import dev.kindling.model.llama.LlamaPlan;
 import dev.kindling.model.load.Families;
@@ -58,8 +60,11 @@ public final class Golden {
   }
 
   private static ModelPlan plan(JsonNode config) {
-    return config.has("id2label")
-        ? Families.plan(config, config.get("id2label").size())
+    if (config.has("id2label")) {
+      return Families.plan(config, config.get("id2label").size());
+    }
+    return config.get("model_type").asText().equals("gpt2")
+        ? new Gpt2Plan(Gpt2Config.of(config))
         : new LlamaPlan(LlamaConfig.of(config));
   }
 

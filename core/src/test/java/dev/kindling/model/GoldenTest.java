@@ -22,7 +22,15 @@ class GoldenTest {
 
   @ParameterizedTest
   @ValueSource(
-      strings = {"bert", "roberta", "llama-gqa", "llama3-rope-tied", "qwen2", "llama-bf16-sharded"})
+      strings = {
+        "bert",
+        "roberta",
+        "llama-gqa",
+        "llama3-rope-tied",
+        "qwen2",
+        "llama-bf16-sharded",
+        "gpt2"
+      })
   void firstBatch_logitsAndEveryGradient_equalPyTorch(String name) {
     Golden golden = new Golden(name);
     try (Model model = golden.model(backend)) {
@@ -72,7 +80,9 @@ class GoldenTest {
     "llama3-rope-tied,3",
     "qwen2,4",
     "qwen2,2",
-    "llama-bf16-sharded,4"
+    "llama-bf16-sharded,4",
+    "gpt2,4",
+    "gpt2,3"
   })
   void training_anyMicroBatchSize_followsPyTorch(String name, int micro) {
     Golden golden = new Golden(name);
@@ -126,7 +136,15 @@ class GoldenTest {
 
   @ParameterizedTest
   @ValueSource(
-      strings = {"bert", "roberta", "llama-gqa", "llama3-rope-tied", "qwen2", "llama-bf16-sharded"})
+      strings = {
+        "bert",
+        "roberta",
+        "llama-gqa",
+        "llama3-rope-tied",
+        "qwen2",
+        "llama-bf16-sharded",
+        "gpt2"
+      })
   void evaluation_wholeFile_equalsPyTorch(String name) {
     Golden golden = new Golden(name);
     try (Model model = golden.model(backend)) {

@@ -246,6 +246,16 @@ public abstract class BackendContract {
     same(dup);
   }
 
+  @ParameterizedTest
+  @CsvSource({"1,1", "1,7", "5,3"})
+  void transpose_equalsReference(int rows, int columns) {
+    Twin x = filled(1, rows, columns);
+    Twin y = empty(columns, rows);
+    backend.transpose(x.ours, y.ours);
+    reference.transpose(x.theirs, y.theirs);
+    same(y);
+  }
+
   @Test
   void columns_takenAndPut_equalReference() {
     Twin wide = filled(1, 5, 9);

@@ -139,6 +139,13 @@ public final class ReferenceBackend implements Backend {
   }
 
   @Override
+  public void transpose(Tensor x, Tensor y) {
+    for (int i = 0; i < x.elements(); i++) {
+      put(y, i % x.columns() * x.rows() + i / x.columns(), get(x, i));
+    }
+  }
+
+  @Override
   public FrozenMatrix freeze(Tensor w) {
     return new Matrix(w);
   }

@@ -2,6 +2,7 @@ package dev.kindling.model.bert;
 
 import dev.kindling.nn.LayerNorm;
 import dev.kindling.nn.Linear;
+import dev.kindling.nn.Norm;
 import dev.kindling.tensor.Activation;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.AttentionShape;
@@ -34,10 +35,12 @@ record BertBlock(
       Tensor v,
       Tensor probabilities,
       Tensor context,
-      LayerNorm.Saved attention,
+      Tensor attentionSum,
+      Norm.Saved attention,
       Tensor inner,
       Tensor active,
-      LayerNorm.Saved out,
+      Tensor outSum,
+      Norm.Saved out,
       Linear.Saved query,
       Linear.Saved key,
       Linear.Saved value,
@@ -86,9 +89,11 @@ record BertBlock(
         arena.real(n, d),
         arena.real(shape.batch(), shape.heads(), shape.tokens(), shape.tokens()),
         arena.real(n, d),
+        arena.real(n, d),
         attentionNorm.save(arena, n),
         arena.real(n, f),
         arena.real(n, f),
+        arena.real(n, d),
         outputNorm.save(arena, n),
         query.save(arena, n),
         key.save(arena, n),
@@ -110,16 +115,16 @@ record BertBlock(
     key.forward(x, s.k, s.key, linear, training);
     value.forward(x, s.v, s.value, linear, training);
     backend.attention(shape, s.q, s.k, s.v, lengths, s.probabilities, s.context, scratch.attention);
-    attentionOut.forward(s.context, s.attention.x(), s.attentionOut, linear, training);
-    backend.add(s.attention.x(), x, s.attention.x());
-    attentionNorm.forward(s.attention);
+    attentionOut.forward(s.context, s.attentionSum, s.attentionOut, linear, training);
+    backend.add(s.attentionSum, x, s.attentionSum);
+    attentionNorm.forward(s.attentionSum, s.attention);
 
     Tensor h = s.attention.y();
     intermediate.forward(h, s.inner, s.intermediate, linear, training);
     backend.activation(Activation.GELU, s.inner, s.active);
-    output.forward(s.active, s.out.x(), s.output, linear, training);
-    backend.add(s.out.x(), h, s.out.x());
-    outputNorm.forward(s.out);
+    output.forward(s.active, s.outSum, s.output, linear, training);
+    backend.add(s.outSum, h, s.outSum);
+    outputNorm.forward(s.outSum, s.out);
   }
 
   /**
@@ -135,13 +140,13 @@ record BertBlock(
       Scratch g,
       Linear.Scratch linear) {
     Tensor h = s.attention.y();
-    outputNorm.backward(s.out, dy, g.sum); // of h + output(…)
+    outputNorm.backward(s.outSum, s.out, dy, g.sum); // of h + output(…)
     output.backward(s.active, s.output, g.sum, g.wide, false, linear);
     backend.activationBackward(Activation.GELU, s.inner, s.active, g.wide, g.wide);
     intermediate.backward(h, s.intermediate, g.wide, g.h, false, linear);
     backend.add(g.h, g.sum, g.h);
 
-    attentionNorm.backward(s.attention, g.h, g.sum); // of x + out(…)
+    attentionNorm.backward(s.attentionSum, s.attention, g.h, g.sum); // of x + out(…)
     attentionOut.backward(s.context, s.attentionOut, g.sum, dy, false, linear); // dy: now dcontext
     backend.attentionBackward(
         shape, s.q, s.k, s.v, s.probabilities, dy, g.dq, g.dk, g.dv, g.attention);

@@ -3,6 +3,7 @@ package dev.kindling.model.bert;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.kindling.InvalidInput;
 import dev.kindling.data.TokenBatch;
+import dev.kindling.model.ConfigJson;
 
 /**
  * What the engine reads of a BERT or RoBERTa config.json.
@@ -61,18 +62,19 @@ public record BertConfig(
   }
 
   private static BertConfig read(Kind kind, JsonNode config, int defaultPad) {
-    refuse(config, "hidden_act", "gelu");
-    refuse(config, "position_embedding_type", "absolute");
-    refuse(config, "is_decoder", "false");
+    ConfigJson json = new ConfigJson(config);
+    json.only("hidden_act", "gelu");
+    json.only("position_embedding_type", "absolute");
+    json.only("is_decoder", "false");
     BertConfig read =
         new BertConfig(
             kind,
-            size(config, "hidden_size"),
-            size(config, "intermediate_size"),
-            size(config, "num_hidden_layers"),
-            size(config, "num_attention_heads"),
-            size(config, "vocab_size"),
-            size(config, "max_position_embeddings"),
+            json.size("hidden_size"),
+            json.size("intermediate_size"),
+            json.size("num_hidden_layers"),
+            json.size("num_attention_heads"),
+            json.size("vocab_size"),
+            json.size("max_position_embeddings"),
             config.path("type_vocab_size").asInt(kind == Kind.BERT ? 2 : 1),
             config.path("layer_norm_eps").asDouble(1e-12),
             config.path("pad_token_id").asInt(defaultPad));
@@ -90,25 +92,6 @@ public record BertConfig(
               .formatted(read.vocabulary - 1));
     }
     return read;
-  }
-
-  private static void refuse(JsonNode config, String key, String only) {
-    String found = config.path(key).asText(only);
-    if (!found.equals(only)) {
-      throw new InvalidInput(
-          "config.json", key + " '" + found + "' is not supported", "only '" + only + "' is");
-    }
-  }
-
-  private static int size(JsonNode config, String key) {
-    int value = config.path(key).asInt(-1);
-    if (value < 1) {
-      throw new InvalidInput(
-          "config.json",
-          config.has(key) ? key + " is " + config.get(key) : key + " is missing",
-          "expected a whole number of at least 1");
-    }
-    return value;
   }
 
   /** Longest sequence: RoBERTa's first positions are taken by padding. */

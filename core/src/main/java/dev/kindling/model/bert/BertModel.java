@@ -9,6 +9,7 @@ import dev.kindling.model.Model;
 import dev.kindling.model.StepCache;
 import dev.kindling.nn.LayerNorm;
 import dev.kindling.nn.Linear;
+import dev.kindling.nn.Norm;
 import dev.kindling.nn.Trainables;
 import dev.kindling.tensor.Activation;
 import dev.kindling.tensor.Arena;
@@ -101,7 +102,8 @@ final class BertModel implements Model {
       Tensor labels,
       Tensor firstRows,
       Tensor keys,
-      LayerNorm.Saved embedded,
+      Tensor sum,
+      Norm.Saved embedded,
       List<BertBlock.Saved> blocks,
       Tensor first,
       Tensor inner,
@@ -141,6 +143,7 @@ final class BertModel implements Model {
         a.take(DType.I32, batch),
         a.take(DType.I32, batch),
         keys,
+        a.real(n, d),
         embeddingNorm.save(a, n),
         saved,
         a.real(batch, d),
@@ -186,13 +189,13 @@ final class BertModel implements Model {
   private void forward(TokenBatch batch, Step s, boolean training) {
     latest = s;
     upload(batch, s);
-    Tensor sum = s.embedded.x();
+    Tensor sum = s.sum;
     backend.embed(s.ids, weights.tensor(config.embedding("word_embeddings.weight")), sum, false);
     backend.embed(
         s.positions, weights.tensor(config.embedding("position_embeddings.weight")), sum, true);
     backend.embed(
         s.types, weights.tensor(config.embedding("token_type_embeddings.weight")), sum, true);
-    embeddingNorm.forward(s.embedded);
+    embeddingNorm.forward(sum, s.embedded);
     Tensor x = s.embedded.y();
     for (int l = 0; l < blocks.size(); l++) {
       BertBlock.Saved saved = s.blocks.get(l);

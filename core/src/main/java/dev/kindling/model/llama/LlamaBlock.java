@@ -1,7 +1,8 @@
 package dev.kindling.model.llama;
 
+import dev.kindling.model.decoder.DecoderBlock;
 import dev.kindling.nn.Linear;
-import dev.kindling.nn.RmsNorm;
+import dev.kindling.nn.Norm;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.AttentionShape;
 import dev.kindling.tensor.Backend;
@@ -18,26 +19,29 @@ import org.jspecify.annotations.Nullable;
  */
 record LlamaBlock(
     Backend backend,
+    int hidden,
+    int intermediate,
     double[] frequencies,
-    RmsNorm attentionNorm,
+    Norm attentionNorm,
     Linear query,
     Linear key,
     Linear value,
     Linear attentionOut,
-    RmsNorm feedNorm,
+    Norm feedNorm,
     Linear gate,
     Linear up,
-    Linear down) {
+    Linear down)
+    implements DecoderBlock<LlamaBlock.Saved, LlamaBlock.Scratch> {
   /** What the backward reads, besides the block's input. */
   record Saved(
-      RmsNorm.Saved attentionNorm,
+      Norm.Saved attentionNorm,
       Tensor q,
       Tensor k,
       Tensor v,
       Tensor probabilities,
       Tensor context,
       Tensor h,
-      RmsNorm.Saved feedNorm,
+      Norm.Saved feedNorm,
       Tensor gate,
       Tensor up,
       Tensor active,
@@ -48,7 +52,8 @@ record LlamaBlock(
       Linear.Saved outPair,
       Linear.Saved gatePair,
       Linear.Saved upPair,
-      Linear.Saved downPair) {}
+      Linear.Saved downPair)
+      implements DecoderBlock.Saved {}
 
   /** Gradients that all blocks share; free again after each block, but for dx. */
   record Scratch(
@@ -60,23 +65,10 @@ record LlamaBlock(
       Tensor dq,
       Tensor dk,
       Tensor dv,
-      Tensor attention) {
-    static Scratch take(Arena.Layout arena, AttentionShape shape, int d, int f, long attention) {
-      int n = shape.batch() * shape.tokens();
-      return new Scratch(
-          arena.real(n, f),
-          arena.real(n, f),
-          arena.real(n, d),
-          arena.real(n, d),
-          arena.real(n, shape.hidden()),
-          arena.real(n, shape.hidden()),
-          arena.real(n, shape.kvHidden()),
-          arena.real(n, shape.kvHidden()),
-          arena.real(attention));
-    }
-  }
+      Tensor attention) {}
 
-  boolean trains() {
+  @Override
+  public boolean trains() {
     return query.trains()
         || key.trains()
         || value.trains()
@@ -86,8 +78,26 @@ record LlamaBlock(
         || down.trains();
   }
 
-  Saved save(Arena.Layout arena, AttentionShape shape, int d, int f) {
+  @Override
+  public Scratch scratch(Arena.Layout arena, AttentionShape shape) {
     int n = shape.batch() * shape.tokens();
+    return new Scratch(
+        arena.real(n, intermediate),
+        arena.real(n, intermediate),
+        arena.real(n, hidden),
+        arena.real(n, hidden),
+        arena.real(n, shape.hidden()),
+        arena.real(n, shape.hidden()),
+        arena.real(n, shape.kvHidden()),
+        arena.real(n, shape.kvHidden()),
+        arena.real(backend.attentionScratch(shape)));
+  }
+
+  @Override
+  public Saved save(Arena.Layout arena, AttentionShape shape) {
+    int n = shape.batch() * shape.tokens();
+    int d = hidden;
+    int f = intermediate;
     return new Saved(
         attentionNorm.save(arena, n),
         arena.real(n, shape.hidden()),
@@ -110,24 +120,19 @@ record LlamaBlock(
         down.save(arena, n));
   }
 
-  /** Writes {@code s.y}. */
-  void forward(
-      AttentionShape shape,
-      Tensor x,
-      Tensor positions,
-      Tensor lengths,
-      Saved s,
-      Scratch scratch,
-      Linear.Scratch linear,
-      boolean training) {
+  @Override
+  public void forward(Pass pass, Tensor x, Saved s, Scratch scratch) {
+    Linear.Scratch linear = pass.linear();
+    boolean training = pass.training();
     attentionNorm.forward(x, s.attentionNorm);
     Tensor n = s.attentionNorm.y();
     query.forward(n, s.q, s.queryPair, linear, training);
     key.forward(n, s.k, s.keyPair, linear, training);
     value.forward(n, s.v, s.valuePair, linear, training);
-    backend.rope(s.q, positions, frequencies, false);
-    backend.rope(s.k, positions, frequencies, false);
-    backend.attention(shape, s.q, s.k, s.v, lengths, s.probabilities, s.context, scratch.attention);
+    backend.rope(s.q, pass.positions(), frequencies, false);
+    backend.rope(s.k, pass.positions(), frequencies, false);
+    backend.attention(
+        pass.shape(), s.q, s.k, s.v, pass.lengths(), s.probabilities, s.context, scratch.attention);
     attentionOut.forward(s.context, s.h, s.outPair, linear, training);
     backend.add(s.h, x, s.h);
 
@@ -140,21 +145,9 @@ record LlamaBlock(
     backend.add(s.y, s.h, s.y);
   }
 
-  /**
-   * Writes the gradients of the block's layers.
-   *
-   * @param dy gradient of the block's output, overwritten
-   * @param dx gradient of its input; null if nothing below learns
-   */
-  void backward(
-      AttentionShape shape,
-      Tensor x,
-      Tensor positions,
-      Saved s,
-      Tensor dy,
-      @Nullable Tensor dx,
-      Scratch g,
-      Linear.Scratch linear) {
+  @Override
+  public void backward(Pass pass, Tensor x, Saved s, Tensor dy, @Nullable Tensor dx, Scratch g) {
+    Linear.Scratch linear = pass.linear();
     Tensor m = s.feedNorm.y();
     down.backward(s.active, s.downPair, dy, g.wide, false, linear);
     backend.swiGluBackward(s.gate, s.up, g.wide, g.wide, g.wider);
@@ -166,9 +159,9 @@ record LlamaBlock(
     Tensor n = s.attentionNorm.y();
     attentionOut.backward(s.context, s.outPair, dy, g.context, false, linear);
     backend.attentionBackward(
-        shape, s.q, s.k, s.v, s.probabilities, g.context, g.dq, g.dk, g.dv, g.attention);
-    backend.rope(g.dq, positions, frequencies, true);
-    backend.rope(g.dk, positions, frequencies, true);
+        pass.shape(), s.q, s.k, s.v, s.probabilities, g.context, g.dq, g.dk, g.dv, g.attention);
+    backend.rope(g.dq, pass.positions(), frequencies, true);
+    backend.rope(g.dk, pass.positions(), frequencies, true);
     Tensor dn = dx == null ? null : g.normed;
     query.backward(n, s.queryPair, g.dq, dn, false, linear);
     key.backward(n, s.keyPair, g.dk, dn, true, linear);

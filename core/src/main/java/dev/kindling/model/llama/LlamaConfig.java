@@ -2,6 +2,7 @@ package dev.kindling.model.llama;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.kindling.InvalidInput;
+import dev.kindling.model.ConfigJson;
 
 /**
  * What the engine reads of a Llama, Mistral or Qwen2 config.json.
@@ -42,9 +43,10 @@ public record LlamaConfig(
    * @throws InvalidInput naming what is missing or not supported
    */
   public static LlamaConfig of(JsonNode config) {
-    refuse(config, "hidden_act", "silu");
-    refuse(config, "mlp_bias", "false");
-    refuse(config, "partial_rotary_factor", "1.0");
+    ConfigJson read = new ConfigJson(config);
+    read.only("hidden_act", "silu");
+    read.only("mlp_bias", "false");
+    read.only("partial_rotary_factor", "1.0");
     boolean qwen = config.path("model_type").asText().equals("qwen2");
     boolean slides = !qwen || config.path("use_sliding_window").asBoolean(false);
     if (slides
@@ -56,43 +58,24 @@ public record LlamaConfig(
           "only full attention (null) is supported");
     }
     boolean bias = config.path("attention_bias").asBoolean(false);
-    int hidden = size(config, "hidden_size");
-    int heads = size(config, "num_attention_heads");
+    int hidden = read.size("hidden_size");
+    int heads = read.size("num_attention_heads");
     int headSize = config.path("head_dim").asInt(hidden / heads);
     return new LlamaConfig(
         hidden,
-        size(config, "intermediate_size"),
-        size(config, "num_hidden_layers"),
+        read.size("intermediate_size"),
+        read.size("num_hidden_layers"),
         heads,
         config.path("num_key_value_heads").asInt(heads),
         headSize,
-        size(config, "vocab_size"),
-        size(config, "max_position_embeddings"),
+        read.size("vocab_size"),
+        read.size("max_position_embeddings"),
         config.path("rms_norm_eps").asDouble(1e-6),
         Rope.frequencies(config, headSize),
         qwen || bias,
         bias,
         config.path("tie_word_embeddings").asBoolean(false),
         config.path("pad_token_id").asInt(0));
-  }
-
-  private static void refuse(JsonNode config, String key, String only) {
-    String found = config.path(key).asText(only);
-    if (!found.equals(only) && !found.equals("null")) {
-      throw new InvalidInput(
-          "config.json", key + " '" + found + "' is not supported", "only '" + only + "' is");
-    }
-  }
-
-  private static int size(JsonNode config, String key) {
-    int value = config.path(key).asInt(-1);
-    if (value < 1) {
-      throw new InvalidInput(
-          "config.json",
-          config.has(key) ? key + " is " + config.get(key) : key + " is missing",
-          "expected a whole number of at least 1");
-    }
-    return value;
   }
 
   /** Name of a module of block {@code layer}. */

@@ -7,9 +7,18 @@ import dev.kindling.lora.LinearModule;
 import dev.kindling.model.FrozenWeights;
 import dev.kindling.model.Model;
 import dev.kindling.model.ModelPlan;
+import dev.kindling.model.decoder.DecoderModel;
+import dev.kindling.model.decoder.DecoderParts;
+import dev.kindling.nn.Linear;
+import dev.kindling.nn.RmsNorm;
+import dev.kindling.nn.TokenLoss;
+import dev.kindling.nn.Trainables;
+import dev.kindling.tensor.AttentionShape;
 import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 
 /** The weight table of Llama, Mistral and Qwen2. */
 public record LlamaPlan(LlamaConfig config) implements ModelPlan {
@@ -78,6 +87,44 @@ public record LlamaPlan(LlamaConfig config) implements ModelPlan {
 
   @Override
   public Model build(Backend backend, FrozenWeights weights, AdapterLayout layout) {
-    return new LlamaModel(config, backend, weights, layout);
+    Trainables trainables = new Trainables(backend, layout);
+    Map<String, Linear> linears = trainables.linears(linears(), weights::matrix, weights::tensor);
+    List<LlamaBlock> blocks = new ArrayList<>();
+    for (int l = 0; l < config.layers(); l++) {
+      blocks.add(
+          new LlamaBlock(
+              backend,
+              config.hidden(),
+              config.intermediate(),
+              config.frequencies(),
+              norm(backend, weights, config.block(l, ATTENTION_NORM)),
+              linears.get(config.block(l, QUERY)),
+              linears.get(config.block(l, KEY)),
+              linears.get(config.block(l, VALUE)),
+              linears.get(config.block(l, ATTENTION_OUT)),
+              norm(backend, weights, config.block(l, FEED_NORM)),
+              linears.get(config.block(l, GATE)),
+              linears.get(config.block(l, UP)),
+              linears.get(config.block(l, DOWN))));
+    }
+    Tensor table = weights.tensor(TABLE);
+    AttentionShape heads =
+        new AttentionShape(1, 1, config.heads(), config.kvHeads(), config.headSize(), true);
+    return new DecoderModel<>(
+        backend,
+        trainables,
+        new DecoderParts<>(
+            (ids, positions, out) -> backend.embed(ids, table, out, false),
+            blocks,
+            norm(backend, weights, LAST_NORM),
+            new TokenLoss(
+                backend, config.tied() ? null : weights.matrix(HEAD), table, config.vocabulary()),
+            heads,
+            config.hidden(),
+            Math.max(Math.max(config.hidden(), config.intermediate()), heads.hidden())));
+  }
+
+  private RmsNorm norm(Backend backend, FrozenWeights weights, String name) {
+    return new RmsNorm(backend, weights.tensor(name), config.epsilon());
   }
 }

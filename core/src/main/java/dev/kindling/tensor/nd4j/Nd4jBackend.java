@@ -117,6 +117,17 @@ public final class Nd4jBackend implements Backend {
   }
 
   @Override
+  public void transpose(Tensor x, Tensor y) {
+    FloatBuffer in = floats(x);
+    FloatBuffer out = floats(y);
+    for (int row = 0; row < x.rows(); row++) {
+      for (int c = 0; c < x.columns(); c++) {
+        out.put(c * x.rows() + row, in.get(row * x.columns() + c));
+      }
+    }
+  }
+
+  @Override
   public FrozenMatrix freeze(Tensor w) {
     transposed(w); // wrapped now, while one thread has it
     return new RawMatrix(w);

@@ -1,0 +1,43 @@
+package dev.kindling.model;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import dev.kindling.InvalidInput;
+
+/**
+ * A config.json as families read it: sizes that must be there, and variants that must not.
+ *
+ * @param json the parsed file
+ */
+public record ConfigJson(JsonNode json) {
+  /**
+   * A size.
+   *
+   * @throws InvalidInput if it is missing or below 1
+   */
+  public int size(String key) {
+    int value = json.path(key).asInt(-1);
+    if (value < 1) {
+      throw new InvalidInput(
+          "config.json",
+          json.has(key) ? key + " is " + json.get(key) : key + " is missing",
+          "expected a whole number of at least 1");
+    }
+    return value;
+  }
+
+  /**
+   * Refuses a variant that the engine does not compute.
+   *
+   * @param supported the only value that it does, which is also what a missing key or null means
+   * @throws InvalidInput naming key and value
+   */
+  public void only(String key, String supported) {
+    JsonNode value = json.path(key);
+    if (!value.isMissingNode() && !value.isNull() && !value.asText().equals(supported)) {
+      throw new InvalidInput(
+          "config.json",
+          key + " '" + value.asText() + "' is not supported",
+          "only '" + supported + "' is");
+    }
+  }
+}

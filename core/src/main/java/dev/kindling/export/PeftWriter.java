@@ -23,6 +23,15 @@ public final class PeftWriter {
 
   private PeftWriter() {}
 
+  /**
+   * What the adapter is for.
+   *
+   * @param name path or address of the base
+   * @param predictsTokens whether it is a language model
+   * @param storesTransposed PEFT's fan_in_fan_out
+   */
+  public record Base(String name, boolean predictsTokens, boolean storesTransposed) {}
+
   /** Opens a file of the folder for writing. */
   public interface Files {
     OutputStream create(String name) throws IOException;
@@ -32,15 +41,15 @@ public final class PeftWriter {
    * Writes the three files.
    *
    * @param modules all linear layers of the model
-   * @param base what adapter_config.json shall call the base
-   * @param labels class names in index order
+   * @param base what adapter_config.json says of it
+   * @param labels class names in index order; none of a language model
    */
   public static void write(
       Files files,
       List<LinearModule> modules,
       AdapterLayout layout,
       float[] vector,
-      String base,
+      Base base,
       List<String> labels)
       throws IOException {
     Map<String, Safetensors.Values> tensors = new HashMap<>();
@@ -63,12 +72,13 @@ public final class PeftWriter {
     }
   }
 
-  private static ObjectNode config(List<LinearModule> modules, AdapterLayout layout, String base) {
+  private static ObjectNode config(
+      List<LinearModule> modules, AdapterLayout layout, Base base) {
     AdapterSettings settings = layout.settings();
     ObjectNode config = JSON.createObjectNode();
     config.put("peft_type", "LORA");
-    config.put("task_type", "SEQ_CLS");
-    config.put("base_model_name_or_path", base);
+    config.put("task_type", base.predictsTokens ? "CAUSAL_LM" : "SEQ_CLS");
+    config.put("base_model_name_or_path", base.name);
     config.put("r", settings.r());
     if (settings.alpha() == Math.rint(settings.alpha())) {
       config.put("lora_alpha", (long) settings.alpha());
@@ -77,7 +87,7 @@ public final class PeftWriter {
     }
     config.put("lora_dropout", settings.dropout());
     config.put("bias", "none");
-    config.put("fan_in_fan_out", false);
+    config.put("fan_in_fan_out", base.storesTransposed);
     config.put("inference_mode", true);
     config.put("init_lora_weights", true);
     config.put("use_rslora", false);

@@ -28,6 +28,11 @@ public interface ModelPlan {
     return false;
   }
 
+  /** Whether this is a language model, which predicts tokens rather than a class. */
+  default boolean predictsTokens() {
+    return rules().nextToken();
+  }
+
   /** How sequences are laid out. */
   TokenBatch.Rules rules();
 

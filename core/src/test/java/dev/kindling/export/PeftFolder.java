@@ -26,7 +26,7 @@ record PeftFolder(Path path) {
           modules,
           layout,
           vector,
-          "some/base",
+          new PeftWriter.Base("some/base", false, false),
           CLASSES);
     } catch (IOException e) {
       throw new UncheckedIOException(e);

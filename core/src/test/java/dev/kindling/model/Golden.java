@@ -7,10 +7,6 @@ import dev.kindling.checkpoint.StoredTensor;
 import dev.kindling.data.Example;
 import dev.kindling.export.PeftAdapter;
 import dev.kindling.lora.AdapterLayout;
-import dev.kindling.model.gpt2.Gpt2Config;
-import dev.kindling.model.gpt2.Gpt2Plan;
-import dev.kindling.model.llama.LlamaConfig;
-import dev.kindling.model.llama.LlamaPlan;
 import dev.kindling.model.load.Families;
 import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.Schedule;
@@ -60,12 +56,7 @@ public final class Golden {
   }
 
   private static ModelPlan plan(JsonNode config) {
-    if (config.has("id2label")) {
-      return Families.plan(config, config.get("id2label").size());
-    }
-    return config.get("model_type").asText().equals("gpt2")
-        ? new Gpt2Plan(Gpt2Config.of(config))
-        : new LlamaPlan(LlamaConfig.of(config));
+    return Families.plan(config, Math.max(1, config.path("id2label").size()));
   }
 
   /** A class, or a label for each token: the tokens themselves unless the row says otherwise. */

@@ -104,7 +104,10 @@ public final class FineTuneJob {
         prepared.plan().linears(),
         prepared.layout(),
         state.trainables(),
-        config.basePath(),
+        new PeftWriter.Base(
+            config.basePath(),
+            prepared.plan().predictsTokens(),
+            prepared.plan().storesTransposed()),
         prepared.labels().names());
     try (var out = folder.create("config.resolved.conf")) {
       out.write(config.source().render().getBytes(StandardCharsets.UTF_8));

@@ -52,7 +52,7 @@ record Preparation(
     checkTargets(config, sources);
 
     Labels labels = sources.labels(session, config);
-    ModelPlan plan = Families.plan(base.config(), labels.size());
+    ModelPlan plan = Families.plan(base.config(), Math.max(1, labels.size()));
     AdapterLayout layout =
         sources
             .adapter()
@@ -67,7 +67,7 @@ record Preparation(
         ModelSpec.of(
             UUID.randomUUID().toString(),
             base.config().toString(),
-            labels.size(),
+            Math.max(1, labels.size()),
             plan,
             layout,
             config.compute().seed(),
@@ -148,6 +148,7 @@ record Preparation(
         tokenizer,
         maxTokens,
         plan.vocabulary(),
+        plan.predictsTokens(),
         labels.names());
   }
 }

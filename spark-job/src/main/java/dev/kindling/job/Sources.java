@@ -7,6 +7,7 @@ import dev.kindling.data.Labels;
 import dev.kindling.export.PeftAdapter;
 import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.JobConfig;
+import dev.kindling.job.config.JobConfig.Task;
 import dev.kindling.job.ingest.Examples;
 import dev.kindling.job.storage.Location;
 import dev.kindling.lora.AdapterLayout;
@@ -17,6 +18,7 @@ import dev.kindling.model.ModelPlan;
 import dev.kindling.model.load.Families;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.stream.IntStream;
@@ -32,14 +34,15 @@ import org.apache.spark.sql.SparkSession;
 record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) {
   static Sources open(JobConfig config, Configuration hadoop) {
     HfFolder base = HfFolder.open(new Location("base.path", config.basePath()).folder(hadoop));
-    refuseOtherHeads(base.config());
     Optional<PeftAdapter> adapter =
         config
             .adapter()
             .initFrom()
             .map(from -> PeftAdapter.open(new Location("adapter.init-from", from).folder(hadoop)));
     adapter.ifPresent(a -> refuseDifferingKeys(config.adapter(), a.settings()));
-    return new Sources(base, adapter, Families.plan(base.config(), 1));
+    ModelPlan outline = Families.plan(base.config(), 1);
+    refuseOtherHeads(base.config(), config.task(), outline.predictsTokens());
+    return new Sources(base, adapter, outline);
   }
 
   /** The linear layer that gives the logits. */
@@ -55,11 +58,15 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
   }
 
   /**
-   * The classes of the head that adapter or base bring, or else the distinct labels of data.train.
+   * The classes of the head that adapter or base bring, or else the distinct labels of data.train; none
+   * of a language model.
    *
    * @throws ConfigProblems if there is nothing to take them from
    */
   Labels labels(SparkSession session, JobConfig config) {
+    if (outline.predictsTokens()) {
+      return new Labels(List.of());
+    }
     Optional<Integer> classes = classes();
     if (classes.isEmpty()) {
       if (config.training().isEmpty()) {
@@ -100,18 +107,29 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
     }
   }
 
-  /** A token classifier's head would be taken for a sequence classifier's. */
-  private static void refuseOtherHeads(JsonNode config) {
+  /** A token classifier's head would be taken for a sequence classifier's, and so on. */
+  private static void refuseOtherHeads(JsonNode config, Task task, boolean predictsTokens) {
+    String fits =
+        predictsTokens
+            ? ".*(Model|ForCausalLM)"
+            : ".*(?<!LMHead)(Model|ForMaskedLM|ForPreTraining|ForSequenceClassification)";
     for (JsonNode architecture : config.path("architectures")) {
-      String name = architecture.asText();
-      if (!name.matches(".*(Model|ForMaskedLM|ForPreTraining|ForSequenceClassification)")
-          || name.endsWith("LMHeadModel")) {
+      if (!architecture.asText().matches(fits)) {
         throw new InvalidInput(
             "config.json",
-            "architectures name " + name,
-            "supported are encoders and sequence classifiers");
+            "architectures name " + architecture.asText(),
+            "supported are encoders, sequence classifiers and causal language models");
       }
     }
+    Task found = predictsTokens ? Task.CAUSAL_LM : Task.SEQUENCE_CLASSIFICATION;
+    if (task != Task.AUTO && task != found) {
+      throw new ConfigProblems(
+          List.of("task is " + spelled(task) + ", but the base is for " + spelled(found)));
+    }
+  }
+
+  private static String spelled(Task task) {
+    return task.name().toLowerCase(Locale.ROOT).replace('_', '-');
   }
 
   private static void refuseDifferingKeys(JobConfig.Adapter user, AdapterSettings folder) {

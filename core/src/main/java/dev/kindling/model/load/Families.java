@@ -5,6 +5,10 @@ import dev.kindling.InvalidInput;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.model.bert.BertConfig;
 import dev.kindling.model.bert.BertPlan;
+import dev.kindling.model.gpt2.Gpt2Config;
+import dev.kindling.model.gpt2.Gpt2Plan;
+import dev.kindling.model.llama.LlamaConfig;
+import dev.kindling.model.llama.LlamaPlan;
 import java.util.Map;
 import java.util.TreeMap;
 
@@ -19,14 +23,18 @@ public final class Families {
       new TreeMap<>(
           Map.of(
               "bert", (config, classes) -> new BertPlan(BertConfig.bert(config), classes),
-              "roberta", (config, classes) -> new BertPlan(BertConfig.roberta(config), classes)));
+              "roberta", (config, classes) -> new BertPlan(BertConfig.roberta(config), classes),
+              "llama", (config, classes) -> new LlamaPlan(LlamaConfig.of(config)),
+              "mistral", (config, classes) -> new LlamaPlan(LlamaConfig.of(config)),
+              "qwen2", (config, classes) -> new LlamaPlan(LlamaConfig.of(config)),
+              "gpt2", (config, classes) -> new Gpt2Plan(Gpt2Config.of(config))));
 
   private Families() {}
 
   /**
    * Plans the model that a config.json describes.
    *
-   * @param classes outputs of the classification head, at least 1
+   * @param classes outputs of the classification head, at least 1; no matter to a decoder
    * @throws InvalidInput if the family or a variant of it is not supported
    */
   public static ModelPlan plan(JsonNode config, int classes) {

@@ -143,9 +143,6 @@ public record JobConfig(
     boolean trains = command == Command.TRAIN;
     String base = in.required("base.path", "the folder of a Hugging Face model");
     Task task = in.choice("task", Task.class);
-    if (task == Task.CAUSAL_LM) {
-      in.problem("task is 'causal-lm': not supported yet, only sequence-classification is");
-    }
     in.choice("compute.backend", BackendName.class);
     in.choice("train.precision", Precision.class);
     JobConfig config =
@@ -215,7 +212,7 @@ public record JobConfig(
   private static Data data(ConfigReader in, boolean trains) {
     Format format = in.choice("data.format", Format.class);
     if (format == Format.TEXT || format == Format.PROMPT_COMPLETION) {
-      in.problem("data.format is for causal-lm, which is not supported yet");
+      in.problem("data.format is for text of causal-lm, which is not supported yet: use tokens");
     }
     if (trains) {
       in.required("data.train", "JSONL, CSV or Parquet");

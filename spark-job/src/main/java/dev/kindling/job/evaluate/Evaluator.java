@@ -63,10 +63,11 @@ public final class Evaluator implements AutoCloseable {
     if (!totals.finite()) {
       throw new Diverged("evaluation of " + name);
     }
+    boolean tokens = cluster.spec().plan().predictsTokens();
     return new Evaluation(
         totals.meanLoss(),
-        OptionalDouble.empty(),
-        OptionalDouble.of(totals.accuracy()),
+        tokens ? OptionalDouble.of(Math.exp(totals.meanLoss())) : OptionalDouble.empty(),
+        tokens ? OptionalDouble.empty() : OptionalDouble.of(totals.accuracy()),
         totals.targets(),
         totals.examples());
   }

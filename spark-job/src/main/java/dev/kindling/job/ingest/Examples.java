@@ -80,6 +80,7 @@ public final class Examples {
    * @param tokenizer bytes of tokenizer.json, empty if the base has none
    * @param maxTokens longest sequence
    * @param vocabulary token ids lie below it
+   * @param nextToken whether rows are for a language model
    * @param classes class names in index order
    * @throws InvalidInput naming a bad row, or that there is none at all
    */
@@ -90,8 +91,9 @@ public final class Examples {
       byte[] tokenizer,
       int maxTokens,
       int vocabulary,
+      boolean nextToken,
       List<String> classes) {
-    RowReader reader = new RowReader(format, tokenizer, maxTokens, vocabulary, classes);
+    RowReader reader = new RowReader(format, tokenizer, maxTokens, vocabulary, nextToken, classes);
     JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
     JavaRDD<byte[]> frames =
         Source.read(session, location)

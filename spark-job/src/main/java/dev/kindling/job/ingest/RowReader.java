@@ -5,6 +5,7 @@ import dev.kindling.data.Example;
 import dev.kindling.data.Labels;
 import dev.kindling.data.TextTokenizer;
 import dev.kindling.job.config.JobConfig.Format;
+import dev.kindling.tensor.Backend;
 import java.io.Serializable;
 import java.util.List;
 import java.util.Optional;
@@ -18,10 +19,11 @@ import org.apache.spark.sql.Row;
  * @param tokenizer bytes of tokenizer.json; empty if the base has none
  * @param maxTokens longest sequence
  * @param vocabulary token ids lie below it
+ * @param nextToken whether rows are for a language model
  * @param classes class names in index order
  */
 record RowReader(
-    Format format, byte[] tokenizer, int maxTokens, int vocabulary, List<String> classes)
+    Format format, byte[] tokenizer, int maxTokens, int vocabulary, boolean nextToken, List<String> classes)
     implements Serializable {
   private static final String ROW = "row";
 
@@ -41,14 +43,20 @@ record RowReader(
       if (corrupt != null) {
         throw new InvalidInput(ROW, "is not a valid row: " + quote(corrupt), "mend or remove it");
       }
-      int label = label(row);
       boolean tokens = !row.isNullAt(Source.INPUT_IDS);
       if (format == Format.TOKENS && !tokens) {
         throw new InvalidInput(ROW, "has no input_ids", "data.format = tokens needs them");
       }
       if (tokens && format != Format.CLASSIFICATION) {
-        return new Read(new Example(position, ids(row), new int[] {label}), false);
+        int[] ids = ids(row);
+        int[] labels = nextToken ? tokenLabels(row, ids) : new int[] {label(row)};
+        return new Read(new Example(position, ids, labels), false);
       }
+      if (nextToken) {
+        throw new InvalidInput(
+            ROW, "has no input_ids", "language models learn from tokens only so far");
+      }
+      int label = label(row);
       String text = row.getString(Source.TEXT);
       if (text == null) {
         throw new InvalidInput(ROW, "has no text", "every row needs text and label");
@@ -75,6 +83,30 @@ record RowReader(
       }
       check(ids);
       return ids;
+    }
+
+    /** The tokens themselves unless the row says otherwise. */
+    private int[] tokenLabels(Row row, int[] ids) {
+      if (row.isNullAt(Source.LABELS)) {
+        return ids;
+      }
+      List<Integer> list = row.getList(Source.LABELS);
+      if (list.size() != ids.length) {
+        throw new InvalidInput(
+            ROW,
+            "has " + list.size() + " labels for " + ids.length + " input_ids",
+            "expected one each, -100 where a token is not to be learned");
+      }
+      int[] wanted = new int[ids.length];
+      for (int t = 0; t < wanted.length; t++) {
+        Integer label = list.get(t);
+        if (label == null || label >= vocabulary || (label < 0 && label != Backend.IGNORED)) {
+          throw new InvalidInput(
+              ROW, "has token label " + label, "expected -100 or 0 to " + (vocabulary - 1));
+        }
+        wanted[t] = label;
+      }
+      return wanted;
     }
 
     /** What the embedding tables can hold. */

@@ -32,6 +32,7 @@ final class Source {
   static final int CORRUPT = 3;
   static final int PATH = 4;
   static final int BLOCK = 5;
+  static final int LABELS = 6;
 
   private static final Map<String, String> KINDS =
       Map.of("jsonl", "json", "ndjson", "json", "json", "json", "csv", "csv", "parquet", "parquet");
@@ -41,7 +42,7 @@ final class Source {
 
   private Source() {}
 
-  /** Rows {text, label, input_ids, corrupt, path, block}; absent columns are null. */
+  /** Rows {text, label, input_ids, corrupt, path, block, labels}; absent columns are null. */
   static Dataset<Row> read(SparkSession session, Location location) {
     String uri = location.readable(session.sparkContext().hadoopConfiguration());
     try {
@@ -103,6 +104,7 @@ final class Source {
                       .add("text", DataTypes.StringType)
                       .add("label", DataTypes.StringType)
                       .add("input_ids", IDS)
+                      .add("labels", IDS)
                       .add(CORRUPT_NAME, DataTypes.StringType))
               .option("columnNameOfCorruptRecord", CORRUPT_NAME)
               .option("allowNonNumericNumbers", "false")
@@ -124,7 +126,8 @@ final class Source {
         column(columns, "input_ids").cast(IDS).as("input_ids"),
         column(columns, CORRUPT_NAME).cast(DataTypes.StringType).as("corrupt"),
         functions.col("_metadata.file_path"),
-        functions.col("_metadata.file_block_start"));
+        functions.col("_metadata.file_block_start"),
+        column(columns, "labels").cast(IDS).as("labels"));
   }
 
   private static Column column(List<String> columns, String name) {

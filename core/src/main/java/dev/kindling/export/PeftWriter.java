@@ -72,8 +72,7 @@ public final class PeftWriter {
     }
   }
 
-  private static ObjectNode config(
-      List<LinearModule> modules, AdapterLayout layout, Base base) {
+  private static ObjectNode config(List<LinearModule> modules, AdapterLayout layout, Base base) {
     AdapterSettings settings = layout.settings();
     ObjectNode config = JSON.createObjectNode();
     config.put("peft_type", "LORA");

@@ -58,8 +58,8 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
   }
 
   /**
-   * The classes of the head that adapter or base bring, or else the distinct labels of data.train; none
-   * of a language model.
+   * The classes of the head that adapter or base bring, or else the distinct labels of data.train;
+   * none of a language model.
    *
    * @throws ConfigProblems if there is nothing to take them from
    */
@@ -96,7 +96,9 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
 
   /** Every class needs a logit: the head is in the base, in the adapter, or to be trained. */
   void requireHead(AdapterLayout layout) {
-    if (layout.find(head(), Role.WEIGHT).isEmpty() && base.find(head() + ".weight").isEmpty()) {
+    if (!outline.predictsTokens()
+        && layout.find(head(), Role.WEIGHT).isEmpty()
+        && base.find(head() + ".weight").isEmpty()) {
       throw new ConfigProblems(
           List.of(
               adapter.isPresent()

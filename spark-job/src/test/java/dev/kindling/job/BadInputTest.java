@@ -81,7 +81,7 @@ class BadInputTest {
   @Test
   void base_unknownModelType_isInputError() throws IOException {
     edit("config.json", "\"model_type\": \"bert\"", "\"model_type\": \"mamba\"");
-    fails(3, train(), "model_type 'mamba' is not supported", "bert, roberta");
+    fails(3, train(), "model_type 'mamba' is not supported", "bert, gpt2, llama");
   }
 
   @Test

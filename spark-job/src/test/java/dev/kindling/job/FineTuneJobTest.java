@@ -35,7 +35,16 @@ class FineTuneJobTest {
   }
 
   @ParameterizedTest
-  @ValueSource(strings = {"bert", "roberta"})
+  @ValueSource(
+      strings = {
+        "bert",
+        "roberta",
+        "llama-gqa",
+        "llama3-rope-tied",
+        "qwen2",
+        "llama-bf16-sharded",
+        "gpt2"
+      })
   void train_goldenCase_followsPyTorchAndEvaluatesTheSame(String name) throws IOException {
     GoldenFolder golden = GoldenFolder.copy(name, temp);
     String data = golden.path("data.jsonl");
@@ -56,7 +65,11 @@ class FineTuneJobTest {
             "data.validation=" + data);
     assertThat(again.json().at("/loss").asDouble())
         .isCloseTo(result.at("/validation/loss").asDouble(), offset(1e-6));
-    assertThat(again.json().at("/perplexity").isNull()).isTrue();
+    boolean predictsTokens = !golden.settings().at("/config").has("id2label");
+    assertThat(again.json().at("/perplexity").isNull()).isEqualTo(!predictsTokens);
+    assertThat(again.json().at("/accuracy").isNull()).isEqualTo(predictsTokens);
+    assertThat(again.json().at("/targets").asLong())
+        .isEqualTo(golden.settings().at("/expected/eval.targets").asLong());
   }
 
   /** Micro-batch, cores and files decide who computes what, not what comes out. */

@@ -18,6 +18,10 @@ public record GoldenFolder(Path folder, JsonNode settings) {
       List.of(
           "config.json",
           "model.safetensors",
+          "model.safetensors.index.json",
+          "model-00001-of-00003.safetensors",
+          "model-00002-of-00003.safetensors",
+          "model-00003-of-00003.safetensors",
           "data.jsonl",
           "case.json",
           "expected.safetensors",
@@ -32,7 +36,9 @@ public record GoldenFolder(Path folder, JsonNode settings) {
       for (String file : FILES) {
         try (InputStream in =
             GoldenFolder.class.getResourceAsStream("/golden/" + name + "/" + file)) {
-          Files.write(folder.resolve(file), in.readAllBytes());
+          if (in != null) { // whole or in shards
+            Files.write(folder.resolve(file), in.readAllBytes());
+          }
         }
       }
       return new GoldenFolder(

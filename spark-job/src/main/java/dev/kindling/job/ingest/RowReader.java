@@ -23,7 +23,12 @@ import org.apache.spark.sql.Row;
  * @param classes class names in index order
  */
 record RowReader(
-    Format format, byte[] tokenizer, int maxTokens, int vocabulary, boolean nextToken, List<String> classes)
+    Format format,
+    byte[] tokenizer,
+    int maxTokens,
+    int vocabulary,
+    boolean nextToken,
+    List<String> classes)
     implements Serializable {
   private static final String ROW = "row";
 

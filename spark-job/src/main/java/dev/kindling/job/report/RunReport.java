@@ -126,6 +126,17 @@ public final class RunReport {
       line(text, "validation", "loss %.4f → %.4f", before.get().loss(), after.get().loss());
       before
           .get()
+          .perplexity()
+          .ifPresent(
+              was ->
+                  line(
+                      text,
+                      "perplexity",
+                      "%.3f → %.3f",
+                      was,
+                      after.get().perplexity().orElseThrow()));
+      before
+          .get()
           .accuracy()
           .ifPresent(
               was ->

@@ -162,11 +162,10 @@ class JobConfigTest {
                 "optimizer.name=adam",
                 "optimizer.learning-rate=nan",
                 "optimizer.warmup-steps=-1",
-                "task=causal-lm",
                 "data.format=text",
                 "train.precision=fp8",
                 "nonsense=1"))
-        .hasSize(16)
+        .hasSize(15)
         .anyMatch(p -> p.startsWith("base.path is missing"))
         .anyMatch(p -> p.startsWith("data.train is missing"))
         .anyMatch(p -> p.startsWith("output is missing"))

@@ -92,7 +92,8 @@ public final class PeftWriter {
     config.put("use_rslora", false);
     config.put("use_dora", false);
     config.set("target_modules", JSON.valueToTree(targets(modules, layout)));
-    config.set("modules_to_save", JSON.valueToTree(settings.modulesToSave()));
+    List<String> saved = settings.modulesToSave();
+    config.set("modules_to_save", saved.isEmpty() ? null : JSON.valueToTree(saved));
     return config;
   }
 

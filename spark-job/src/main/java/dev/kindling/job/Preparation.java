@@ -15,6 +15,7 @@ import dev.kindling.job.storage.Location;
 import dev.kindling.job.sync.Cluster;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.AdapterSettings;
+import dev.kindling.lora.Parameter.Role;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.model.load.Families;
@@ -59,6 +60,7 @@ record Preparation(
             .map(a -> a.layout(plan.linears(), Sources.dropout(config.adapter(), a.settings())))
             .orElseGet(() -> AdapterLayout.of(plan.linears(), settings(config, plan)));
     sources.requireHead(layout);
+    refuseWholeTransposed(plan, layout);
     List<WeightSlot> slots = plan.weights(layout);
     String digest = base.digest(plan.weights());
     float[] start =
@@ -84,6 +86,17 @@ record Preparation(
           List.of("data.max-length is " + wanted + ": the base's position table holds " + limit));
     }
     return wanted;
+  }
+
+  /** PEFT would save such a module as [in, out]; a square one could not even be told apart. */
+  private static void refuseWholeTransposed(ModelPlan plan, AdapterLayout layout) {
+    if (plan.storesTransposed()
+        && layout.parameters().stream().anyMatch(p -> p.role() == Role.WEIGHT)) {
+      throw new ConfigProblems(
+          List.of(
+              "adapter.modules-to-save: this family stores its layers as [in, out]; training them in"
+                  + " full is not supported yet"));
+    }
   }
 
   private static void checkTargets(JobConfig config, Sources sources) {

@@ -72,6 +72,19 @@ class FineTuneJobTest {
         .isEqualTo(golden.settings().at("/expected/eval.targets").asLong());
   }
 
+  /** Without an adapter a language model is what it was published as. */
+  @Test
+  void evaluate_decoderAlone_needsNothingElse() {
+    GoldenFolder gpt2 = GoldenFolder.copy("gpt2", temp);
+    InProcess run =
+        kindling(
+            "evaluate", "base.path=" + gpt2.folder(), "data.validation=" + gpt2.path("data.jsonl"));
+    assertThat(run.code()).as(run.stdout()).isZero();
+    double loss = run.json().at("/loss").asDouble();
+    assertThat(run.json().at("/perplexity").asDouble()).isCloseTo(Math.exp(loss), offset(1e-9));
+    assertThat(loss).isBetween(3.0, 8.0); // random weights over 61 tokens: about ln 61 and more
+  }
+
   /** Micro-batch, cores and files decide who computes what, not what comes out. */
   @ParameterizedTest
   @CsvSource({"1,1,1", "2,2,1", "5,3,1", "2,3,2", "5,1,2", "1,2,3"})

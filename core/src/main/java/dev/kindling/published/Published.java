@@ -36,6 +36,21 @@ public enum Published {
     public void write(Path jar, Path folder) {
       WordNetGlosses.write(jar, folder);
     }
+  },
+
+  /** A text data set: the scenes of Macbeth. */
+  MACBETH(
+      "org.apache.crunch:crunch-test:0.15.0",
+      "94e94231dd13df2d8a2d3ad8b6b1229d696b1b01209f93bbd187ff8ddf0c67b4") {
+    @Override
+    public List<String> files() {
+      return List.of("train.jsonl", "validation.jsonl");
+    }
+
+    @Override
+    public void write(Path jar, Path folder) {
+      MacbethScenes.write(jar, folder);
+    }
   };
 
   private final String coordinate;
@@ -63,7 +78,7 @@ public enum Published {
                     "is no artifact that can be imported",
                     Arrays.stream(values())
                         .map(Published::coordinate)
-                        .collect(Collectors.joining(" and ", "known are ", ""))));
+                        .collect(Collectors.joining(", ", "known are ", ""))));
   }
 
   /** {@code group:artifact:version}. */

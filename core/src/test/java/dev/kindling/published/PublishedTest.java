@@ -28,7 +28,8 @@ class PublishedTest {
         .hasMessageContainingAll(
             "'org.example:model:1'",
             Published.MINILM.coordinate(),
-            Published.WORDNET_GLOSSES.coordinate());
+            Published.WORDNET_GLOSSES.coordinate(),
+            Published.MACBETH.coordinate());
   }
 
   /** Another version in the build would make every other test here speak of something else. */
@@ -36,6 +37,7 @@ class PublishedTest {
   void checksum_ofJarsInTheBuild_isThePinnedOne() {
     assertThat(HfFolder.sha256(Jars.MINILM)).isEqualTo(Published.MINILM.sha256());
     assertThat(HfFolder.sha256(Jars.WORDNET)).isEqualTo(Published.WORDNET_GLOSSES.sha256());
+    assertThat(HfFolder.sha256(Jars.MACBETH)).isEqualTo(Published.MACBETH.sha256());
   }
 
   @ParameterizedTest

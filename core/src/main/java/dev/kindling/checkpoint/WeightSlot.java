@@ -4,7 +4,7 @@ package dev.kindling.checkpoint;
  * One frozen tensor that a model needs: a row of its family's weight table.
  *
  * @param name Hugging Face's name, family prefix included
- * @param matrix whether it is the w [out, in] of a linear layer, to be frozen for products
+ * @param matrix whether it is the w [out, in] of a linear layer or a table, to be frozen
  * @param transposed whether files hold it as [in, out], as GPT-2's Conv1D does
  * @param shape sizes as the engine has them, outermost first
  */

@@ -6,24 +6,31 @@ import java.util.Arrays;
 import java.util.List;
 
 /**
- * A micro-batch, right-padded to its longest example. Ids, positions, lengths and labels are laid
- * out here and nowhere else.
+ * A micro-batch: rows of one or more examples behind each other, right-padded to the longest row.
+ * Ids, positions, masks and labels are laid out here and nowhere else.
  *
- * @param examples sequences
- * @param tokens length of each, padding included
- * @param ids [examples · tokens]
- * @param positions [examples · tokens], rows of the position table
- * @param lengths [examples], tokens that are not padding
- * @param labels [examples], or of a decoder [examples · tokens]: what each position is to predict;
- *     {@link Backend#IGNORED} where there is no target
- * @param keys [examples · tokens], one per token for random masks: (seed, place in the stream,
- *     token)
+ * <p>Examples that share a row do not see each other: each one's positions begin anew, its tokens
+ * look at keys from its own first token on, and its last token predicts nothing. So a packed row
+ * gives the same losses and gradients as its examples alone.
+ *
+ * @param examples of all rows
+ * @param rows B
+ * @param tokens T of each row, padding included
+ * @param ids [B · T]
+ * @param positions [B · T], rows of the position table
+ * @param starts [B · T], where in its row each token's example begins
+ * @param lengths [B], tokens that are not padding
+ * @param labels [B], or of a decoder [B · T]: what each position is to predict; {@link
+ *     Backend#IGNORED} where there is no target
+ * @param keys [B · T], one per token for random masks: (seed, place in the stream, token)
  */
 public record TokenBatch(
     int examples,
+    int rows,
     int tokens,
     int[] ids,
     int[] positions,
+    int[] starts,
     int[] lengths,
     int[] labels,
     long[] keys) {
@@ -44,46 +51,71 @@ public record TokenBatch(
     }
   }
 
-  /** Lays out examples for an evaluation, which draws nothing. */
-  public static TokenBatch of(List<Example> rows, Rules rules) {
-    return of(rows, rules, 0);
+  /** Lays out examples, one in each row, for an evaluation, which draws nothing. */
+  public static TokenBatch of(List<Example> examples, Rules rules) {
+    return of(examples, rules, 0);
+  }
+
+  /** Lays out examples in the given order, one in each row. */
+  public static TokenBatch of(List<Example> examples, Rules rules, long seed) {
+    return packed(examples.stream().map(List::of).toList(), rules, seed);
   }
 
   /**
-   * Lays out examples in the given order.
+   * Lays out rows of examples in the given order.
    *
    * @param seed of the run
+   * @throws IllegalArgumentException if a classifier's row holds several examples
    */
-  public static TokenBatch of(List<Example> rows, Rules rules, long seed) {
-    int n = rows.size();
-    int tokens = rows.stream().mapToInt(r -> r.ids().length).max().orElse(0);
-    int[] ids = new int[n * tokens];
-    int[] positions = new int[n * tokens];
-    int[] lengths = new int[n];
-    int[] labels = new int[rules.nextToken ? n * tokens : n];
-    long[] keys = new long[n * tokens];
-    Arrays.fill(ids, rules.padId);
-    for (int i = 0; i < n; i++) {
-      Example row = rows.get(i);
-      lengths[i] = row.ids().length;
-      if (!rules.nextToken) {
-        labels[i] = row.labels()[0];
+  public static TokenBatch packed(List<List<Example>> rows, Rules rules, long seed) {
+    int tokens = rows.stream().mapToInt(TokenBatch::length).max().orElse(0);
+    int cells = Math.multiplyExact(rows.size(), tokens);
+    TokenBatch batch =
+        new TokenBatch(
+            rows.stream().mapToInt(List::size).sum(),
+            rows.size(),
+            tokens,
+            new int[cells],
+            new int[cells],
+            new int[cells],
+            new int[rows.size()],
+            new int[rules.nextToken ? cells : rows.size()],
+            new long[cells]);
+    Arrays.fill(batch.ids, rules.padId);
+    Arrays.fill(batch.positions, Math.max(0, rules.firstPosition - 1));
+    Arrays.fill(batch.labels, Backend.IGNORED);
+    for (int b = 0; b < rows.size(); b++) {
+      if (!rules.nextToken && rows.get(b).size() != 1) {
+        throw new IllegalArgumentException("a classifier reads one example in a row");
       }
-      long key = Seeds.of(seed, "dropout", row.position());
-      for (int t = 0; t < tokens; t++) {
-        int at = i * tokens + t;
-        boolean real = t < lengths[i];
-        positions[at] = real ? rules.firstPosition + t : Math.max(0, rules.firstPosition - 1);
-        keys[at] = Seeds.mix(key, t);
-        if (rules.nextToken) {
-          labels[at] = t + 1 < lengths[i] ? row.labels()[t + 1] : Backend.IGNORED;
-        }
-        if (real) {
-          ids[at] = row.ids()[t];
-        }
+      for (Example example : rows.get(b)) {
+        batch.append(b, example, rules, Seeds.of(seed, "dropout", example.position()));
       }
     }
-    return new TokenBatch(n, tokens, ids, positions, lengths, labels, keys);
+    return batch;
+  }
+
+  private static int length(List<Example> row) {
+    return row.stream().mapToInt(example -> example.ids().length).sum();
+  }
+
+  private void append(int row, Example example, Rules rules, long key) {
+    int start = lengths[row];
+    int n = example.ids().length;
+    for (int t = 0; t < n; t++) {
+      int at = row * tokens + start + t;
+      ids[at] = example.ids()[t];
+      positions[at] = rules.firstPosition + t;
+      starts[at] = start;
+      keys[at] = Seeds.mix(key, t);
+      if (rules.nextToken && t + 1 < n) {
+        labels[at] = example.labels()[t + 1];
+      }
+    }
+    if (!rules.nextToken) {
+      labels[row] = example.labels()[0];
+    }
+    lengths[row] = start + n;
   }
 
   /** Labels that count. */

@@ -123,7 +123,9 @@ public final class PeftAdapter {
 
   /** Older PEFT versions kept the adapter's name and its wrapper in the keys. */
   private static String plain(String key) {
-    return key.replace(".default.", ".").replace(".modules_to_save.", ".");
+    return key.replace(".default.", ".")
+        .replace(".modules_to_save.", ".")
+        .replaceFirst("(lora_embedding_[AB])\\.default$", "$1");
   }
 
   private static AdapterSettings settings(Path file, JsonNode config) {
@@ -199,7 +201,9 @@ public final class PeftAdapter {
   public AdapterLayout layout(List<LinearModule> modules, double dropout) {
     Set<String> present = new HashSet<>();
     for (LinearModule module : modules) {
-      if (tensors.containsKey("base_model.model." + module.name() + ".lora_A.weight")) {
+      String name = "base_model.model." + module.name();
+      if (tensors.containsKey(name + ".lora_A.weight")
+          || tensors.containsKey(name + ".lora_embedding_A")) {
         present.add(module.name());
       }
     }
@@ -239,7 +243,7 @@ public final class PeftAdapter {
         missing.add(p.peftName());
         continue;
       }
-      float[] values = tensor.require(p.shape()).floats();
+      float[] values = p.fromStored(tensor.require(p.storedShape()).floats());
       for (float value : values) {
         if (!Float.isFinite(value)) {
           throw new InvalidInput(tensor.where(), "holds NaN or infinity", "the adapter is damaged");

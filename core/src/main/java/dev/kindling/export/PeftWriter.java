@@ -7,7 +7,6 @@ import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.AdapterSettings;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.Parameter;
-import dev.kindling.lora.Parameter.Role;
 import dev.kindling.lora.TargetModules;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -55,7 +54,7 @@ public final class PeftWriter {
     Map<String, Safetensors.Values> tensors = new HashMap<>();
     for (Parameter p : layout.parameters()) {
       float[] values = Arrays.copyOfRange(vector, p.offset(), p.offset() + p.elements());
-      tensors.put(p.peftName(), new Safetensors.Values(values, p.shape()));
+      tensors.put(p.peftName(), new Safetensors.Values(p.toStored(values), p.storedShape()));
     }
     try (OutputStream out = files.create(PeftAdapter.WEIGHTS_FILE)) {
       Safetensors.write(out, tensors, Map.of("format", "pt"));
@@ -108,7 +107,7 @@ public final class PeftWriter {
     }
     TreeSet<String> names = new TreeSet<>();
     for (LinearModule module : modules) {
-      if (layout.find(module.name(), Role.A).isPresent()) {
+      if (layout.adapts(module.name())) {
         names.add(shortest(module.name(), modules, layout));
       }
     }
@@ -119,9 +118,7 @@ public final class PeftWriter {
     for (int dot = name.lastIndexOf('.'); dot > 0; dot = name.lastIndexOf('.', dot - 1)) {
       String suffix = name.substring(dot + 1);
       boolean clean =
-          modules.stream()
-              .filter(m -> m.isNamed(suffix))
-              .allMatch(m -> layout.find(m.name(), Role.A).isPresent());
+          modules.stream().filter(m -> m.isNamed(suffix)).allMatch(m -> layout.adapts(m.name()));
       if (clean) {
         return suffix;
       }

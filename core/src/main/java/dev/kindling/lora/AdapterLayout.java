@@ -1,5 +1,6 @@
 package dev.kindling.lora;
 
+import dev.kindling.lora.LinearModule.Kind;
 import dev.kindling.lora.Parameter.Role;
 import dev.kindling.tensor.Seeds;
 import java.util.ArrayList;
@@ -47,13 +48,17 @@ public final class AdapterLayout {
   private static List<Parameter> trainables(LinearModule m, AdapterSettings settings, int at) {
     int r = settings.r();
     if (isSaved(m, settings)) {
-      Parameter weight = new Parameter(m.name(), Role.WEIGHT, at, m.out(), m.in());
+      Parameter weight = new Parameter(m.name(), Role.WEIGHT, at, m.turned(), m.weightShape());
       return m.bias()
           ? List.of(weight, new Parameter(m.name(), Role.BIAS, at + weight.elements(), m.out()))
           : List.of(weight);
     }
     if (!settings.targets().matches(m)) {
       return List.of();
+    }
+    if (m.kind() == Kind.EMBEDDING) {
+      Parameter a = new Parameter(m.name(), Role.EMBEDDING_A, at, true, m.in(), r);
+      return List.of(a, new Parameter(m.name(), Role.EMBEDDING_B, at + a.elements(), m.out(), r));
     }
     Parameter a = new Parameter(m.name(), Role.A, at, r, m.in());
     return List.of(a, new Parameter(m.name(), Role.B, at + a.elements(), m.out(), r));
@@ -136,13 +141,18 @@ public final class AdapterLayout {
         .findFirst();
   }
 
+  /** Whether a module has a low-rank pair. */
+  public boolean adapts(String module) {
+    return find(module, Role.A).isPresent() || find(module, Role.EMBEDDING_A).isPresent();
+  }
+
   /** A start vector and the modules that had to be made up. */
   public record Start(float[] values, List<String> fresh) {}
 
   /**
    * The vector before the first step: A ~ U(−1/√in, 1/√in), which is PEFT's kaiming_uniform(√5); B
-   * zero, so that the adapted model starts as the base; whole layers from the base, or N(0, 0.02²)
-   * with zero bias where the base has none.
+   * zero, so that the adapted model starts as the base (of embeddings A zero and B ~ N(0, 1), as
+   * PEFT); whole layers from the base, or N(0, 0.02²) with zero bias where the base has none.
    *
    * @param base values of a base tensor by its name, if there is one
    */
@@ -154,7 +164,8 @@ public final class AdapterLayout {
       float[] values =
           switch (p.role()) {
             case A -> Seeds.uniform(draw, p.elements(), 1 / Math.sqrt((double) p.shape()[1]));
-            case B -> new float[p.elements()];
+            case B, EMBEDDING_A -> new float[p.elements()];
+            case EMBEDDING_B -> Seeds.normal(draw, p.elements(), 1);
             case WEIGHT ->
                 base.apply(p)
                     .orElseGet(

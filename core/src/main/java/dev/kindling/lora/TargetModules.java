@@ -1,5 +1,6 @@
 package dev.kindling.lora;
 
+import dev.kindling.lora.LinearModule.Kind;
 import java.util.List;
 import java.util.Set;
 import java.util.regex.Pattern;
@@ -25,11 +26,14 @@ public sealed interface TargetModules {
     }
   }
 
-  /** PEFT's {@code "all-linear"}: every linear layer that is not trained in full. */
+  /**
+   * PEFT's {@code "all-linear"}: every linear layer that is not trained in full, but for a language
+   * model's head.
+   */
   record AllLinear() implements TargetModules {
     @Override
     public boolean matches(LinearModule module) {
-      return true;
+      return module.kind() == Kind.BLOCK || module.kind() == Kind.HEAD;
     }
   }
 

@@ -1,7 +1,9 @@
 package dev.kindling.model;
 
 import dev.kindling.checkpoint.WeightSlot;
+import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.DType;
 import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
@@ -9,6 +11,7 @@ import java.nio.ByteBuffer;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /** The base's tensors in backend memory, by Hugging Face name. Immutable; shared by all tasks. */
 public final class FrozenWeights {
@@ -20,17 +23,23 @@ public final class FrozenWeights {
     this.matrices = matrices;
   }
 
-  /** A tensor that is no linear layer's weight: embeddings, norms, biases. */
+  /** A tensor that is no matrix: norms, biases. */
   public Tensor tensor(String name) {
     return known(tensors.get(name), name);
   }
 
-  /** The prepared w [out, in] of a linear layer. */
+  /** The prepared w [out, in] of a linear layer, or a table. */
   public FrozenMatrix matrix(String name) {
     return known(matrices.get(name), name);
   }
 
-  private static <T> T known(T value, String name) {
+  /** Bytes of backend memory. */
+  public long bytes() {
+    return matrices.values().stream().mapToLong(FrozenMatrix::bytes).sum()
+        + tensors.values().stream().mapToLong(t -> t.elements() * t.type().bytes()).sum();
+  }
+
+  private static <T> T known(@Nullable T value, String name) {
     if (value == null) {
       throw new IllegalStateException(name + " is not in the weight table");
     }
@@ -45,14 +54,16 @@ public final class FrozenWeights {
     private final Backend backend;
     private final Map<String, Tensor> tensors = new HashMap<>();
     private final List<WeightSlot> slots;
+    private final boolean asStored;
     private final Map<String, Tensor> staged = new HashMap<>();
 
-    public Loader(Backend backend, List<WeightSlot> slots) {
+    /**
+     * @param asStored whether matrices stay in the width that they are stored in
+     */
+    public Loader(Backend backend, List<WeightSlot> slots, boolean asStored) {
       this.backend = backend;
       this.slots = slots;
-      for (WeightSlot slot : slots) {
-        tensors.put(slot.name(), backend.allocate(backend.real(), slot.shape()));
-      }
+      this.asStored = asStored;
     }
 
     /**
@@ -61,14 +72,15 @@ public final class FrozenWeights {
      * held twice.
      */
     public void accept(WeightSlot slot, long from, ByteBuffer bytes, StoredType type) {
-      Tensor target = tensors.get(slot.name());
+      DType kept = kept(backend, slot, type, asStored);
+      Tensor target =
+          tensors.computeIfAbsent(slot.name(), n -> backend.allocate(kept, slot.shape()));
       if (!slot.transposed()) {
         backend.decode(target, from, bytes, type);
         return;
       }
       Tensor stored =
-          staged.computeIfAbsent(
-              slot.name(), n -> backend.allocate(backend.real(), slot.storedShape()));
+          staged.computeIfAbsent(slot.name(), n -> backend.allocate(kept, slot.storedShape()));
       long count = bytes.remaining() / type.bytes();
       backend.decode(stored, from, bytes, type);
       if (from + count == target.elements()) {
@@ -79,13 +91,41 @@ public final class FrozenWeights {
 
     /** Call once, after every piece has come. */
     public FrozenWeights finish() {
-      Map<String, FrozenMatrix> matrices = new HashMap<>();
-      for (WeightSlot slot : slots) {
-        if (slot.matrix()) {
-          matrices.put(slot.name(), backend.freeze(tensors.remove(slot.name())));
-        }
-      }
-      return new FrozenWeights(Map.copyOf(tensors), matrices);
+      return frozen(backend, slots, tensors);
     }
+  }
+
+  /**
+   * Weights without memory, to plan a model with.
+   *
+   * @param stored the type that each slot is stored in
+   */
+  public static FrozenWeights unplaced(
+      Backend backend, Map<WeightSlot, StoredType> stored, boolean asStored) {
+    Map<String, Tensor> tensors = new HashMap<>();
+    stored.forEach(
+        (slot, type) ->
+            tensors.put(
+                slot.name(), Arena.unplaced(kept(backend, slot, type, asStored), slot.shape())));
+    return frozen(backend, List.copyOf(stored.keySet()), tensors);
+  }
+
+  private static DType kept(Backend backend, WeightSlot slot, StoredType type, boolean asStored) {
+    return asStored && slot.matrix() && type != StoredType.F32 ? type.kept() : backend.real();
+  }
+
+  private static FrozenWeights frozen(
+      Backend backend, List<WeightSlot> slots, Map<String, Tensor> loaded) {
+    Map<String, Tensor> tensors = new HashMap<>();
+    Map<String, FrozenMatrix> matrices = new HashMap<>();
+    for (WeightSlot slot : slots) {
+      Tensor tensor = known(loaded.get(slot.name()), slot.name());
+      if (slot.matrix()) {
+        matrices.put(slot.name(), backend.freeze(tensor));
+      } else {
+        tensors.put(slot.name(), tensor);
+      }
+    }
+    return new FrozenWeights(tensors, matrices);
   }
 }

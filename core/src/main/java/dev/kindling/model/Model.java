@@ -1,6 +1,7 @@
 package dev.kindling.model;
 
 import dev.kindling.data.TokenBatch;
+import dev.kindling.tensor.Arena;
 
 /**
  * One task's model. Mutable: the frozen weights are shared, the trainables, gradients and
@@ -19,6 +20,12 @@ public interface Model extends AutoCloseable {
    * @param gradient overwritten with Σ d loss / d trainable over the targets, in layout order
    */
   BatchResult gradient(TokenBatch batch, float[] gradient);
+
+  /** Bytes that a training step of {@code rows} rows of {@code tokens} each needs. */
+  Arena.Size stepBytes(int rows, int tokens);
+
+  /** Bytes that steps hold now. */
+  long heldBytes();
 
   /** Logits of the latest batch [examples, classes], row-major. */
   float[] logits();

@@ -6,15 +6,16 @@ import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.Parameter.Role;
 import dev.kindling.tensor.Backend;
-import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 
 /** A model that could be built: all that its configuration says, without a weight in memory. */
 public interface ModelPlan {
-  /** Every linear layer in model order, those of the head included. */
+  /** Every module that can be adapted, in model order, those of the head included. */
   List<LinearModule> linears();
 
-  /** Every frozen tensor that is no linear layer: embeddings and norms. */
+  /** Every frozen tensor that belongs to none of them: norms, tables that cannot be adapted. */
   List<WeightSlot> others();
 
   /** Modules of the head, trained in full unless the user says otherwise. */
@@ -23,9 +24,9 @@ public interface ModelPlan {
   /** Token ids lie below this. */
   int vocabulary();
 
-  /** Whether files hold linear weights as [in, out], as GPT-2's Conv1D does. */
+  /** Whether files hold weights of blocks as [in, out], as GPT-2's Conv1D does. */
   default boolean storesTransposed() {
-    return false;
+    return linears().stream().anyMatch(LinearModule::turned);
   }
 
   /** Whether this is a language model, which predicts tokens rather than a class. */
@@ -36,8 +37,12 @@ public interface ModelPlan {
   /** How sequences are laid out. */
   TokenBatch.Rules rules();
 
-  /** Builds one task's model over shared weights. */
-  Model build(Backend backend, FrozenWeights weights, AdapterLayout layout);
+  /**
+   * Builds one task's model over shared weights.
+   *
+   * @param recompute whether activations within blocks are computed again rather than kept
+   */
+  Model build(Backend backend, FrozenWeights weights, AdapterLayout layout, boolean recompute);
 
   /** The weight table: all that a complete base holds. */
   default List<WeightSlot> weights() {
@@ -51,13 +56,15 @@ public interface ModelPlan {
   }
 
   private List<WeightSlot> weights(List<LinearModule> frozen) {
-    List<WeightSlot> slots = new ArrayList<>(others());
+    Map<String, WeightSlot> slots = new LinkedHashMap<>();
+    others().forEach(slot -> slots.put(slot.name(), slot));
     for (LinearModule m : frozen) {
-      slots.add(new WeightSlot(m.name() + ".weight", true, storesTransposed(), m.out(), m.in()));
+      slots.putIfAbsent( // a tied head's is the embedding's
+          m.weight(), new WeightSlot(m.weight(), true, m.turned(), m.weightShape()));
       if (m.bias()) {
-        slots.add(new WeightSlot(m.name() + ".bias", false, m.out()));
+        slots.put(m.name() + ".bias", new WeightSlot(m.name() + ".bias", false, m.out()));
       }
     }
-    return slots;
+    return List.copyOf(slots.values());
   }
 }

@@ -6,8 +6,8 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * Mutable: the tensors of a step, laid out in one arena for each shape (sequences, tokens) and kept
- * for when the shape comes again.
+ * Mutable: the tensors of a step, laid out in one arena for each shape (rows, tokens) and kept for
+ * when the shape comes again.
  *
  * @param <S> a model's own record of a step
  */
@@ -17,11 +17,15 @@ public final class StepCache<S> implements AutoCloseable {
 
   /** Takes all tensors of a step, the same ones each time. */
   public interface Layouter<S> {
-    /** Lays out a step of {@code batch} sequences of {@code tokens} each. */
-    S lay(Arena.Layout arena, int batch, int tokens);
+    /**
+     * Lays out a step of {@code batch} rows of {@code tokens} each.
+     *
+     * @param training whether a backward follows
+     */
+    S lay(Arena.Layout arena, int batch, int tokens, boolean training);
   }
 
-  private record Shape(int batch, int tokens) {}
+  private record Shape(int batch, int tokens, boolean training) {}
 
   private final Arena arena;
   private final Layouter<S> layouter;
@@ -42,17 +46,27 @@ public final class StepCache<S> implements AutoCloseable {
   }
 
   /** The step of a shape; those of other shapes are overwritten by using it. */
-  public S of(int batch, int tokens) {
-    Shape shape = new Shape(batch, tokens);
+  public S of(int batch, int tokens, boolean training) {
+    Shape shape = new Shape(batch, tokens, training);
     forgetTheDead();
     S known = steps.get(shape);
     if (known != null) {
       return known;
     }
-    S laid = arena.lay(layout -> layouter.lay(layout, batch, tokens));
+    S laid = arena.lay(layout -> layouter.lay(layout, batch, tokens, training));
     forgetTheDead();
     steps.put(shape, laid);
     return laid;
+  }
+
+  /** What a training step of a shape needs. */
+  public Arena.Size size(int batch, int tokens) {
+    return arena.measure(layout -> layouter.lay(layout, batch, tokens, true));
+  }
+
+  /** Bytes held now. */
+  public long bytes() {
+    return arena.bytes();
   }
 
   /** Once the arena has moved (or failed to), its earlier layouts point nowhere. */

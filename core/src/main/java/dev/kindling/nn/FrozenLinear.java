@@ -35,7 +35,13 @@ record FrozenLinear(Backend backend, FrozenMatrix w, @Nullable Tensor bias) impl
   /** dx = dy·w. */
   @Override
   public void backward(
-      Tensor x, Saved saved, Tensor dy, @Nullable Tensor dx, boolean accumulate, Scratch scratch) {
+      Tensor x,
+      Saved saved,
+      Tensor dy,
+      @Nullable Tensor dx,
+      boolean accumulate,
+      Scratch scratch,
+      boolean more) {
     if (dx != null) {
       backend.linearBackward(dy, w, dx, accumulate);
     }

@@ -14,17 +14,22 @@ import dev.kindling.tensor.Tensor;
 public record LayerNorm(Backend backend, Tensor gamma, Tensor beta, double epsilon)
     implements Norm {
   @Override
-  public Saved save(Arena.Layout arena, int rows) {
-    return new Saved(arena.real(rows, gamma.columns()), arena.real(rows, 2));
+  public Tensor statistics(Arena.Layout arena, int rows) {
+    return arena.real(rows, 2);
   }
 
   @Override
-  public void forward(Tensor x, Saved saved) {
-    backend.layerNorm(x, gamma, beta, epsilon, saved.y(), saved.statistics());
+  public int features() {
+    return gamma.columns();
   }
 
   @Override
-  public void backward(Tensor x, Saved saved, Tensor dy, Tensor dx) {
-    backend.layerNormBackward(dy, x, gamma, saved.statistics(), dx);
+  public void forward(Tensor x, Tensor y, Tensor statistics) {
+    backend.layerNorm(x, gamma, beta, epsilon, y, statistics);
+  }
+
+  @Override
+  public void backward(Tensor x, Tensor statistics, Tensor dy, Tensor dx) {
+    backend.layerNormBackward(dy, x, gamma, statistics, dx);
   }
 }

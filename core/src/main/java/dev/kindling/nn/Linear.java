@@ -1,6 +1,7 @@
 package dev.kindling.nn;
 
 import dev.kindling.tensor.Arena;
+import dev.kindling.tensor.DType;
 import dev.kindling.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -20,7 +21,20 @@ public sealed interface Linear permits FrozenLinear, LoraLinear, TrainedLinear {
    * @param x [N, widest in], for dropped inputs; null without dropout
    * @param keys I64 [N], a key per row for random masks
    */
-  record Scratch(Tensor z, @Nullable Tensor x, Tensor keys) {}
+  record Scratch(Tensor z, @Nullable Tensor x, Tensor keys) {
+    /** Takes the scratch of {@code n} rows, keys included. */
+    public static Scratch take(Arena.Layout arena, int n, int rank, int widest, boolean drops) {
+      return new Scratch(
+          arena.real(n, Math.max(rank, 1)),
+          drops ? arena.real(n, widest) : null,
+          arena.take(DType.I64, n));
+    }
+
+    /** For a part of the rows. */
+    Scratch part(int from, int rows) {
+      return new Scratch(z, x, keys.slice(from, rows));
+    }
+  }
 
   /** Whether anything here learns. */
   boolean trains();
@@ -48,7 +62,20 @@ public sealed interface Linear permits FrozenLinear, LoraLinear, TrainedLinear {
    *
    * @param dx null if nothing below learns
    * @param accumulate whether dx is added to
+   * @param more whether the gradients are added to: for the later ones of a batch's parts
    */
   void backward(
-      Tensor x, Saved saved, Tensor dy, @Nullable Tensor dx, boolean accumulate, Scratch scratch);
+      Tensor x,
+      Saved saved,
+      Tensor dy,
+      @Nullable Tensor dx,
+      boolean accumulate,
+      Scratch scratch,
+      boolean more);
+
+  /** The backward of a whole batch. */
+  default void backward(
+      Tensor x, Saved saved, Tensor dy, @Nullable Tensor dx, boolean accumulate, Scratch scratch) {
+    backward(x, saved, dy, dx, accumulate, scratch, false);
+  }
 }

@@ -58,17 +58,25 @@ record LoraLinear(
   public void forward(Tensor x, Tensor y, Saved saved, Scratch scratch, boolean training) {
     backend.linear(x, w, bias, y);
     Tensor dropped = training ? dropped(x, scratch) : x;
-    backend.matmul(dropped, false, a, true, 1, 0, saved.p()); // [N, in]·[in, r]
-    backend.matmul(saved.p(), false, b, true, scale, 1, y); // [N, r]·[r, out]
+    Tensor p = projected(x, saved);
+    backend.matmul(dropped, false, a, true, 1, 0, p); // [N, in]·[in, r]
+    backend.matmul(p, false, b, true, scale, 1, y); // [N, r]·[r, out]
   }
 
   @Override
   public void backward(
-      Tensor x, Saved saved, Tensor dy, @Nullable Tensor dx, boolean accumulate, Scratch scratch) {
+      Tensor x,
+      Saved saved,
+      Tensor dy,
+      @Nullable Tensor dx,
+      boolean accumulate,
+      Scratch scratch,
+      boolean more) {
     Tensor z = scratch.z().slice(0, x.rows(), rank());
-    backend.matmul(dy, true, saved.p(), false, scale, 0, db); // [out, N]·[N, r]
+    backend.matmul(
+        dy, true, projected(x, saved), false, scale, more ? 1 : 0, db); // [out, N]·[N, r]
     backend.matmul(dy, false, b, false, scale, 0, z); // [N, out]·[out, r]
-    backend.matmul(z, true, dropped(x, scratch), false, 1, 0, da); // [r, N]·[N, in]
+    backend.matmul(z, true, dropped(x, scratch), false, 1, more ? 1 : 0, da); // [r, N]·[N, in]
     if (dx == null) {
       return;
     }
@@ -81,6 +89,11 @@ record LoraLinear(
     backend.matmul(z, false, a, false, 1, 0, branch);
     backend.dropout(branch, scratch.keys(), number, dropout, branch);
     backend.add(dx, branch, dx);
+  }
+
+  /** The projection of these rows, which may be fewer than there is room for. */
+  private Tensor projected(Tensor x, Saved saved) {
+    return saved.p().rows() == x.rows() ? saved.p() : saved.p().slice(0, x.rows(), rank());
   }
 
   private Tensor dropped(Tensor x, Scratch scratch) {

@@ -13,12 +13,25 @@ public sealed interface Norm permits LayerNorm, RmsNorm {
    */
   record Saved(Tensor y, Tensor statistics) {}
 
+  /** Takes the statistics of {@code rows} rows. */
+  Tensor statistics(Arena.Layout arena, int rows);
+
+  /** Features of a row. */
+  int features();
+
   /** Takes what a step with {@code rows} rows keeps. */
-  Saved save(Arena.Layout arena, int rows);
+  default Saved save(Arena.Layout arena, int rows) {
+    return new Saved(arena.real(rows, features()), statistics(arena, rows));
+  }
+
+  /** Normalises x into y. */
+  void forward(Tensor x, Tensor y, Tensor statistics);
 
   /** Normalises x into {@code saved.y}. */
-  void forward(Tensor x, Saved saved);
+  default void forward(Tensor x, Saved saved) {
+    forward(x, saved.y, saved.statistics);
+  }
 
   /** Gradient of the input. */
-  void backward(Tensor x, Saved saved, Tensor dy, Tensor dx);
+  void backward(Tensor x, Tensor statistics, Tensor dy, Tensor dx);
 }

@@ -12,17 +12,22 @@ import dev.kindling.tensor.Tensor;
  */
 public record RmsNorm(Backend backend, Tensor gamma, double epsilon) implements Norm {
   @Override
-  public Saved save(Arena.Layout arena, int rows) {
-    return new Saved(arena.real(rows, gamma.columns()), arena.real(rows, 1));
+  public Tensor statistics(Arena.Layout arena, int rows) {
+    return arena.real(rows, 1);
   }
 
   @Override
-  public void forward(Tensor x, Saved saved) {
-    backend.rmsNorm(x, gamma, epsilon, saved.y(), saved.statistics());
+  public int features() {
+    return gamma.columns();
   }
 
   @Override
-  public void backward(Tensor x, Saved saved, Tensor dy, Tensor dx) {
-    backend.rmsNormBackward(dy, x, gamma, saved.statistics(), dx);
+  public void forward(Tensor x, Tensor y, Tensor statistics) {
+    backend.rmsNorm(x, gamma, epsilon, y, statistics);
+  }
+
+  @Override
+  public void backward(Tensor x, Tensor statistics, Tensor dy, Tensor dx) {
+    backend.rmsNormBackward(dy, x, gamma, statistics, dx);
   }
 }

@@ -2,27 +2,31 @@ package dev.kindling.nn;
 
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
-import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Cross entropy over a vocabulary, by chunks of tokens, so that no [tokens, vocabulary] matrix is
- * ever whole: h [N, d] → losses [N], and the gradient of h.
+ * A language model's head and its cross entropy, by chunks of tokens, so that no [tokens,
+ * vocabulary] matrix is ever whole: h [N, d] → losses [N], the gradient of h, and the head's own.
  *
- * @param head frozen w [vocabulary, d]; null if tied
- * @param table the embedding table [vocabulary, d] that is the head if tied
+ * @param head from d features to a logit for each token
  * @param vocabulary number of tokens
  * @param bytes of one chunk's logits
  */
-public record TokenLoss(
-    Backend backend, @Nullable FrozenMatrix head, Tensor table, int vocabulary, long bytes) {
+public record TokenLoss(Backend backend, Linear head, int vocabulary, long bytes) {
   /** 64 MiB: 500 tokens of a vocabulary of 32,000. */
   private static final long LOGIT_BYTES = 64L << 20;
 
-  public TokenLoss(Backend backend, @Nullable FrozenMatrix head, Tensor table, int vocabulary) {
-    this(backend, head, table, vocabulary, LOGIT_BYTES);
+  public TokenLoss(Backend backend, Linear head, int vocabulary) {
+    this(backend, head, vocabulary, LOGIT_BYTES);
   }
+
+  /**
+   * What one chunk needs.
+   *
+   * @param logits [chunk, vocabulary], then their gradient
+   */
+  public record Scratch(Tensor logits, Linear.Saved head) {}
 
   /** Tokens whose logits are held at once. */
   public int chunk(int tokens) {
@@ -30,48 +34,62 @@ public record TokenLoss(
     return (int) Math.max(1, Math.min(tokens, fit));
   }
 
-  /** Scratch for one chunk's logits. */
-  public Tensor save(Arena.Layout arena, int tokens) {
-    return arena.real(chunk(tokens), vocabulary);
+  /** Takes the scratch of a step of {@code tokens} tokens. */
+  public Scratch scratch(Arena.Layout arena, int tokens) {
+    int chunk = chunk(tokens);
+    return new Scratch(arena.real(chunk, vocabulary), head.save(arena, chunk));
   }
 
-  /** logits [N, vocabulary] = h·wᵀ. */
-  public void logits(Tensor h, Tensor logits) {
-    if (head == null) {
-      backend.matmul(h, false, table, true, 1, 0, logits);
-    } else {
-      backend.linear(h, head, null, logits);
-    }
+  /** logits [N, vocabulary] = h·wᵀ of at most a chunk's tokens, without dropout. */
+  public void logits(Tensor h, Tensor logits, Scratch scratch, Linear.Scratch linear) {
+    head.forward(h, logits, scratch.head, linear, false);
+  }
+
+  /** Losses of an evaluation. */
+  public void losses(
+      Tensor h, Tensor labels, Tensor losses, Scratch scratch, Linear.Scratch linear) {
+    each(h, labels, losses, null, scratch, linear, false);
   }
 
   /**
-   * Losses and, if wanted, dh = (softmax − one-hot)·w.
+   * Losses in training, dh = (softmax − one-hot)·w, and the gradients of the head.
    *
    * @param labels I32 [N]
    * @param dh null if nothing below learns
    */
-  public void lossAndGradient(
-      Tensor h, Tensor labels, Tensor losses, @Nullable Tensor dh, Tensor scratch) {
-    int d = h.columns();
-    int step = scratch.rows();
-    for (int from = 0; from < h.rows(); from += step) {
-      int rows = Math.min(step, h.rows() - from);
-      Tensor part = h.slice((long) from * d, rows, d);
-      Tensor logits = scratch.slice(0, rows, vocabulary);
-      logits(part, logits);
-      backend.crossEntropy(
-          logits, labels.slice(from, rows), losses.slice(from, rows), dh == null ? null : logits);
-      if (dh != null) {
-        backward(logits, dh.slice((long) from * d, rows, d));
-      }
-    }
+  public void lossesAndGradient(
+      Tensor h,
+      Tensor labels,
+      Tensor losses,
+      @Nullable Tensor dh,
+      Scratch scratch,
+      Linear.Scratch linear) {
+    each(h, labels, losses, dh, scratch, linear, true);
   }
 
-  private void backward(Tensor dlogits, Tensor dh) {
-    if (head == null) {
-      backend.matmul(dlogits, false, table, false, 1, 0, dh);
-    } else {
-      backend.linearBackward(dlogits, head, dh, false);
+  private void each(
+      Tensor h,
+      Tensor labels,
+      Tensor losses,
+      @Nullable Tensor dh,
+      Scratch scratch,
+      Linear.Scratch linear,
+      boolean training) {
+    int d = h.columns();
+    int step = scratch.logits.rows();
+    boolean learns = training && (dh != null || head.trains());
+    for (int from = 0; from < h.rows(); from += step) {
+      int rows = Math.min(step, h.rows() - from);
+      Tensor x = h.slice((long) from * d, rows, d);
+      Tensor logits = scratch.logits.slice(0, rows, vocabulary);
+      Linear.Scratch part = linear.part(from, rows);
+      head.forward(x, logits, scratch.head, part, training);
+      backend.crossEntropy(
+          logits, labels.slice(from, rows), losses.slice(from, rows), learns ? logits : null);
+      if (learns) {
+        Tensor dx = dh == null ? null : dh.slice((long) from * d, rows, d);
+        head.backward(x, scratch.head, logits, dx, false, part, from > 0);
+      }
     }
   }
 }

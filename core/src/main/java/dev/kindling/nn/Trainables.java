@@ -2,6 +2,7 @@ package dev.kindling.nn;
 
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.LinearModule;
+import dev.kindling.lora.LinearModule.Kind;
 import dev.kindling.lora.Parameter;
 import dev.kindling.lora.Parameter.Role;
 import dev.kindling.tensor.Backend;
@@ -83,7 +84,7 @@ public final class Trainables implements AutoCloseable {
           view(gradients, w),
           bias.map(b -> view(gradients, b)).orElse(null));
     }
-    FrozenMatrix w = matrix.apply(module.name() + ".weight");
+    FrozenMatrix w = matrix.apply(module.weight());
     Tensor bias = module.bias() ? tensor.apply(module.name() + ".bias") : null;
     Optional<Parameter> down = layout.find(module.name(), Role.A);
     if (down.isEmpty()) {
@@ -104,14 +105,39 @@ public final class Trainables implements AutoCloseable {
         number);
   }
 
-  /** All layers of a model by name, numbered in order. */
+  /** The table for a module: trained in full, adapted or frozen, as the layout says. */
+  public Embedding embedding(LinearModule module, Function<String, FrozenMatrix> matrix) {
+    Optional<Parameter> whole = layout.find(module.name(), Role.WEIGHT);
+    if (whole.isPresent()) {
+      return new TrainedEmbedding(backend, view(values, whole.get()), view(gradients, whole.get()));
+    }
+    FrozenMatrix table = matrix.apply(module.weight());
+    Optional<Parameter> down = layout.find(module.name(), Role.EMBEDDING_A);
+    if (down.isEmpty()) {
+      return new FrozenEmbedding(backend, table);
+    }
+    Parameter a = down.get();
+    Parameter b = layout.find(module.name(), Role.EMBEDDING_B).orElseThrow();
+    return new LoraEmbedding(
+        backend,
+        table,
+        view(values, a),
+        view(values, b),
+        view(gradients, a),
+        view(gradients, b),
+        layout.settings().scale());
+  }
+
+  /** All linear layers of a model by name, numbered in order. */
   public Map<String, Linear> linears(
       List<LinearModule> modules,
       Function<String, FrozenMatrix> matrix,
       Function<String, Tensor> tensor) {
     Map<String, Linear> linears = new HashMap<>();
     for (LinearModule module : modules) {
-      linears.put(module.name(), linear(module, linears.size(), matrix, tensor));
+      if (module.kind() != Kind.EMBEDDING) {
+        linears.put(module.name(), linear(module, linears.size(), matrix, tensor));
+      }
     }
     return linears;
   }

@@ -41,10 +41,16 @@ record TrainedLinear(
   /** dw = dyᵀ·x; dbias = Σ rows of dy; dx = dy·w. */
   @Override
   public void backward(
-      Tensor x, Saved saved, Tensor dy, @Nullable Tensor dx, boolean accumulate, Scratch scratch) {
-    backend.matmul(dy, true, x, false, 1, 0, dw);
+      Tensor x,
+      Saved saved,
+      Tensor dy,
+      @Nullable Tensor dx,
+      boolean accumulate,
+      Scratch scratch,
+      boolean more) {
+    backend.matmul(dy, true, x, false, 1, more ? 1 : 0, dw);
     if (dbias != null) {
-      backend.addBiasBackward(dy, dbias);
+      backend.addBiasBackward(dy, dbias, more);
     }
     if (dx != null) {
       backend.matmul(dy, false, w, false, 1, accumulate ? 1 : 0, dx);

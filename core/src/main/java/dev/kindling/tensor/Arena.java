@@ -1,6 +1,8 @@
 package dev.kindling.tensor;
 
+import java.util.ArrayList;
 import java.util.EnumMap;
+import java.util.List;
 import java.util.Map;
 import java.util.function.Function;
 
@@ -24,6 +26,11 @@ public final class Arena implements AutoCloseable {
         }
       };
 
+  /** A tensor without memory: to plan with. */
+  public static Tensor unplaced(DType type, long... shape) {
+    return new Tensor(type, UNPLACED, shape);
+  }
+
   private final Backend backend;
   private final Map<DType, Tensor> blocks = new EnumMap<>(DType.class);
   private int generation;
@@ -34,11 +41,37 @@ public final class Arena implements AutoCloseable {
 
   /** Takes tensors one after another within one layout. */
   public final class Layout {
-    private final Map<DType, Long> used = new EnumMap<>(DType.class);
+    private final EnumMap<DType, Long> used = new EnumMap<>(DType.class);
     private final boolean placing;
+    private long activations;
 
     private Layout(boolean placing) {
       this.placing = placing;
+    }
+
+    /** Bytes taken so far. */
+    public long bytes() {
+      return used.entrySet().stream().mapToLong(e -> e.getValue() * e.getKey().bytes()).sum();
+    }
+
+    /** What each of the builders takes, all from the same memory: only one is in use at a time. */
+    public <T> List<T> inTurn(List<Function<Layout, T>> builders) {
+      Map<DType, Long> start = new EnumMap<>(used);
+      Map<DType, Long> end = new EnumMap<>(used);
+      List<T> built = new ArrayList<>();
+      for (Function<Layout, T> builder : builders) {
+        used.clear();
+        used.putAll(start);
+        built.add(builder.apply(this));
+        used.forEach((type, elements) -> end.merge(type, elements, Math::max));
+      }
+      used.putAll(end);
+      return built;
+    }
+
+    /** What is taken from here on is scratch: it need not last from forward to backward. */
+    public void endOfActivations() {
+      activations = bytes();
     }
 
     /** A tensor of the backend's real type. */
@@ -51,7 +84,7 @@ public final class Arena implements AutoCloseable {
       long from = used.getOrDefault(type, 0L);
       long count = Tensor.elements(shape);
       used.put(type, from + (count + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
-      return placing ? blocks.get(type).slice(from, shape) : new Tensor(type, UNPLACED, shape);
+      return placing ? blocks.get(type).slice(from, shape) : unplaced(type, shape);
     }
   }
 
@@ -68,6 +101,24 @@ public final class Arena implements AutoCloseable {
     }
     measured.used.forEach(this::grow);
     return build.apply(new Layout(true));
+  }
+
+  /**
+   * Bytes of a step.
+   *
+   * @param activations what lasts from forward to backward
+   * @param scratch the rest
+   */
+  public record Size(long activations, long scratch) {}
+
+  /** What a layout would need; places nothing. */
+  public <T> Size measure(Function<Layout, T> build) {
+    Layout measured = new Layout(false);
+    T unplaced = build.apply(measured);
+    if (unplaced == null) {
+      throw new IllegalArgumentException("a layout is a value");
+    }
+    return new Size(measured.activations, measured.bytes() - measured.activations);
   }
 
   /** Grows with every reallocation; layouts made under a smaller number are dead. */

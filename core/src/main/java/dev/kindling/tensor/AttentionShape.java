@@ -1,10 +1,12 @@
 package dev.kindling.tensor;
 
 /**
- * Sizes of one multi-head attention over right-padded sequences.
+ * Sizes of one multi-head attention over right-padded rows of tokens.
  *
- * @param batch sequences
- * @param tokens length of each sequence, padding included
+ * @param batch rows; each is one sequence, or several behind each other
+ * @param tokens queries of each row, padding included
+ * @param keys keys and values of each row: as many as queries, or more where the queries are the
+ *     last ones of a sequence whose earlier keys were kept
  * @param heads attention heads of the queries
  * @param kvHeads heads of keys and values, a divisor of heads: each serves {@code heads / kvHeads}
  *     neighbouring query heads
@@ -12,11 +14,25 @@ package dev.kindling.tensor;
  * @param causal whether a token looks at no later one
  */
 public record AttentionShape(
-    int batch, int tokens, int heads, int kvHeads, int headSize, boolean causal) {
+    int batch, int tokens, int keys, int heads, int kvHeads, int headSize, boolean causal) {
   public AttentionShape {
+    if (keys < tokens) {
+      throw new IllegalArgumentException(tokens + " queries over " + keys + " keys");
+    }
     if (heads % kvHeads != 0) {
       throw new IllegalArgumentException(heads + " heads over " + kvHeads + " of keys and values");
     }
+  }
+
+  /** Every token is both query and key. */
+  public AttentionShape(
+      int batch, int tokens, int heads, int kvHeads, int headSize, boolean causal) {
+    this(batch, tokens, tokens, heads, kvHeads, headSize, causal);
+  }
+
+  /** The same heads over other rows. */
+  public AttentionShape over(int rows, int queries, int allKeys) {
+    return new AttentionShape(rows, queries, allKeys, heads, kvHeads, headSize, causal);
   }
 
   /** Features of a token over all query heads. */
@@ -34,9 +50,13 @@ public record AttentionShape(
     return heads / kvHeads;
   }
 
-  /** Keys that a query at {@code token} looks at in a sequence of {@code length} real tokens. */
-  public int visible(int token, int length) {
-    return causal ? Math.min(token + 1, length) : length;
+  /**
+   * One past the last key that a query looks at, in a row of {@code length} real keys.
+   *
+   * @param token number of the query within its row
+   */
+  public int end(int token, int length) {
+    return causal ? Math.min(keys - tokens + token + 1, length) : length;
   }
 
   /** The factor 1/√headSize on the scores. */

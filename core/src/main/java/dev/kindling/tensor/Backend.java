@@ -40,7 +40,8 @@ public interface Backend extends AutoCloseable {
   void write(Tensor to, long[] values);
 
   /**
-   * Decodes little-endian stored weights into elements {@code at…} of a real tensor.
+   * Copies little-endian stored weights into elements {@code at…} of a tensor: widened into a real
+   * one, as they are into one of {@link StoredType#kept}.
    *
    * @param stored the remaining bytes are the elements, as many as fit
    */
@@ -49,10 +50,13 @@ public interface Backend extends AutoCloseable {
   /** Waits for all work on a real tensor and copies its first {@code into.length} elements out. */
   void read(Tensor from, float[] into);
 
-  /** y [b, a] = xᵀ of x [a, b]. */
+  /** y [b, a] = xᵀ of x [a, b], both of one type, real or half. */
   void transpose(Tensor x, Tensor y);
 
-  /** Takes over a loaded w [out, in], which must not be used or freed afterwards. */
+  /**
+   * Takes over a loaded w [out, in], real or half, which must not be used or freed afterwards.
+   * Products widen a half one piece by piece.
+   */
   FrozenMatrix freeze(Tensor w);
 
   // ── products ──────────────────────────────────────────────────────────────────────────────────
@@ -76,19 +80,22 @@ public interface Backend extends AutoCloseable {
   // ── rows and elements ─────────────────────────────────────────────────────────────────────────
 
   /** out [N, d] = table [V, d] at rows {@code ids} [N], or += with {@code accumulate}. */
-  void embed(Tensor ids, Tensor table, Tensor out, boolean accumulate);
+  void embed(Tensor ids, FrozenMatrix table, Tensor out, boolean accumulate);
 
   /** out [M, d] = x [N, d] at {@code rows} [M]. */
   void gatherRows(Tensor x, Tensor rows, Tensor out);
 
-  /** dx [N, d] = 0, then row rows[m] += dy [M, d] row m: the backward of {@link #gatherRows}. */
-  void gatherRowsBackward(Tensor dy, Tensor rows, Tensor dx);
+  /**
+   * The backward of {@link #gatherRows}: row rows[m] of dx [N, d] += dy [M, d] row m, on zeros or
+   * with {@code accumulate} on what is there.
+   */
+  void gatherRowsBackward(Tensor dy, Tensor rows, Tensor dx, boolean accumulate);
 
   /** y [N, d] += bias [d] on every row. */
   void addBias(Tensor y, Tensor bias);
 
-  /** db [d] = sum of the rows of dy [N, d]. */
-  void addBiasBackward(Tensor dy, Tensor db);
+  /** db [d] = sum of the rows of dy [N, d], or += with {@code accumulate}. */
+  void addBiasBackward(Tensor dy, Tensor db, boolean accumulate);
 
   /** out = a + b, element by element; out may be a or b. */
   void add(Tensor a, Tensor b, Tensor out);
@@ -162,13 +169,15 @@ public interface Backend extends AutoCloseable {
   long attentionScratch(AttentionShape shape);
 
   /**
-   * context = softmax(q·kᵀ/√headSize) · v per sequence and head; keys at or beyond a sequence's
-   * length, and later ones if causal, are not looked at.
+   * context = softmax(q·kᵀ/√headSize) · v per row and head. A query looks at the keys from its
+   * start to before its {@link AttentionShape#end}; if there are none its context is zero.
    *
    * @param q as context: [batch · tokens, hidden], heads side by side
-   * @param k as v: [batch · tokens, kvHidden]
-   * @param lengths I32 [batch], each from 1 to tokens
-   * @param probabilities [batch, heads, tokens, tokens], kept for the backward
+   * @param k as v: [batch · keys, kvHidden]
+   * @param starts I32 [batch · tokens]: the first key that each query looks at, where its sequence
+   *     begins within the row
+   * @param lengths I32 [batch]: real keys of each row, from 0 to keys
+   * @param probabilities [batch, heads, tokens, keys], kept for the backward
    * @param scratch {@link #attentionScratch} elements, free again afterwards
    */
   void attention(
@@ -176,6 +185,7 @@ public interface Backend extends AutoCloseable {
       Tensor q,
       Tensor k,
       Tensor v,
+      Tensor starts,
       Tensor lengths,
       Tensor probabilities,
       Tensor context,

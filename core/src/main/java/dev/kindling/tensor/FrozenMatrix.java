@@ -1,9 +1,9 @@
 package dev.kindling.tensor;
 
 /**
- * A frozen weight matrix w [out, in] in whatever form its backend multiplies best: raw, packed,
- * quantised, resident on a device. Made by {@link Backend#freeze}, never changed, shared by all
- * tasks of a process.
+ * A frozen weight matrix w [out, in], or an embedding table [rows, features], in whatever form its
+ * backend multiplies best: raw, packed, quantised, resident on a device. Made by {@link
+ * Backend#freeze}, never changed, shared by all tasks of a process.
  */
 public interface FrozenMatrix {
   /** Output features: rows of w. */
@@ -11,4 +11,7 @@ public interface FrozenMatrix {
 
   /** Input features: columns of w. */
   int in();
+
+  /** Bytes that it occupies. */
+  long bytes();
 }

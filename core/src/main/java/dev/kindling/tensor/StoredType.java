@@ -3,16 +3,23 @@ package dev.kindling.tensor;
 /** Element types in which checkpoints store weights. Little-endian. */
 public enum StoredType {
   /** IEEE single precision. */
-  F32(4),
+  F32(4, DType.F32),
   /** IEEE half precision. */
-  F16(2),
+  F16(2, DType.F16),
   /** The upper half of an IEEE single. */
-  BF16(2);
+  BF16(2, DType.BF16);
 
   private final int bytes;
+  private final DType kept;
 
-  StoredType(int bytes) {
+  StoredType(int bytes, DType kept) {
     this.bytes = bytes;
+    this.kept = kept;
+  }
+
+  /** The type of a tensor that keeps such elements as they are. */
+  public DType kept() {
+    return kept;
   }
 
   /** Bytes of one element. */

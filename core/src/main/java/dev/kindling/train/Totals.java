@@ -9,7 +9,7 @@ import java.nio.ByteBuffer;
  */
 public final class Totals {
   /** Bytes that {@link #encode} writes. */
-  public static final int ENCODED_BYTES = 41;
+  public static final int ENCODED_BYTES = 49;
 
   private static final double LOSS_SCALE = 0x1p24;
 
@@ -21,6 +21,7 @@ public final class Totals {
   private long targets;
   private long correct;
   private long tokens;
+  private long cells;
   private boolean finite = true;
 
   /** Adds a micro-batch. */
@@ -31,6 +32,7 @@ public final class Totals {
     targets += result.targets();
     correct += result.correct();
     tokens += result.tokens();
+    cells += result.cells();
   }
 
   /** Adds another part of the same whole. */
@@ -41,6 +43,7 @@ public final class Totals {
     targets += other.targets;
     correct += other.correct;
     tokens += other.tokens;
+    cells += other.cells;
   }
 
   /** Whether no loss was NaN or infinite. */
@@ -63,6 +66,11 @@ public final class Totals {
     return tokens;
   }
 
+  /** Tokens that were computed, padding included. */
+  public long cells() {
+    return cells;
+  }
+
   /** Mean loss over the targets in nats; NaN without targets. */
   public double meanLoss() {
     return finite ? loss / LOSS_SCALE / targets : Double.NaN;
@@ -76,6 +84,7 @@ public final class Totals {
   /** Appends these sums to a frame. */
   public void encode(ByteBuffer frame) {
     frame.putLong(loss).putLong(examples).putLong(targets).putLong(correct).putLong(tokens);
+    frame.putLong(cells);
     frame.put((byte) (finite ? 1 : 0));
   }
 
@@ -87,6 +96,7 @@ public final class Totals {
     totals.targets = frame.getLong();
     totals.correct = frame.getLong();
     totals.tokens = frame.getLong();
+    totals.cells = frame.getLong();
     totals.finite = frame.get() == 1;
     return totals;
   }

@@ -42,9 +42,10 @@ public final class TrainingState {
    * @param learningRate of this update
    * @param gradNorm of the mean gradient over all trainables, before clipping
    * @param tokens of the batch, padding not counted
+   * @param cells tokens that were computed, padding included
    */
   public record Committed(
-      long step, double loss, double learningRate, double gradNorm, long tokens) {}
+      long step, double loss, double learningRate, double gradNorm, long tokens, long cells) {}
 
   /** Steps committed so far. */
   public long step() {
@@ -95,6 +96,6 @@ public final class TrainingState {
     exponents = sum.nextExponents();
     step++;
     Totals totals = sum.totals();
-    return new Committed(step, totals.meanLoss(), rate, norm, totals.tokens());
+    return new Committed(step, totals.meanLoss(), rate, norm, totals.tokens(), totals.cells());
   }
 }

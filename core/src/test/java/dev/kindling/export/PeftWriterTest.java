@@ -74,7 +74,7 @@ class PeftWriterTest {
 
   private static float[] logits(Golden golden, AdapterLayout layout, float[] vector) {
     Backend backend = Nd4jBackend.open(1);
-    try (Model model = golden.plan.build(backend, golden.weights(backend), layout)) {
+    try (Model model = golden.plan.build(backend, golden.weights(backend), layout, false)) {
       model.load(vector);
       model.evaluate(TokenBatch.of(golden.rows, golden.plan.rules()));
       return model.logits();

@@ -153,8 +153,12 @@ class AdapterLayoutTest {
 
   @Test
   void start_withoutBase_isUniformAZeroBAndANarrowHead() {
+    List<LinearModule> modules = new ArrayList<>(MODULES);
+    modules.add(LinearModule.embedding("words", 53, 7));
     AdapterLayout layout =
-        AdapterLayout.of(MODULES, settings(new TargetModules.Blocks(), "classifier"));
+        AdapterLayout.of(
+            modules,
+            settings(new TargetModules.Regex(Pattern.compile("words|.*layer.*")), "classifier"));
     AdapterLayout.Start start = layout.start(5, p -> Optional.empty());
     for (Parameter p : layout.parameters()) {
       float[] values = slice(start.values(), p);
@@ -166,7 +170,8 @@ class AdapterLayoutTest {
           }
           assertThat(deviation(values)).isBetween(0.35 * bound, 0.8 * bound); // 1/√3 expected
         }
-        case B, BIAS -> assertThat(values).containsOnly(0f);
+        case B, BIAS, EMBEDDING_A -> assertThat(values).containsOnly(0f);
+        case EMBEDDING_B -> assertThat(deviation(values)).isBetween(0.6, 1.4);
         case WEIGHT -> assertThat(deviation(values)).isBetween(0.012, 0.03); // 0.02 expected
       }
     }

@@ -50,13 +50,13 @@ class LoraInvariantsTest {
 
   private FrozenWeights weights(Golden golden, AdapterLayout layout) {
     List<WeightSlot> slots = golden.plan.weights(layout);
-    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots);
+    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots, false);
     golden.base.stream(slots, loader::accept);
     return loader.finish();
   }
 
   private Model model(Golden golden, AdapterLayout layout, float[] vector) {
-    Model model = golden.plan.build(backend, weights(golden, layout), layout);
+    Model model = golden.plan.build(backend, weights(golden, layout), layout, false);
     model.load(vector);
     return model;
   }
@@ -115,7 +115,7 @@ class LoraInvariantsTest {
       }
     }
     List<WeightSlot> slots = golden.plan.weights(none);
-    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots);
+    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots, false);
     for (WeightSlot slot : slots) {
       float[] w = golden.base.find(slot.name()).orElseThrow().floats();
       merge(w, slot, pairs, vector);
@@ -125,7 +125,7 @@ class LoraInvariantsTest {
     }
     try (Model adapted = model(golden, pairs, vector);
         Model base = model(golden, none, start(none));
-        Model merged = golden.plan.build(backend, loader.finish(), none)) {
+        Model merged = golden.plan.build(backend, loader.finish(), none, false)) {
       merged.load(start(none));
       float[] expected = logits(golden, adapted);
       float[] found = logits(golden, merged);
@@ -171,7 +171,7 @@ class LoraInvariantsTest {
     Map<String, float[]> before = snapshot(golden, layout, weights);
     float[] start = start(layout);
     float[] trained = start.clone();
-    try (Model model = golden.plan.build(backend, weights, layout)) {
+    try (Model model = golden.plan.build(backend, weights, layout, false)) {
       TrainingState state = new TrainingState(layout, trained, golden.optimizer(), 0);
       float[] gradient = new float[layout.elements()];
       for (int step = 0; step < 3; step++) {

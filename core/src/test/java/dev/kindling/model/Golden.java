@@ -73,14 +73,14 @@ public final class Golden {
 
   /** The case's model on a backend, with the adapter's start values. */
   public Model model(Backend backend) {
-    Model model = plan.build(backend, weights(backend), layout);
+    Model model = plan.build(backend, weights(backend), layout, false);
     model.load(adapter.values(layout));
     return model;
   }
 
   public FrozenWeights weights(Backend backend) {
     var slots = plan.weights(layout);
-    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots);
+    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots, false);
     base.stream(slots, loader::accept);
     return loader.finish();
   }

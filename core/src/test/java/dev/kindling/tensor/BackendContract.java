@@ -139,25 +139,31 @@ public abstract class BackendContract {
     Twin table = filled(1, 11, 5);
     Twin ids = integers(3, 0, 10, 3, 7, 1, 1);
     Twin out = filled(1, 7, 5);
+    FrozenMatrix ours = backend.freeze(table.ours);
+    FrozenMatrix theirs = reference.freeze(table.theirs);
     for (boolean accumulate : new boolean[] {true, false}) {
-      backend.embed(ids.ours, table.ours, out.ours, accumulate);
-      reference.embed(ids.theirs, table.theirs, out.theirs, accumulate);
+      backend.embed(ids.ours, ours, out.ours, accumulate);
+      reference.embed(ids.theirs, theirs, out.theirs, accumulate);
       same(out);
     }
     backend.gatherRows(table.ours, ids.ours, out.ours);
     reference.gatherRows(table.theirs, ids.theirs, out.theirs);
     same(out);
     Twin dx = filled(1, 11, 5);
-    backend.gatherRowsBackward(out.ours, ids.ours, dx.ours);
-    reference.gatherRowsBackward(out.theirs, ids.theirs, dx.theirs);
-    same(dx);
+    for (boolean accumulate : new boolean[] {true, false}) {
+      backend.gatherRowsBackward(out.ours, ids.ours, dx.ours, accumulate);
+      reference.gatherRowsBackward(out.theirs, ids.theirs, dx.theirs, accumulate);
+      same(dx);
+    }
     Twin bias = filled(1, 5);
     backend.addBias(out.ours, bias.ours);
     reference.addBias(out.theirs, bias.theirs);
     same(out);
-    backend.addBiasBackward(out.ours, bias.ours);
-    reference.addBiasBackward(out.theirs, bias.theirs);
-    same(bias);
+    for (boolean accumulate : new boolean[] {true, false}) {
+      backend.addBiasBackward(out.ours, bias.ours, accumulate);
+      reference.addBiasBackward(out.theirs, bias.theirs, accumulate);
+      same(bias);
+    }
     Twin sum = filled(1, 7, 5);
     backend.add(out.ours, sum.ours, sum.ours);
     reference.add(out.theirs, sum.theirs, sum.theirs);
@@ -297,33 +303,48 @@ public abstract class BackendContract {
   })
   void attention_paddedSequences_equalsReference(
       int batch, int tokens, int heads, int kvHeads, int size, boolean causal) {
-    AttentionShape shape = new AttentionShape(batch, tokens, heads, kvHeads, size, causal);
-    long[] flat = {(long) batch * tokens, shape.hidden()};
-    long[] kvFlat = {(long) batch * tokens, shape.kvHidden()};
-    Twin q = filled(1, flat);
-    Twin k = filled(1, kvFlat);
-    Twin v = filled(1, kvFlat);
     int[] length = new int[batch];
     for (int b = 0; b < batch; b++) {
       length[b] = b == 0 ? tokens : 1 + random.nextInt(tokens);
     }
-    Twin lengths = integers(length);
-    Twin p = filled(1, batch, heads, tokens, tokens);
-    Twin context = filled(1, flat);
+    checkAttention(
+        new AttentionShape(batch, tokens, heads, kvHeads, size, causal),
+        new int[batch * tokens],
+        length);
+  }
+
+  /** Rows that hold several sequences, one without any real token, queries that see no key. */
+  @ParameterizedTest
+  @CsvSource({"true", "false"})
+  void attention_sequencesBehindEachOther_looksAtItsOwnOnly(boolean causal) {
+    int[] starts = {0, 0, 0, 3, 3, 5, 5, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 4, 4};
+    checkAttention(
+        new AttentionShape(3, 7, 4, 2, 3, causal), starts, new int[] {7, 0, causal ? 5 : 3});
+  }
+
+  /** Queries that are the last of longer sequences, as in generation; no backward there. */
+  @ParameterizedTest
+  @CsvSource({"1,1,1", "1,1,17", "2,3,8", "1,5,5"})
+  void attention_keysKeptFromEarlier_equalsReference(int batch, int queries, int keys) {
+    int[] length = new int[batch];
+    java.util.Arrays.fill(length, keys);
+    checkForward(
+        new AttentionShape(batch, queries, keys, 6, 2, 4, true),
+        new int[batch * queries],
+        length,
+        new ArrayList<>());
+  }
+
+  private void checkAttention(AttentionShape shape, int[] starts, int[] length) {
+    long[] flat = {(long) shape.batch() * shape.tokens(), shape.hidden()};
+    long[] kvFlat = {(long) shape.batch() * shape.keys(), shape.kvHidden()};
+    List<Twin> inputs = new ArrayList<>();
+    checkForward(shape, starts, length, inputs);
+    Twin q = inputs.get(0);
+    Twin k = inputs.get(1);
+    Twin v = inputs.get(2);
+    Twin p = inputs.get(3);
     Twin scratch = emptyScratch(shape);
-    backend.attention(
-        shape, q.ours, k.ours, v.ours, lengths.ours, p.ours, context.ours, scratch.ours);
-    reference.attention(
-        shape,
-        q.theirs,
-        k.theirs,
-        v.theirs,
-        lengths.theirs,
-        p.theirs,
-        context.theirs,
-        scratch.theirs);
-    same(p);
-    same(context);
     Twin dc = filled(1, flat);
     List<Twin> gradients = new ArrayList<>();
     for (long[] like : List.of(flat, kvFlat, kvFlat)) {
@@ -352,6 +373,42 @@ public abstract class BackendContract {
         gradients.get(2).theirs,
         scratch.theirs);
     gradients.forEach(this::same);
+  }
+
+  private void checkForward(AttentionShape shape, int[] starts, int[] length, List<Twin> into) {
+    long[] flat = {(long) shape.batch() * shape.tokens(), shape.hidden()};
+    long[] kvFlat = {(long) shape.batch() * shape.keys(), shape.kvHidden()};
+    Twin q = filled(1, flat);
+    Twin k = filled(1, kvFlat);
+    Twin v = filled(1, kvFlat);
+    Twin first = integers(starts);
+    Twin lengths = integers(length);
+    Twin p = filled(1, shape.batch(), shape.heads(), shape.tokens(), shape.keys());
+    Twin context = filled(1, flat);
+    Twin scratch = emptyScratch(shape);
+    backend.attention(
+        shape,
+        q.ours,
+        k.ours,
+        v.ours,
+        first.ours,
+        lengths.ours,
+        p.ours,
+        context.ours,
+        scratch.ours);
+    reference.attention(
+        shape,
+        q.theirs,
+        k.theirs,
+        v.theirs,
+        first.theirs,
+        lengths.theirs,
+        p.theirs,
+        context.theirs,
+        scratch.theirs);
+    same(p);
+    same(context);
+    into.addAll(List.of(q, k, v, p));
   }
 
   private Twin emptyScratch(AttentionShape shape) {

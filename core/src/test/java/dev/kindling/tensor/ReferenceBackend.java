@@ -40,6 +40,11 @@ public final class ReferenceBackend implements Backend {
     public int in() {
       return w.columns();
     }
+
+    @Override
+    public long bytes() {
+      return 8 * w.elements();
+    }
   }
 
   private static double get(Tensor t, int i) {
@@ -95,6 +100,8 @@ public final class ReferenceBackend implements Backend {
       case F64 -> new Tensor(type, new Reals(new double[n], 0), shape);
       case I32 -> new Tensor(type, new Ints(new int[n], 0), shape);
       case I64 -> new Tensor(type, new Longs(new long[n], 0), shape);
+      // What is kept in half width is a value like any other here.
+      case F16, BF16 -> new Tensor(type, new Reals(new double[n], 0), shape);
       case F32 -> throw new IllegalArgumentException("the reference computes in F64");
     };
   }
@@ -182,22 +189,27 @@ public final class ReferenceBackend implements Backend {
   }
 
   @Override
-  public void embed(Tensor ids, Tensor table, Tensor out, boolean accumulate) {
+  public void embed(Tensor ids, FrozenMatrix table, Tensor out, boolean accumulate) {
     int d = out.columns();
     for (int i = 0; i < out.rows() * d; i++) {
-      double row = get(table, integer(ids, i / d) * d + i % d);
+      double row = get(((Matrix) table).w, integer(ids, i / d) * d + i % d);
       put(out, i, accumulate ? get(out, i) + row : row);
     }
   }
 
   @Override
   public void gatherRows(Tensor x, Tensor rows, Tensor out) {
-    embed(rows, x, out, false);
+    int d = out.columns();
+    for (int i = 0; i < out.elements(); i++) {
+      put(out, i, get(x, integer(rows, i / d) * d + i % d));
+    }
   }
 
   @Override
-  public void gatherRowsBackward(Tensor dy, Tensor rows, Tensor dx) {
-    zero(dx);
+  public void gatherRowsBackward(Tensor dy, Tensor rows, Tensor dx, boolean accumulate) {
+    if (!accumulate) {
+      zero(dx);
+    }
     int d = dy.columns();
     for (int i = 0; i < dy.rows() * d; i++) {
       int at = integer(rows, i / d) * d + i % d;
@@ -213,8 +225,10 @@ public final class ReferenceBackend implements Backend {
   }
 
   @Override
-  public void addBiasBackward(Tensor dy, Tensor db) {
-    zero(db);
+  public void addBiasBackward(Tensor dy, Tensor db, boolean accumulate) {
+    if (!accumulate) {
+      zero(db);
+    }
     for (int i = 0; i < dy.elements(); i++) {
       int c = i % dy.columns();
       put(db, c, get(db, c) + get(dy, i));
@@ -448,7 +462,7 @@ public final class ReferenceBackend implements Backend {
   /** Element of keys or values for query head h. */
   private static int kv(AttentionShape s, int b, int t, int h, int f) {
     int own = h / (s.heads() / s.kvHeads());
-    return ((b * s.tokens() + t) * s.kvHeads() + own) * s.headSize() + f;
+    return ((b * s.keys() + t) * s.kvHeads() + own) * s.headSize() + f;
   }
 
   @Override
@@ -457,6 +471,7 @@ public final class ReferenceBackend implements Backend {
       Tensor q,
       Tensor k,
       Tensor v,
+      Tensor starts,
       Tensor lengths,
       Tensor p,
       Tensor context,
@@ -464,24 +479,25 @@ public final class ReferenceBackend implements Backend {
     for (int b = 0; b < s.batch(); b++) {
       for (int h = 0; h < s.heads(); h++) {
         for (int i = 0; i < s.tokens(); i++) {
-          int row = ((b * s.heads() + h) * s.tokens() + i) * s.tokens();
+          int row = ((b * s.heads() + h) * s.tokens() + i) * s.keys();
           double sum = 0;
-          for (int j = 0; j < s.tokens(); j++) {
+          for (int j = 0; j < s.keys(); j++) {
             double score = 0;
             for (int f = 0; f < s.headSize(); f++) {
               score += get(q, at(s, b, i, h, f)) * get(k, kv(s, b, j, h, f));
             }
-            boolean seen = j < integer(lengths, b) && !(s.causal() && j > i);
+            boolean real = j < integer(lengths, b) && j >= integer(starts, b * s.tokens() + i);
+            boolean seen = real && !(s.causal() && j > i + s.keys() - s.tokens());
             double e = seen ? Math.exp(score / Math.sqrt(s.headSize())) : 0;
             put(p, row + j, e);
             sum += e;
           }
-          for (int j = 0; j < s.tokens(); j++) {
-            put(p, row + j, get(p, row + j) / sum);
+          for (int j = 0; j < s.keys(); j++) {
+            put(p, row + j, sum == 0 ? 0 : get(p, row + j) / sum);
           }
           for (int f = 0; f < s.headSize(); f++) {
             double mixed = 0;
-            for (int j = 0; j < s.tokens(); j++) {
+            for (int j = 0; j < s.keys(); j++) {
               mixed += get(p, row + j) * get(v, kv(s, b, j, h, f));
             }
             put(context, at(s, b, i, h, f), mixed);
@@ -506,13 +522,13 @@ public final class ReferenceBackend implements Backend {
     zero(dq);
     zero(dk);
     zero(dv);
-    double[] dp = new double[s.tokens()];
+    double[] dp = new double[s.keys()];
     for (int b = 0; b < s.batch(); b++) {
       for (int h = 0; h < s.heads(); h++) {
         for (int i = 0; i < s.tokens(); i++) {
-          int row = ((b * s.heads() + h) * s.tokens() + i) * s.tokens();
+          int row = ((b * s.heads() + h) * s.tokens() + i) * s.keys();
           double dot = 0;
-          for (int j = 0; j < s.tokens(); j++) {
+          for (int j = 0; j < s.keys(); j++) {
             dp[j] = 0;
             for (int f = 0; f < s.headSize(); f++) {
               double above = get(dcontext, at(s, b, i, h, f));
@@ -521,7 +537,7 @@ public final class ReferenceBackend implements Backend {
             }
             dot += dp[j] * get(p, row + j);
           }
-          for (int j = 0; j < s.tokens(); j++) {
+          for (int j = 0; j < s.keys(); j++) {
             double ds = get(p, row + j) * (dp[j] - dot) / Math.sqrt(s.headSize());
             for (int f = 0; f < s.headSize(); f++) {
               plus(dq, at(s, b, i, h, f), ds * get(k, kv(s, b, j, h, f)));

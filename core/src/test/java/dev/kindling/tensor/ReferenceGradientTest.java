@@ -112,7 +112,7 @@ class ReferenceGradientTest {
     Tensor y = empty(4, 5);
     Tensor dy = filled(4, 5);
     Tensor dx = filled(11, 5);
-    backend.gatherRowsBackward(dy, rows, dx);
+    backend.gatherRowsBackward(dy, rows, dx, false);
     check(x, dx, y, dy, () -> backend.gatherRows(x, rows, y));
   }
 
@@ -123,7 +123,7 @@ class ReferenceGradientTest {
     Tensor y = empty(7, 3);
     Tensor dy = filled(7, 3);
     Tensor db = filled(3);
-    backend.addBiasBackward(dy, db);
+    backend.addBiasBackward(dy, db, false);
     check(
         bias,
         db,
@@ -241,10 +241,11 @@ class ReferenceGradientTest {
     Tensor k = filled(kvFlat);
     Tensor v = filled(kvFlat);
     Tensor lengths = integers(batch == 1 ? new int[] {tokens} : new int[] {4, tokens, 1});
+    Tensor starts = integers(new int[batch * tokens]);
     Tensor p = empty(batch, heads, tokens, tokens);
     Tensor y = empty(flat);
     Tensor scratch = empty(backend.attentionScratch(shape));
-    Runnable forward = () -> backend.attention(shape, q, k, v, lengths, p, y, scratch);
+    Runnable forward = () -> backend.attention(shape, q, k, v, starts, lengths, p, y, scratch);
     forward.run();
     Tensor dy = filled(flat);
     Tensor dq = filled(flat);

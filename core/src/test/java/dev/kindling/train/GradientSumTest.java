@@ -43,7 +43,7 @@ class GradientSumTest {
         gradient[i] = (float) (random.nextGaussian() * scale * Math.pow(10, -(i % 5)));
       }
       parts.add(
-          new Part(gradient, new BatchResult(random.nextDouble(), k % 4, k % 4, k % 2, 10 + k)));
+          new Part(gradient, new BatchResult(random.nextDouble(), k % 4, k % 4, k % 2, 10 + k, 1)));
     }
     return parts;
   }
@@ -166,7 +166,7 @@ class GradientSumTest {
   }
 
   private static BatchResult one() {
-    return new BatchResult(0.5, 1, 1, 1, 1);
+    return new BatchResult(0.5, 1, 1, 1, 1, 1);
   }
 
   @ParameterizedTest
@@ -185,7 +185,7 @@ class GradientSumTest {
   @ValueSource(doubles = {Double.NaN, Double.POSITIVE_INFINITY})
   void finite_badLoss_isFalse(double loss) {
     GradientSum sum = empty(first());
-    sum.add(new float[LAYOUT.elements()], new BatchResult(loss, 1, 1, 0, 1));
+    sum.add(new float[LAYOUT.elements()], new BatchResult(loss, 1, 1, 0, 1, 1));
     assertThat(sum.finite()).isFalse();
   }
 

@@ -47,7 +47,7 @@ class TrainingStateTest {
   @CsvSource({"0, 1", "5.1, 1", "5, 0.9999998", "1, 0.19999996", "0.001, 0.00019999996"})
   void commit_anyMaxNorm_scalesAsPyTorchsClipGradNorm(double maxGradNorm, double factor) {
     TrainingState state = state(maxGradNorm);
-    var committed = state.commit(sum(state, 12, 16, new BatchResult(6, 4, 4, 3, 99)));
+    var committed = state.commit(sum(state, 12, 16, new BatchResult(6, 4, 4, 3, 99, 1)));
     assertThat(committed.gradNorm()).isEqualTo(5);
     assertThat(factor)
         .isCloseTo(maxGradNorm == 0 ? 1 : Math.min(1, maxGradNorm / (5 + 1e-6)), offset(1e-12));
@@ -58,7 +58,7 @@ class TrainingStateTest {
   @Test
   void commit_lossAndTokens_areMeanOverTargetsAndSum() {
     TrainingState state = state(0);
-    var committed = state.commit(sum(state, 1, 1, new BatchResult(6, 4, 4, 3, 99)));
+    var committed = state.commit(sum(state, 1, 1, new BatchResult(6, 4, 4, 3, 99, 1)));
     assertThat(committed.step()).isEqualTo(1);
     assertThat(committed.loss()).isEqualTo(1.5);
     assertThat(committed.tokens()).isEqualTo(99);
@@ -70,7 +70,7 @@ class TrainingStateTest {
     TrainingState state = state(0, new Schedule(Curve.LINEAR, 2, 4));
     double[] rates = new double[4];
     for (int k = 0; k < 4; k++) {
-      rates[k] = state.commit(sum(state, 1, 0, new BatchResult(1, 1, 1, 0, 1))).learningRate();
+      rates[k] = state.commit(sum(state, 1, 0, new BatchResult(1, 1, 1, 0, 1, 1))).learningRate();
       if (k == 0) {
         assertThat(state.trainables()[0]).isZero();
       }
@@ -83,7 +83,7 @@ class TrainingStateTest {
   void commit_gradientDecaysOverMagnitudes_exponentsFollow() {
     TrainingState state = state(0);
     for (float g = 1; g > 1e-12f; g /= 1000) {
-      GradientSum sum = sum(state, g, g, new BatchResult(1, 1, 1, 0, 1));
+      GradientSum sum = sum(state, g, g, new BatchResult(1, 1, 1, 0, 1, 1));
       assertThat(sum.fits()).isTrue();
       state.commit(sum);
     }
@@ -92,11 +92,11 @@ class TrainingStateTest {
   @Test
   void rescale_afterAJump_makesTheSameStepFitWithoutCommittingIt() {
     TrainingState state = state(0);
-    GradientSum wild = sum(state, 1e20f, 1, new BatchResult(1, 1, 1, 0, 1));
+    GradientSum wild = sum(state, 1e20f, 1, new BatchResult(1, 1, 1, 0, 1, 1));
     assertThat(wild.fits()).isFalse();
     state.rescale(wild);
     assertThat(state.step()).isZero();
     assertThat(state.trainables()).containsOnly(0f);
-    assertThat(sum(state, 1e20f, 1, new BatchResult(1, 1, 1, 0, 1)).fits()).isTrue();
+    assertThat(sum(state, 1e20f, 1, new BatchResult(1, 1, 1, 0, 1, 1)).fits()).isTrue();
   }
 }

@@ -1,5 +1,6 @@
 package dev.kindling.model.bert;
 
+import dev.kindling.model.Block;
 import dev.kindling.nn.LayerNorm;
 import dev.kindling.nn.Linear;
 import dev.kindling.nn.Norm;
@@ -20,6 +21,7 @@ import org.jspecify.annotations.Nullable;
  */
 record BertBlock(
     Backend backend,
+    int intermediateSize,
     Linear query,
     Linear key,
     Linear value,
@@ -27,7 +29,8 @@ record BertBlock(
     LayerNorm attentionNorm,
     Linear intermediate,
     Linear output,
-    LayerNorm outputNorm) {
+    LayerNorm outputNorm)
+    implements Block<BertBlock.Saved, BertBlock.Scratch> {
   /** What the backward reads, besides the block's input. */
   record Saved(
       Tensor q,
@@ -40,38 +43,34 @@ record BertBlock(
       Tensor inner,
       Tensor active,
       Tensor outSum,
-      Norm.Saved out,
+      Tensor outStatistics,
       Linear.Saved query,
       Linear.Saved key,
       Linear.Saved value,
       Linear.Saved attentionOut,
       Linear.Saved intermediate,
-      Linear.Saved output) {
-    /** The block's output [N, d]. */
-    Tensor y() {
-      return out.y();
-    }
-  }
+      Linear.Saved output) {}
 
-  /** Gradients that all blocks share; free again after each block, but for dx. */
+  /** Gradients that all blocks share; free again after each block. */
   record Scratch(
-      Tensor wide, Tensor sum, Tensor h, Tensor dq, Tensor dk, Tensor dv, Tensor attention) {
-    static Scratch take(
-        Arena.Layout arena, AttentionShape shape, int intermediate, long attention) {
-      int n = shape.batch() * shape.tokens();
-      int d = shape.hidden();
-      return new Scratch(
-          arena.real(n, intermediate),
-          arena.real(n, d),
-          arena.real(n, d),
-          arena.real(n, d),
-          arena.real(n, d),
-          arena.real(n, d),
-          arena.real(attention));
-    }
+      Tensor wide, Tensor sum, Tensor h, Tensor dq, Tensor dk, Tensor dv, Tensor attention) {}
+
+  @Override
+  public Scratch scratch(Arena.Layout arena, AttentionShape shape) {
+    int n = shape.batch() * shape.tokens();
+    int d = shape.hidden();
+    return new Scratch(
+        arena.real(n, intermediateSize),
+        arena.real(n, d),
+        arena.real(n, d),
+        arena.real(n, d),
+        arena.real(n, d),
+        arena.real(n, d),
+        arena.real(backend.attentionScratch(shape)));
   }
 
-  boolean trains() {
+  @Override
+  public boolean trains() {
     return query.trains()
         || key.trains()
         || value.trains()
@@ -80,21 +79,23 @@ record BertBlock(
         || output.trains();
   }
 
-  Saved save(Arena.Layout arena, AttentionShape shape, int f) {
+  @Override
+  public Saved save(Arena.Layout arena, AttentionShape shape) {
+    int f = intermediateSize;
     int n = shape.batch() * shape.tokens();
     int d = shape.hidden();
     return new Saved(
         arena.real(n, d),
         arena.real(n, d),
         arena.real(n, d),
-        arena.real(shape.batch(), shape.heads(), shape.tokens(), shape.tokens()),
+        arena.real(shape.batch(), shape.heads(), shape.tokens(), shape.keys()),
         arena.real(n, d),
         arena.real(n, d),
         attentionNorm.save(arena, n),
         arena.real(n, f),
         arena.real(n, f),
         arena.real(n, d),
-        outputNorm.save(arena, n),
+        outputNorm.statistics(arena, n),
         query.save(arena, n),
         key.save(arena, n),
         value.save(arena, n),
@@ -103,18 +104,14 @@ record BertBlock(
         output.save(arena, n));
   }
 
-  void forward(
-      AttentionShape shape,
-      Tensor x,
-      Tensor lengths,
-      Saved s,
-      Scratch scratch,
-      Linear.Scratch linear,
-      boolean training) {
+  @Override
+  public void forward(Pass pass, Tensor x, Saved s, Tensor y, Scratch scratch) {
+    Linear.Scratch linear = pass.linear();
+    boolean training = pass.training();
     query.forward(x, s.q, s.query, linear, training);
     key.forward(x, s.k, s.key, linear, training);
     value.forward(x, s.v, s.value, linear, training);
-    backend.attention(shape, s.q, s.k, s.v, lengths, s.probabilities, s.context, scratch.attention);
+    pass.attend(backend, s.q, s.k, s.v, s.probabilities, s.context, scratch.attention);
     attentionOut.forward(s.context, s.attentionSum, s.attentionOut, linear, training);
     backend.add(s.attentionSum, x, s.attentionSum);
     attentionNorm.forward(s.attentionSum, s.attention);
@@ -124,32 +121,23 @@ record BertBlock(
     backend.activation(Activation.GELU, s.inner, s.active);
     output.forward(s.active, s.outSum, s.output, linear, training);
     backend.add(s.outSum, h, s.outSum);
-    outputNorm.forward(s.outSum, s.out);
+    outputNorm.forward(s.outSum, y, s.outStatistics);
   }
 
-  /**
-   * @param dy gradient of the block's output, overwritten
-   * @param dx gradient of its input; null if nothing below learns
-   */
-  void backward(
-      AttentionShape shape,
-      Tensor x,
-      Saved s,
-      Tensor dy,
-      @Nullable Tensor dx,
-      Scratch g,
-      Linear.Scratch linear) {
+  @Override
+  public void backward(Pass pass, Tensor x, Saved s, Tensor dy, @Nullable Tensor dx, Scratch g) {
+    Linear.Scratch linear = pass.linear();
     Tensor h = s.attention.y();
-    outputNorm.backward(s.outSum, s.out, dy, g.sum); // of h + output(…)
+    outputNorm.backward(s.outSum, s.outStatistics, dy, g.sum); // of h + output(…)
     output.backward(s.active, s.output, g.sum, g.wide, false, linear);
     backend.activationBackward(Activation.GELU, s.inner, s.active, g.wide, g.wide);
     intermediate.backward(h, s.intermediate, g.wide, g.h, false, linear);
     backend.add(g.h, g.sum, g.h);
 
-    attentionNorm.backward(s.attentionSum, s.attention, g.h, g.sum); // of x + out(…)
+    attentionNorm.backward(s.attentionSum, s.attention.statistics(), g.h, g.sum); // of x + out(…)
     attentionOut.backward(s.context, s.attentionOut, g.sum, dy, false, linear); // dy: now dcontext
     backend.attentionBackward(
-        shape, s.q, s.k, s.v, s.probabilities, dy, g.dq, g.dk, g.dv, g.attention);
+        pass.shape(), s.q, s.k, s.v, s.probabilities, dy, g.dq, g.dk, g.dv, g.attention);
     query.backward(x, s.query, g.dq, dx, false, linear);
     key.backward(x, s.key, g.dk, dx, true, linear);
     value.backward(x, s.value, g.dv, dx, true, linear);

@@ -2,10 +2,11 @@ package dev.kindling.model.bert;
 
 import dev.kindling.data.TokenBatch;
 import dev.kindling.lora.AdapterLayout;
-import dev.kindling.lora.LinearModule;
 import dev.kindling.model.BatchResult;
+import dev.kindling.model.Block;
 import dev.kindling.model.FrozenWeights;
 import dev.kindling.model.Model;
+import dev.kindling.model.Stack;
 import dev.kindling.model.StepCache;
 import dev.kindling.nn.LayerNorm;
 import dev.kindling.nn.Linear;
@@ -16,9 +17,9 @@ import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.AttentionShape;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
+import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Tensor;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
@@ -34,36 +35,33 @@ final class BertModel implements Model {
   private final FrozenWeights weights;
   private final Trainables trainables;
   private final LayerNorm embeddingNorm;
-  private final List<BertBlock> blocks = new ArrayList<>();
+  private final Stack<BertBlock.Saved, BertBlock.Scratch> stack;
   private final Linear dense;
   private final Linear out;
-
-  /** The lowest block that learns; no gradient goes below it. */
-  private final int lowest;
-
-  private final int rank;
-  private final boolean drops;
   private final StepCache<Step> steps;
   private @Nullable Step latest;
 
-  BertModel(BertPlan plan, Backend backend, FrozenWeights weights, AdapterLayout layout) {
+  BertModel(
+      BertPlan plan,
+      Backend backend,
+      FrozenWeights weights,
+      AdapterLayout layout,
+      boolean recompute) {
     this.config = plan.config();
     this.classes = plan.classes();
     this.backend = backend;
     this.weights = weights;
     this.trainables = new Trainables(backend, layout);
     this.steps = new StepCache<>(backend, this::lay);
-    Map<String, Linear> linears = new HashMap<>();
-    long number = 0;
-    for (LinearModule module : plan.linears()) {
-      linears.put(
-          module.name(), trainables.linear(module, number++, weights::matrix, weights::tensor));
-    }
+    Map<String, Linear> linears =
+        trainables.linears(plan.linears(), weights::matrix, weights::tensor);
     embeddingNorm = norm(config.embedding("LayerNorm"));
+    List<BertBlock> blocks = new ArrayList<>();
     for (int l = 0; l < config.layers(); l++) {
       blocks.add(
           new BertBlock(
               backend,
+              config.intermediate(),
               linears.get(config.block(l, BertPlan.QUERY)),
               linears.get(config.block(l, BertPlan.KEY)),
               linears.get(config.block(l, BertPlan.VALUE)),
@@ -75,13 +73,7 @@ final class BertModel implements Model {
     }
     dense = linears.get(config.kind().dense);
     out = linears.get(config.kind().out);
-    int first = 0;
-    while (first < blocks.size() && !blocks.get(first).trains()) {
-      first++;
-    }
-    lowest = first;
-    rank = linears.values().stream().mapToInt(Linear::rank).max().orElse(0);
-    drops = linears.values().stream().anyMatch(Linear::drops);
+    stack = new Stack<>(blocks, false, recompute);
   }
 
   private LayerNorm norm(String name) {
@@ -94,73 +86,61 @@ final class BertModel implements Model {
 
   /** Everything a step of one (B, T) touches, laid out in the arena. */
   private record Step(
-      AttentionShape shape,
+      Block.Pass pass,
       Tensor ids,
-      Tensor positions,
       Tensor types,
-      Tensor lengths,
       Tensor labels,
       Tensor firstRows,
-      Tensor keys,
       Tensor sum,
       Norm.Saved embedded,
-      List<BertBlock.Saved> blocks,
       Tensor first,
       Tensor inner,
       Tensor pooled,
       Linear.Saved dense,
       Linear.Saved out,
+      Stack.Step<BertBlock.Saved, BertBlock.Scratch> blocks,
       Tensor logits,
       Tensor losses,
       Tensor dlogits,
       Tensor dpooled,
       Tensor dfirst,
-      Tensor dy,
-      Tensor dx,
-      BertBlock.Scratch scratch,
-      Linear.Scratch linear,
       Linear.Scratch headLinear) {}
 
-  private Step lay(Arena.Layout a, int batch, int tokens) {
+  private Step lay(Arena.Layout a, int batch, int tokens, boolean training) {
     int n = batch * tokens;
     int d = config.hidden();
-    int f = config.intermediate();
     int heads = config.heads();
+    int rank = trainables.largestRank();
+    boolean drops = trainables.drops();
+    int widest = Math.max(d, config.intermediate());
     AttentionShape shape = new AttentionShape(batch, tokens, heads, heads, d / heads, false);
-    List<BertBlock.Saved> saved = new ArrayList<>();
-    for (BertBlock block : blocks) {
-      saved.add(block.save(a, shape, f));
-    }
-    Tensor keys = a.take(DType.I64, n);
-    Tensor z = a.real(n, Math.max(rank, 1));
-    Tensor dropped = drops ? a.real(n, Math.max(d, f)) : null;
     return new Step(
-        shape,
-        a.take(DType.I32, n),
+        new Block.Pass(
+            shape,
+            a.take(DType.I32, n),
+            a.take(DType.I32, n),
+            a.take(DType.I32, batch),
+            Linear.Scratch.take(a, n, rank, widest, drops),
+            training,
+            null),
         a.take(DType.I32, n),
         a.take(DType.I32, n),
         a.take(DType.I32, batch),
         a.take(DType.I32, batch),
-        a.take(DType.I32, batch),
-        keys,
         a.real(n, d),
         embeddingNorm.save(a, n),
-        saved,
         a.real(batch, d),
         a.real(batch, d),
         a.real(batch, d),
         dense.save(a, batch),
         out.save(a, batch),
+        stack.lay(a, shape, d, training),
         a.real(batch, classes),
         a.real(batch),
         a.real(batch, classes),
         a.real(batch, d),
         a.real(batch, d),
-        a.real(n, d),
-        a.real(n, d),
-        BertBlock.Scratch.take(a, shape, f, backend.attentionScratch(shape)),
-        new Linear.Scratch(z, dropped, keys),
-        new Linear.Scratch(z, dropped, a.take(DType.I64, batch)));
+        Linear.Scratch.take(a, batch, rank, widest, drops));
   }
 
   @Override
@@ -170,46 +150,44 @@ final class BertModel implements Model {
 
   @Override
   public BatchResult evaluate(TokenBatch batch) {
-    Step s = steps.of(batch.examples(), batch.tokens());
-    forward(batch, s, false);
+    Step s = steps.of(batch.rows(), batch.tokens(), false);
+    forward(batch, s);
     backend.crossEntropy(s.logits, s.labels, s.losses, null);
     return result(batch, s);
   }
 
   @Override
   public BatchResult gradient(TokenBatch batch, float[] gradient) {
-    Step s = steps.of(batch.examples(), batch.tokens());
-    forward(batch, s, true);
+    Step s = steps.of(batch.rows(), batch.tokens(), true);
+    forward(batch, s);
     backend.crossEntropy(s.logits, s.labels, s.losses, s.dlogits);
     backward(s);
     trainables.readGradients(gradient);
     return result(batch, s);
   }
 
-  private void forward(TokenBatch batch, Step s, boolean training) {
+  private void forward(TokenBatch batch, Step s) {
     latest = s;
     upload(batch, s);
+    boolean training = s.pass.training();
     Tensor sum = s.sum;
-    backend.embed(s.ids, weights.tensor(config.embedding("word_embeddings.weight")), sum, false);
-    backend.embed(
-        s.positions, weights.tensor(config.embedding("position_embeddings.weight")), sum, true);
-    backend.embed(
-        s.types, weights.tensor(config.embedding("token_type_embeddings.weight")), sum, true);
+    backend.embed(s.ids, table("word_embeddings"), sum, false);
+    backend.embed(s.pass.positions(), table("position_embeddings"), sum, true);
+    backend.embed(s.types, table("token_type_embeddings"), sum, true);
     embeddingNorm.forward(sum, s.embedded);
-    Tensor x = s.embedded.y();
-    for (int l = 0; l < blocks.size(); l++) {
-      BertBlock.Saved saved = s.blocks.get(l);
-      blocks.get(l).forward(s.shape, x, s.lengths, saved, s.scratch, s.linear, training);
-      x = saved.y();
-    }
-    backend.gatherRows(x, s.firstRows, s.first);
+    stack.forward(s.pass, s.embedded.y(), s.blocks);
+    backend.gatherRows(s.blocks.last(), s.firstRows, s.first);
     dense.forward(s.first, s.inner, s.dense, s.headLinear, training);
     backend.activation(Activation.TANH, s.inner, s.pooled);
     out.forward(s.pooled, s.logits, s.out, s.headLinear, training);
   }
 
+  private FrozenMatrix table(String name) {
+    return weights.matrix(config.embedding(name) + ".weight");
+  }
+
   private void backward(Step s) {
-    boolean blocksLearn = lowest < blocks.size();
+    boolean blocksLearn = stack.trains();
     boolean denseMatters = blocksLearn || dense.trains();
     out.backward(s.pooled, s.out, s.dlogits, denseMatters ? s.dpooled : null, false, s.headLinear);
     if (!denseMatters) {
@@ -217,42 +195,32 @@ final class BertModel implements Model {
     }
     backend.activationBackward(Activation.TANH, s.inner, s.pooled, s.dpooled, s.dpooled);
     dense.backward(s.first, s.dense, s.dpooled, blocksLearn ? s.dfirst : null, false, s.headLinear);
-    if (!blocksLearn) {
-      return;
-    }
-    backend.gatherRowsBackward(s.dfirst, s.firstRows, s.dy);
-    Tensor dy = s.dy;
-    Tensor dx = s.dx;
-    for (int l = blocks.size() - 1; l >= lowest; l--) {
-      Tensor x = l == 0 ? s.embedded.y() : s.blocks.get(l - 1).y();
-      blocks
-          .get(l)
-          .backward(s.shape, x, s.blocks.get(l), dy, l > lowest ? dx : null, s.scratch, s.linear);
-      Tensor swap = dy;
-      dy = dx;
-      dx = swap;
+    if (blocksLearn) {
+      backend.gatherRowsBackward(s.dfirst, s.firstRows, s.blocks.dy(), false);
+      stack.backward(s.pass, s.embedded.y(), s.blocks);
     }
   }
 
   private void upload(TokenBatch batch, Step s) {
-    int[] firstRows = new int[batch.examples()];
-    long[] firstKeys = new long[batch.examples()];
+    int[] firstRows = new int[batch.rows()];
+    long[] firstKeys = new long[batch.rows()];
     for (int b = 0; b < firstRows.length; b++) {
       firstRows[b] = b * batch.tokens();
       firstKeys[b] = batch.keys()[firstRows[b]];
     }
     backend.write(s.ids, batch.ids());
-    backend.write(s.positions, batch.positions());
+    backend.write(s.pass.positions(), batch.positions());
     backend.write(s.types, new int[batch.ids().length]);
-    backend.write(s.lengths, batch.lengths());
+    backend.write(s.pass.starts(), batch.starts());
+    backend.write(s.pass.lengths(), batch.lengths());
     backend.write(s.labels, batch.labels());
     backend.write(s.firstRows, firstRows);
-    backend.write(s.keys, batch.keys());
+    backend.write(s.pass.linear().keys(), batch.keys());
     backend.write(s.headLinear.keys(), firstKeys);
   }
 
   private BatchResult result(TokenBatch batch, Step s) {
-    float[] losses = new float[batch.examples()];
+    float[] losses = new float[batch.rows()];
     backend.read(s.losses, losses);
     float[] logits = logits();
     double loss = 0;
@@ -267,7 +235,17 @@ final class BertModel implements Model {
       }
       correct += best == batch.labels()[b] ? 1 : 0;
     }
-    return new BatchResult(loss, batch.examples(), batch.targets(), correct, batch.realTokens());
+    return BatchResult.of(batch, loss, correct);
+  }
+
+  @Override
+  public Arena.Size stepBytes(int rows, int tokens) {
+    return steps.size(rows, tokens);
+  }
+
+  @Override
+  public long heldBytes() {
+    return steps.bytes();
   }
 
   @Override

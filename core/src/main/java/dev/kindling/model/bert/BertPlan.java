@@ -59,7 +59,7 @@ public record BertPlan(BertConfig config, int classes) implements ModelPlan {
   }
 
   private WeightSlot table(String name, int rows) {
-    return new WeightSlot(config.embedding(name) + ".weight", false, rows, config.hidden());
+    return new WeightSlot(config.embedding(name) + ".weight", true, rows, config.hidden());
   }
 
   private static void norm(List<WeightSlot> slots, String name, int d) {
@@ -83,7 +83,8 @@ public record BertPlan(BertConfig config, int classes) implements ModelPlan {
   }
 
   @Override
-  public Model build(Backend backend, FrozenWeights weights, AdapterLayout layout) {
-    return new BertModel(this, backend, weights, layout);
+  public Model build(
+      Backend backend, FrozenWeights weights, AdapterLayout layout, boolean recompute) {
+    return new BertModel(this, backend, weights, layout, recompute);
   }
 }

@@ -2,97 +2,85 @@ package dev.kindling.model.decoder;
 
 import dev.kindling.data.TokenBatch;
 import dev.kindling.model.BatchResult;
-import dev.kindling.model.Model;
+import dev.kindling.model.Block;
+import dev.kindling.model.LanguageModel;
+import dev.kindling.model.Stack;
 import dev.kindling.model.StepCache;
+import dev.kindling.nn.Embedding;
 import dev.kindling.nn.Linear;
 import dev.kindling.nn.Norm;
+import dev.kindling.nn.TokenLoss;
 import dev.kindling.nn.Trainables;
 import dev.kindling.tensor.Arena;
+import dev.kindling.tensor.AttentionShape;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.Tensor;
-import java.util.ArrayList;
-import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
  * A decoder with a language-model head: embeddings, blocks, a last norm, logits of the next token.
  */
-public final class DecoderModel<S extends DecoderBlock.Saved, G> implements Model {
+public final class DecoderModel<S, G> implements LanguageModel {
   private final Backend backend;
   private final Trainables trainables;
   private final DecoderParts<S, G> parts;
-  private final List<? extends DecoderBlock<S, G>> blocks;
-
-  /** The lowest block that learns; no gradient goes below it. */
-  private final int lowest;
-
+  private final Stack<S, G> stack;
   private final StepCache<Step<S, G>> steps;
   private @Nullable Step<S, G> latest;
 
-  public DecoderModel(Backend backend, Trainables trainables, DecoderParts<S, G> parts) {
+  /**
+   * @param recompute whether activations within blocks are computed again rather than kept
+   */
+  public DecoderModel(
+      Backend backend, Trainables trainables, DecoderParts<S, G> parts, boolean recompute) {
     this.backend = backend;
     this.trainables = trainables;
     this.parts = parts;
-    this.blocks = parts.blocks();
+    this.stack = new Stack<>(parts.blocks(), parts.embeddingsTrain(), recompute);
     this.steps = new StepCache<>(backend, this::lay);
-    int first = 0;
-    while (first < blocks.size() && !blocks.get(first).trains()) {
-      first++;
-    }
-    lowest = first;
   }
 
   /** Everything a step of one (B, T) touches, laid out in the arena. */
-  private record Step<S extends DecoderBlock.Saved, G>(
-      DecoderBlock.Pass training,
-      DecoderBlock.Pass evaluating,
+  record Step<S, G>(
+      Block.Pass pass,
       Tensor ids,
       Tensor labels,
       Tensor embedded,
-      List<S> blocks,
+      Embedding.Saved words,
+      Embedding.@Nullable Saved places,
       Norm.Saved lastNorm,
-      Tensor logits,
+      Stack.Step<S, G> blocks,
+      TokenLoss.Scratch head,
       Tensor losses,
-      Tensor dh,
-      Tensor dy,
-      Tensor dx,
-      G scratch) {
-    /** Output of block {@code l}; of −1, the embeddings. */
-    Tensor y(int l) {
-      return l < 0 ? embedded : blocks.get(l).y();
-    }
+      Tensor dh) {}
+
+  private Step<S, G> lay(Arena.Layout arena, int batch, int tokens, boolean training) {
+    return lay(arena, parts.heads().over(batch, tokens, tokens), training);
   }
 
-  private Step<S, G> lay(Arena.Layout a, int batch, int tokens) {
-    int n = batch * tokens;
+  /** What is kept from forward to backward comes before the stack, whose layout ends with it. */
+  Step<S, G> lay(Arena.Layout a, AttentionShape shape, boolean training) {
+    int n = shape.batch() * shape.tokens();
     int d = parts.hidden();
-    var shape = parts.shape(batch, tokens);
-    List<S> saved = new ArrayList<>();
-    for (DecoderBlock<S, G> block : blocks) {
-      saved.add(block.save(a, shape));
-    }
-    Tensor positions = a.take(DType.I32, n);
-    Tensor lengths = a.take(DType.I32, batch);
     Linear.Scratch linear =
-        new Linear.Scratch(
-            a.real(n, trainables.largestRank()),
-            trainables.drops() ? a.real(n, parts.widest()) : null,
-            a.take(DType.I64, n));
+        Linear.Scratch.take(a, n, trainables.largestRank(), parts.widest(), trainables.drops());
+    Tensor positions = a.take(DType.I32, n);
+    Tensor starts = a.take(DType.I32, n);
+    Tensor lengths = a.take(DType.I32, shape.batch());
+    Embedding places = parts.places();
     return new Step<>(
-        new DecoderBlock.Pass(shape, positions, lengths, linear, true),
-        new DecoderBlock.Pass(shape, positions, lengths, linear, false),
+        new Block.Pass(shape, positions, starts, lengths, linear, training, null),
         a.take(DType.I32, n),
         a.take(DType.I32, n),
         a.real(n, d),
-        saved,
+        parts.words().save(a, n),
+        places == null ? null : places.save(a, n),
         parts.lastNorm().save(a, n),
-        parts.loss().save(a, n),
+        stack.lay(a, shape, d, training),
+        parts.loss().scratch(a, n),
         a.real(n),
-        a.real(n, d),
-        a.real(n, d),
-        a.real(n, d),
-        blocks.get(0).scratch(a, shape));
+        a.real(n, d));
   }
 
   @Override
@@ -102,49 +90,56 @@ public final class DecoderModel<S extends DecoderBlock.Saved, G> implements Mode
 
   @Override
   public BatchResult evaluate(TokenBatch batch) {
-    Step<S, G> s = steps.of(batch.examples(), batch.tokens());
-    forward(batch, s, s.evaluating);
-    parts.loss().lossAndGradient(s.lastNorm.y(), s.labels, s.losses, null, s.logits);
+    Step<S, G> s = steps.of(batch.rows(), batch.tokens(), false);
+    forward(batch, s);
+    Linear.Scratch linear = s.pass.linear();
+    parts.loss().losses(s.lastNorm.y(), s.labels, s.losses, s.head, linear);
     return result(batch, s);
   }
 
   @Override
   public BatchResult gradient(TokenBatch batch, float[] gradient) {
-    Step<S, G> s = steps.of(batch.examples(), batch.tokens());
-    forward(batch, s, s.training);
-    parts.loss().lossAndGradient(s.lastNorm.y(), s.labels, s.losses, s.dh, s.logits);
-    backward(s);
+    Step<S, G> s = steps.of(batch.rows(), batch.tokens(), true);
+    forward(batch, s);
+    Tensor dh = stack.trains() ? s.dh : null;
+    parts.loss().lossesAndGradient(s.lastNorm.y(), s.labels, s.losses, dh, s.head, s.pass.linear());
+    if (dh != null) {
+      backward(s);
+    }
     trainables.readGradients(gradient);
     return result(batch, s);
   }
 
-  private void forward(TokenBatch batch, Step<S, G> s, DecoderBlock.Pass pass) {
+  private void forward(TokenBatch batch, Step<S, G> s) {
     latest = s;
     backend.write(s.ids, batch.ids());
-    backend.write(pass.positions(), batch.positions());
-    backend.write(pass.lengths(), batch.lengths());
+    backend.write(s.pass.positions(), batch.positions());
+    backend.write(s.pass.starts(), batch.starts());
+    backend.write(s.pass.lengths(), batch.lengths());
     backend.write(s.labels, batch.labels());
-    backend.write(pass.linear().keys(), batch.keys());
-    parts.embedding().forward(s.ids, pass.positions(), s.embedded);
-    for (int l = 0; l < blocks.size(); l++) {
-      blocks.get(l).forward(pass, s.y(l - 1), s.blocks.get(l), s.scratch);
+    backend.write(s.pass.linear().keys(), batch.keys());
+    embed(s);
+    stack.forward(s.pass, s.embedded, s.blocks);
+    parts.lastNorm().forward(s.blocks.last(), s.lastNorm);
+  }
+
+  /** From ids and positions to the first block's input. */
+  void embed(Step<S, G> s) {
+    parts.words().forward(s.ids, s.embedded, false, s.words);
+    if (parts.places() != null && s.places != null) {
+      parts.places().forward(s.pass.positions(), s.embedded, true, s.places);
     }
-    parts.lastNorm().forward(s.y(blocks.size() - 1), s.lastNorm);
   }
 
   private void backward(Step<S, G> s) {
-    if (lowest == blocks.size()) {
+    parts.lastNorm().backward(s.blocks.last(), s.lastNorm.statistics(), s.dh, s.blocks.dy());
+    Tensor dx = stack.backward(s.pass, s.embedded, s.blocks);
+    if (dx == null) {
       return;
     }
-    Tensor dy = s.dy;
-    Tensor dx = s.dx;
-    parts.lastNorm().backward(s.y(blocks.size() - 1), s.lastNorm, s.dh, dy);
-    for (int l = blocks.size() - 1; l >= lowest; l--) {
-      Tensor below = l > lowest ? dx : null;
-      blocks.get(l).backward(s.training, s.y(l - 1), s.blocks.get(l), dy, below, s.scratch);
-      Tensor swap = dy;
-      dy = dx;
-      dx = swap;
+    parts.words().backward(s.ids, s.words, dx);
+    if (parts.places() != null && s.places != null) {
+      parts.places().backward(s.pass.positions(), s.places, dx);
     }
   }
 
@@ -155,22 +150,47 @@ public final class DecoderModel<S extends DecoderBlock.Saved, G> implements Mode
     for (float one : losses) {
       sum += one;
     }
-    return new BatchResult(sum, batch.examples(), batch.targets(), 0, batch.realTokens());
+    return BatchResult.of(batch, sum, 0);
   }
 
-  /** Logits of the latest batch [examples · tokens, vocabulary]: whole, so for small ones only. */
+  @Override
+  public Arena.Size stepBytes(int rows, int tokens) {
+    return steps.size(rows, tokens);
+  }
+
+  @Override
+  public long heldBytes() {
+    return steps.bytes();
+  }
+
+  /** Logits of the latest batch [rows · tokens, vocabulary]: whole, so for small ones only. */
   @Override
   public float[] logits() {
     if (latest == null) {
       throw new IllegalStateException("no batch has been computed yet");
     }
     Tensor h = latest.lastNorm.y();
-    Tensor whole = backend.allocate(backend.real(), h.rows(), parts.loss().vocabulary());
-    parts.loss().logits(h, whole);
-    float[] logits = new float[Math.toIntExact(whole.elements())];
-    backend.read(whole, logits);
-    backend.free(whole);
+    int vocabulary = parts.loss().vocabulary();
+    float[] logits = new float[Math.multiplyExact(h.rows(), vocabulary)];
+    float[] one = new float[vocabulary];
+    Tensor row = latest.head.logits().slice(0, 1, vocabulary);
+    for (int t = 0; t < h.rows(); t++) {
+      Tensor x = h.slice((long) t * h.columns(), 1, h.columns());
+      parts.loss().logits(x, row, latest.head, latest.pass.linear());
+      backend.read(row, one);
+      System.arraycopy(one, 0, logits, t * vocabulary, vocabulary);
+    }
     return logits;
+  }
+
+  @Override
+  public Continuation continuation(int capacity) {
+    return new DecoderContinuation<>(backend, this, parts, stack, capacity);
+  }
+
+  /** For tests: the trainables as the backend holds them. */
+  public Trainables trainables() {
+    return trainables;
   }
 
   @Override

@@ -1,6 +1,6 @@
 package dev.kindling.model.gpt2;
 
-import dev.kindling.model.decoder.DecoderBlock;
+import dev.kindling.model.Block;
 import dev.kindling.nn.Linear;
 import dev.kindling.nn.Norm;
 import dev.kindling.tensor.Activation;
@@ -31,7 +31,7 @@ record Gpt2Block(
     Norm feedNorm,
     Linear up,
     Linear down)
-    implements DecoderBlock<Gpt2Block.Saved, Gpt2Block.Scratch> {
+    implements Block<Gpt2Block.Saved, Gpt2Block.Scratch> {
   /** What the backward reads, besides the block's input. */
   record Saved(
       Norm.Saved attentionNorm,
@@ -44,12 +44,10 @@ record Gpt2Block(
       Norm.Saved feedNorm,
       Tensor inner,
       Tensor active,
-      Tensor y,
       Linear.Saved joinedPair,
       Linear.Saved outPair,
       Linear.Saved upPair,
-      Linear.Saved downPair)
-      implements DecoderBlock.Saved {}
+      Linear.Saved downPair) {}
 
   /** Gradients that all blocks share; joined [N, 3·d] serves the forward too. */
   record Scratch(
@@ -75,13 +73,12 @@ record Gpt2Block(
         arena.real(n, hidden),
         arena.real(n, hidden),
         arena.real(n, hidden),
-        arena.real(shape.batch(), shape.heads(), shape.tokens(), shape.tokens()),
+        arena.real(shape.batch(), shape.heads(), shape.tokens(), shape.keys()),
         arena.real(n, hidden),
         arena.real(n, hidden),
         feedNorm.save(arena, n),
         arena.real(n, intermediate),
         arena.real(n, intermediate),
-        arena.real(n, hidden),
         joined.save(arena, n),
         attentionOut.save(arena, n),
         up.save(arena, n),
@@ -103,7 +100,7 @@ record Gpt2Block(
   }
 
   @Override
-  public void forward(Pass pass, Tensor x, Saved s, Scratch scratch) {
+  public void forward(Pass pass, Tensor x, Saved s, Tensor y, Scratch scratch) {
     Linear.Scratch linear = pass.linear();
     boolean training = pass.training();
     attentionNorm.forward(x, s.attentionNorm);
@@ -111,16 +108,15 @@ record Gpt2Block(
     backend.takeColumns(scratch.joined, 0, s.q);
     backend.takeColumns(scratch.joined, hidden, s.k);
     backend.takeColumns(scratch.joined, 2 * hidden, s.v);
-    backend.attention(
-        pass.shape(), s.q, s.k, s.v, pass.lengths(), s.probabilities, s.context, scratch.attention);
+    pass.attend(backend, s.q, s.k, s.v, s.probabilities, s.context, scratch.attention);
     attentionOut.forward(s.context, s.h, s.outPair, linear, training);
     backend.add(s.h, x, s.h);
 
     feedNorm.forward(s.h, s.feedNorm);
     up.forward(s.feedNorm.y(), s.inner, s.upPair, linear, training);
     backend.activation(Activation.GELU_TANH, s.inner, s.active);
-    down.forward(s.active, s.y, s.downPair, linear, training);
-    backend.add(s.y, s.h, s.y);
+    down.forward(s.active, y, s.downPair, linear, training);
+    backend.add(y, s.h, y);
   }
 
   @Override
@@ -129,7 +125,7 @@ record Gpt2Block(
     down.backward(s.active, s.downPair, dy, g.wide, false, linear);
     backend.activationBackward(Activation.GELU_TANH, s.inner, s.active, g.wide, g.wide);
     up.backward(s.feedNorm.y(), s.upPair, g.wide, g.normed, false, linear);
-    feedNorm.backward(s.h, s.feedNorm, g.normed, g.h);
+    feedNorm.backward(s.h, s.feedNorm.statistics(), g.normed, g.h);
     backend.add(dy, g.h, dy); // now the gradient of h
 
     attentionOut.backward(s.context, s.outPair, dy, g.h, false, linear);
@@ -141,7 +137,7 @@ record Gpt2Block(
     Tensor dn = dx == null ? null : g.normed;
     joined.backward(s.attentionNorm.y(), s.joinedPair, g.joined, dn, false, linear);
     if (dx != null) {
-      attentionNorm.backward(x, s.attentionNorm, g.normed, dx);
+      attentionNorm.backward(x, s.attentionNorm.statistics(), g.normed, dx);
       backend.add(dx, dy, dx);
     }
   }

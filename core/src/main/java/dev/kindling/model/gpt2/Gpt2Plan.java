@@ -15,7 +15,6 @@ import dev.kindling.nn.TokenLoss;
 import dev.kindling.nn.Trainables;
 import dev.kindling.tensor.AttentionShape;
 import dev.kindling.tensor.Backend;
-import dev.kindling.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -26,44 +25,48 @@ public record Gpt2Plan(Gpt2Config config) implements ModelPlan {
   private static final String ATTENTION_OUT = "attn.c_proj";
   private static final String UP = "mlp.c_fc";
   private static final String DOWN = "mlp.c_proj";
-  private static final String WORDS = "transformer.wte.weight";
-  private static final String POSITIONS = "transformer.wpe.weight";
+  private static final String WORDS = "transformer.wte";
+  private static final String POSITIONS = "transformer.wpe";
   private static final String LAST_NORM = "transformer.ln_f";
-  private static final String HEAD = "lm_head.weight";
+  private static final String HEAD = "lm_head";
 
   @Override
   public List<LinearModule> linears() {
     int d = config.hidden();
     int f = config.intermediate();
-    List<LinearModule> all = new ArrayList<>();
+    List<LinearModule> all = new ArrayList<>(List.of(words(), positions()));
     for (int l = 0; l < config.layers(); l++) {
-      all.add(new LinearModule(config.block(l, JOINED), d, 3 * d, true, true));
-      all.add(new LinearModule(config.block(l, ATTENTION_OUT), d, d, true, true));
-      all.add(new LinearModule(config.block(l, UP), d, f, true, true));
-      all.add(new LinearModule(config.block(l, DOWN), f, d, true, true));
+      all.add(conv1d(config.block(l, JOINED), d, 3 * d));
+      all.add(conv1d(config.block(l, ATTENTION_OUT), d, d));
+      all.add(conv1d(config.block(l, UP), d, f));
+      all.add(conv1d(config.block(l, DOWN), f, d));
     }
+    all.add(
+        LinearModule.vocabulary(
+            HEAD, d, config.vocabulary(), (config.tied() ? WORDS : HEAD) + ".weight"));
     return all;
   }
 
-  @Override
-  public boolean storesTransposed() {
-    return true;
+  private static LinearModule conv1d(String name, int in, int out) {
+    return new LinearModule(name, in, out, true, true).storedTurned();
+  }
+
+  private LinearModule words() {
+    return LinearModule.embedding(WORDS, config.vocabulary(), config.hidden());
+  }
+
+  private LinearModule positions() {
+    return LinearModule.embedding(POSITIONS, config.positions(), config.hidden());
   }
 
   @Override
   public List<WeightSlot> others() {
-    int d = config.hidden();
     List<WeightSlot> slots = new ArrayList<>();
-    slots.add(new WeightSlot(WORDS, false, config.vocabulary(), d));
-    slots.add(new WeightSlot(POSITIONS, false, config.positions(), d));
     for (int l = 0; l < config.layers(); l++) {
       norm(slots, config.block(l, "ln_1"));
       norm(slots, config.block(l, "ln_2"));
     }
     norm(slots, LAST_NORM);
-    if (!config.tied()) {
-      slots.add(new WeightSlot(HEAD, true, config.vocabulary(), d));
-    }
     return slots;
   }
 
@@ -89,7 +92,8 @@ public record Gpt2Plan(Gpt2Config config) implements ModelPlan {
   }
 
   @Override
-  public Model build(Backend backend, FrozenWeights weights, AdapterLayout layout) {
+  public Model build(
+      Backend backend, FrozenWeights weights, AdapterLayout layout, boolean recompute) {
     Trainables trainables = new Trainables(backend, layout);
     Map<String, Linear> linears = trainables.linears(linears(), weights::matrix, weights::tensor);
     List<Gpt2Block> blocks = new ArrayList<>();
@@ -106,24 +110,20 @@ public record Gpt2Plan(Gpt2Config config) implements ModelPlan {
               linears.get(config.block(l, UP)),
               linears.get(config.block(l, DOWN))));
     }
-    Tensor words = weights.tensor(WORDS);
-    Tensor table = weights.tensor(POSITIONS);
     int heads = config.heads();
     return new DecoderModel<>(
         backend,
         trainables,
         new DecoderParts<>(
-            (ids, positions, out) -> {
-              backend.embed(ids, words, out, false);
-              backend.embed(positions, table, out, true);
-            },
+            trainables.embedding(words(), weights::matrix),
+            trainables.embedding(positions(), weights::matrix),
             blocks,
             norm(backend, weights, LAST_NORM),
-            new TokenLoss(
-                backend, config.tied() ? null : weights.matrix(HEAD), words, config.vocabulary()),
+            new TokenLoss(backend, linears.get(HEAD), config.vocabulary()),
             new AttentionShape(1, 1, heads, heads, config.hidden() / heads, true),
             config.hidden(),
-            Math.max(config.hidden(), config.intermediate())));
+            Math.max(config.hidden(), config.intermediate())),
+        recompute);
   }
 
   private LayerNorm norm(Backend backend, FrozenWeights weights, String name) {

@@ -1,6 +1,6 @@
 package dev.kindling.model.llama;
 
-import dev.kindling.model.decoder.DecoderBlock;
+import dev.kindling.model.Block;
 import dev.kindling.nn.Linear;
 import dev.kindling.nn.Norm;
 import dev.kindling.tensor.Arena;
@@ -31,7 +31,7 @@ record LlamaBlock(
     Linear gate,
     Linear up,
     Linear down)
-    implements DecoderBlock<LlamaBlock.Saved, LlamaBlock.Scratch> {
+    implements Block<LlamaBlock.Saved, LlamaBlock.Scratch> {
   /** What the backward reads, besides the block's input. */
   record Saved(
       Norm.Saved attentionNorm,
@@ -45,15 +45,13 @@ record LlamaBlock(
       Tensor gate,
       Tensor up,
       Tensor active,
-      Tensor y,
       Linear.Saved queryPair,
       Linear.Saved keyPair,
       Linear.Saved valuePair,
       Linear.Saved outPair,
       Linear.Saved gatePair,
       Linear.Saved upPair,
-      Linear.Saved downPair)
-      implements DecoderBlock.Saved {}
+      Linear.Saved downPair) {}
 
   /** Gradients that all blocks share; free again after each block, but for dx. */
   record Scratch(
@@ -103,14 +101,13 @@ record LlamaBlock(
         arena.real(n, shape.hidden()),
         arena.real(n, shape.kvHidden()),
         arena.real(n, shape.kvHidden()),
-        arena.real(shape.batch(), shape.heads(), shape.tokens(), shape.tokens()),
+        arena.real(shape.batch(), shape.heads(), shape.tokens(), shape.keys()),
         arena.real(n, shape.hidden()),
         arena.real(n, d),
         feedNorm.save(arena, n),
         arena.real(n, f),
         arena.real(n, f),
         arena.real(n, f),
-        arena.real(n, d),
         query.save(arena, n),
         key.save(arena, n),
         value.save(arena, n),
@@ -121,7 +118,7 @@ record LlamaBlock(
   }
 
   @Override
-  public void forward(Pass pass, Tensor x, Saved s, Scratch scratch) {
+  public void forward(Pass pass, Tensor x, Saved s, Tensor y, Scratch scratch) {
     Linear.Scratch linear = pass.linear();
     boolean training = pass.training();
     attentionNorm.forward(x, s.attentionNorm);
@@ -131,8 +128,7 @@ record LlamaBlock(
     value.forward(n, s.v, s.valuePair, linear, training);
     backend.rope(s.q, pass.positions(), frequencies, false);
     backend.rope(s.k, pass.positions(), frequencies, false);
-    backend.attention(
-        pass.shape(), s.q, s.k, s.v, pass.lengths(), s.probabilities, s.context, scratch.attention);
+    pass.attend(backend, s.q, s.k, s.v, s.probabilities, s.context, scratch.attention);
     attentionOut.forward(s.context, s.h, s.outPair, linear, training);
     backend.add(s.h, x, s.h);
 
@@ -141,8 +137,8 @@ record LlamaBlock(
     gate.forward(m, s.gate, s.gatePair, linear, training);
     up.forward(m, s.up, s.upPair, linear, training);
     backend.swiGlu(s.gate, s.up, s.active);
-    down.forward(s.active, s.y, s.downPair, linear, training);
-    backend.add(s.y, s.h, s.y);
+    down.forward(s.active, y, s.downPair, linear, training);
+    backend.add(y, s.h, y);
   }
 
   @Override
@@ -153,7 +149,7 @@ record LlamaBlock(
     backend.swiGluBackward(s.gate, s.up, g.wide, g.wide, g.wider);
     gate.backward(m, s.gatePair, g.wide, g.normed, false, linear);
     up.backward(m, s.upPair, g.wider, g.normed, true, linear);
-    feedNorm.backward(s.h, s.feedNorm, g.normed, g.h);
+    feedNorm.backward(s.h, s.feedNorm.statistics(), g.normed, g.h);
     backend.add(dy, g.h, dy); // now the gradient of h
 
     Tensor n = s.attentionNorm.y();
@@ -167,7 +163,7 @@ record LlamaBlock(
     key.backward(n, s.keyPair, g.dk, dn, true, linear);
     value.backward(n, s.valuePair, g.dv, dn, true, linear);
     if (dx != null) {
-      attentionNorm.backward(x, s.attentionNorm, g.normed, dx);
+      attentionNorm.backward(x, s.attentionNorm.statistics(), g.normed, dx);
       backend.add(dx, dy, dx);
     }
   }

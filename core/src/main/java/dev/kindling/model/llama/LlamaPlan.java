@@ -15,7 +15,6 @@ import dev.kindling.nn.TokenLoss;
 import dev.kindling.nn.Trainables;
 import dev.kindling.tensor.AttentionShape;
 import dev.kindling.tensor.Backend;
-import dev.kindling.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -32,8 +31,8 @@ public record LlamaPlan(LlamaConfig config) implements ModelPlan {
   static final String ATTENTION_NORM = "input_layernorm.weight";
   static final String FEED_NORM = "post_attention_layernorm.weight";
   static final String LAST_NORM = "model.norm.weight";
-  static final String TABLE = "model.embed_tokens.weight";
-  static final String HEAD = "lm_head.weight";
+  static final String TABLE = "model.embed_tokens";
+  static final String HEAD = "lm_head";
 
   @Override
   public List<LinearModule> linears() {
@@ -42,6 +41,7 @@ public record LlamaPlan(LlamaConfig config) implements ModelPlan {
     int q = config.heads() * config.headSize();
     int kv = config.kvHeads() * config.headSize();
     List<LinearModule> all = new ArrayList<>();
+    all.add(table());
     for (int l = 0; l < config.layers(); l++) {
       all.add(new LinearModule(config.block(l, QUERY), d, q, config.qkvBias(), true));
       all.add(new LinearModule(config.block(l, KEY), d, kv, config.qkvBias(), true));
@@ -51,22 +51,25 @@ public record LlamaPlan(LlamaConfig config) implements ModelPlan {
       all.add(new LinearModule(config.block(l, UP), d, f, false, true));
       all.add(new LinearModule(config.block(l, DOWN), f, d, false, true));
     }
+    all.add(
+        LinearModule.vocabulary(
+            HEAD, d, config.vocabulary(), (config.tied() ? TABLE : HEAD) + ".weight"));
     return all;
+  }
+
+  private LinearModule table() {
+    return LinearModule.embedding(TABLE, config.vocabulary(), config.hidden());
   }
 
   @Override
   public List<WeightSlot> others() {
     int d = config.hidden();
     List<WeightSlot> slots = new ArrayList<>();
-    slots.add(new WeightSlot(TABLE, false, config.vocabulary(), d));
     for (int l = 0; l < config.layers(); l++) {
       slots.add(new WeightSlot(config.block(l, ATTENTION_NORM), false, d));
       slots.add(new WeightSlot(config.block(l, FEED_NORM), false, d));
     }
     slots.add(new WeightSlot(LAST_NORM, false, d));
-    if (!config.tied()) {
-      slots.add(new WeightSlot(HEAD, true, config.vocabulary(), d));
-    }
     return slots;
   }
 
@@ -86,7 +89,8 @@ public record LlamaPlan(LlamaConfig config) implements ModelPlan {
   }
 
   @Override
-  public Model build(Backend backend, FrozenWeights weights, AdapterLayout layout) {
+  public Model build(
+      Backend backend, FrozenWeights weights, AdapterLayout layout, boolean recompute) {
     Trainables trainables = new Trainables(backend, layout);
     Map<String, Linear> linears = trainables.linears(linears(), weights::matrix, weights::tensor);
     List<LlamaBlock> blocks = new ArrayList<>();
@@ -107,21 +111,21 @@ public record LlamaPlan(LlamaConfig config) implements ModelPlan {
               linears.get(config.block(l, UP)),
               linears.get(config.block(l, DOWN))));
     }
-    Tensor table = weights.tensor(TABLE);
     AttentionShape heads =
         new AttentionShape(1, 1, config.heads(), config.kvHeads(), config.headSize(), true);
     return new DecoderModel<>(
         backend,
         trainables,
         new DecoderParts<>(
-            (ids, positions, out) -> backend.embed(ids, table, out, false),
+            trainables.embedding(table(), weights::matrix),
+            null,
             blocks,
             norm(backend, weights, LAST_NORM),
-            new TokenLoss(
-                backend, config.tied() ? null : weights.matrix(HEAD), table, config.vocabulary()),
+            new TokenLoss(backend, linears.get(HEAD), config.vocabulary()),
             heads,
             config.hidden(),
-            Math.max(Math.max(config.hidden(), config.intermediate()), heads.hidden())));
+            Math.max(Math.max(config.hidden(), config.intermediate()), heads.hidden())),
+        recompute);
   }
 
   private RmsNorm norm(Backend backend, FrozenWeights weights, String name) {

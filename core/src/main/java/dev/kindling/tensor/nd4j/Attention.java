@@ -19,36 +19,54 @@ final class Attention {
   private static final MMulTranspose LEFT = MMulTranspose.builder().transposeA(true).build();
   private static final MMulTranspose RIGHT = MMulTranspose.builder().transposeB(true).build();
 
+  private static final int QUERIES = 0;
+  private static final int KEYS = 1;
+  private static final int VALUES = 2;
+  private static final int CONTEXTS = 3;
+  private static final int RESULT = 4;
+
   private final AttentionShape shape;
   private final long groups;
   private final Tensor[] part = new Tensor[5];
   private final Tensor scores;
 
-  /** Splits the scratch into five tensors by head and one of scores. */
+  /**
+   * Splits the scratch into five tensors by head (of queries, keys, values, contexts, and one for
+   * results) and one of scores.
+   */
   Attention(AttentionShape shape, Tensor scratch) {
     this.shape = shape;
     this.groups = (long) shape.batch() * shape.heads();
-    long size = groups * shape.tokens() * shape.headSize();
+    long from = 0;
     for (int i = 0; i < part.length; i++) {
-      part[i] = scratch.slice(i * size, groups, shape.tokens(), shape.headSize());
+      int tokens = i == KEYS || i == VALUES || i == RESULT ? shape.keys() : shape.tokens();
+      part[i] = scratch.slice(from, groups, tokens, shape.headSize());
+      from += part[i].elements();
     }
-    scores = scratch.slice(part.length * size, groups, shape.tokens(), shape.tokens());
+    scores = scratch.slice(from, groups, shape.tokens(), shape.keys());
   }
 
   static long scratch(AttentionShape s) {
-    return (long) s.batch() * s.tokens() * (5L * s.hidden() + (long) s.heads() * s.tokens());
+    long features = (2L * s.tokens() + 3L * s.keys()) * s.hidden();
+    return s.batch() * (features + (long) s.heads() * s.tokens() * s.keys());
   }
 
   void forward(
-      Tensor q, Tensor k, Tensor v, IntBuffer lengths, Tensor probabilities, Tensor context) {
+      Tensor q,
+      Tensor k,
+      Tensor v,
+      IntBuffer starts,
+      IntBuffer lengths,
+      Tensor probabilities,
+      Tensor context) {
     Tensor p = grouped(probabilities);
-    byHead(q, shape.heads(), part[0]);
-    byHead(k, shape.kvHeads(), part[1]);
-    byHead(v, shape.kvHeads(), part[2]);
-    product(part[0], part[1], RIGHT, p);
-    softmax(floats(p), lengths);
-    product(p, part[2], PLAIN, part[3]);
-    byToken(part[3], context, shape.heads());
+    byHead(q, shape.heads(), part[QUERIES]);
+    byHead(k, shape.kvHeads(), part[KEYS]);
+    byHead(v, shape.kvHeads(), part[VALUES]);
+    product(part[QUERIES], part[KEYS], RIGHT, p);
+    softmax(floats(p), starts, lengths);
+    product(p, part[VALUES], PLAIN, part[CONTEXTS]);
+    byToken(part[CONTEXTS], context, shape.heads());
   }
 
   /** dv = pᵀ·dc; dp = dc·vᵀ; ds = p ∘ (dp − rowsum(dp ∘ p)) / √headSize; dq = ds·k; dk = dsᵀ·q. */
@@ -62,22 +80,22 @@ final class Attention {
       Tensor dk,
       Tensor dv) {
     Tensor p = grouped(probabilities);
-    byHead(dcontext, shape.heads(), part[3]);
-    product(p, part[3], LEFT, part[4]);
-    byToken(part[4], dv, shape.kvHeads());
-    byHead(v, shape.kvHeads(), part[2]);
-    product(part[3], part[2], RIGHT, scores);
+    byHead(dcontext, shape.heads(), part[CONTEXTS]);
+    product(p, part[CONTEXTS], LEFT, part[RESULT]);
+    byToken(part[RESULT], dv, shape.kvHeads());
+    byHead(v, shape.kvHeads(), part[VALUES]);
+    product(part[CONTEXTS], part[VALUES], RIGHT, scores);
     softmaxBackward(floats(p), floats(scores));
-    byHead(k, shape.kvHeads(), part[1]);
-    product(scores, part[1], PLAIN, part[4]);
-    byToken(part[4], dq, shape.heads());
-    byHead(q, shape.heads(), part[0]);
-    product(scores, part[0], LEFT, part[4]);
-    byToken(part[4], dk, shape.kvHeads());
+    byHead(k, shape.kvHeads(), part[KEYS]);
+    product(scores, part[KEYS], PLAIN, part[CONTEXTS]);
+    byToken(part[CONTEXTS], dq, shape.heads());
+    byHead(q, shape.heads(), part[QUERIES]);
+    product(scores, part[QUERIES], LEFT, part[RESULT]);
+    byToken(part[RESULT], dk, shape.kvHeads());
   }
 
   private Tensor grouped(Tensor probabilities) {
-    return probabilities.reshape(groups, shape.tokens(), shape.tokens());
+    return probabilities.reshape(groups, shape.tokens(), shape.keys());
   }
 
   private static void product(Tensor a, Tensor b, MMulTranspose transpose, Tensor c) {
@@ -89,36 +107,43 @@ final class Attention {
             transpose));
   }
 
-  private void softmax(FloatBuffer p, IntBuffer lengths) {
+  private void softmax(FloatBuffer p, IntBuffer starts, IntBuffer lengths) {
     int tokens = shape.tokens();
+    int keys = shape.keys();
     float scale = (float) shape.scale();
     for (int row = 0, rows = Math.toIntExact(groups * tokens); row < rows; row++) {
-      int length = shape.visible(row % tokens, lengths.get(row / (shape.heads() * tokens)));
-      int at = row * tokens;
+      int b = row / (shape.heads() * tokens);
+      int token = row % tokens;
+      int start = starts.get(b * tokens + token);
+      int end = Math.max(start, shape.end(token, lengths.get(b)));
+      int at = row * keys;
       float largest = Float.NEGATIVE_INFINITY;
-      for (int c = 0; c < length; c++) {
+      for (int c = start; c < end; c++) {
         largest = Math.max(largest, p.get(at + c));
       }
       double sum = 0;
-      for (int c = 0; c < length; c++) {
+      for (int c = start; c < end; c++) {
         float e = (float) Math.exp((p.get(at + c) - largest) * scale);
         p.put(at + c, e);
         sum += e;
       }
       float inverse = (float) (1 / sum);
-      for (int c = 0; c < length; c++) {
+      for (int c = start; c < end; c++) {
         p.put(at + c, p.get(at + c) * inverse);
       }
-      for (int c = length; c < tokens; c++) {
+      for (int c = 0; c < start; c++) {
+        p.put(at + c, 0f);
+      }
+      for (int c = end; c < keys; c++) {
         p.put(at + c, 0f);
       }
     }
   }
 
   private void softmaxBackward(FloatBuffer p, FloatBuffer dp) {
-    int tokens = shape.tokens();
+    int tokens = shape.keys();
     float scale = (float) shape.scale();
-    for (int row = 0, rows = Math.toIntExact(groups * tokens); row < rows; row++) {
+    for (int row = 0, rows = Math.toIntExact(groups * shape.tokens()); row < rows; row++) {
       int at = row * tokens;
       double dot = 0;
       for (int c = 0; c < tokens; c++) {
@@ -135,14 +160,16 @@ final class Attention {
    * values goes to every query head that it serves.
    */
   private void byHead(Tensor from, int ownHeads, Tensor to) {
+    int tokens = from.rows() / shape.batch();
     FloatBuffer source = floats(from);
     FloatBuffer target = floats(to);
     int size = shape.headSize();
     int group = shape.heads() / ownHeads;
     for (int b = 0; b < shape.batch(); b++) {
       for (int h = 0; h < shape.heads(); h++) {
-        for (int t = 0; t < shape.tokens(); t++) {
-          target.put(headAt(b, h, t), source, tokenAt(b, h / group, t, ownHeads), size);
+        for (int t = 0; t < tokens; t++) {
+          target.put(
+              headAt(b, h, t, tokens), source, tokenAt(b, h / group, t, tokens, ownHeads), size);
         }
       }
     }
@@ -150,15 +177,16 @@ final class Attention {
 
   /** The way back; what the query heads of a group have is added up. */
   private void byToken(Tensor from, Tensor to, int ownHeads) {
+    int tokens = to.rows() / shape.batch();
     FloatBuffer source = floats(from);
     FloatBuffer target = floats(to);
     int size = shape.headSize();
     int group = shape.heads() / ownHeads;
     for (int b = 0; b < shape.batch(); b++) {
       for (int h = 0; h < shape.heads(); h++) {
-        for (int t = 0; t < shape.tokens(); t++) {
-          int at = tokenAt(b, h / group, t, ownHeads);
-          int head = headAt(b, h, t);
+        for (int t = 0; t < tokens; t++) {
+          int at = tokenAt(b, h / group, t, tokens, ownHeads);
+          int head = headAt(b, h, t, tokens);
           if (h % group == 0) {
             target.put(at, source, head, size);
             continue;
@@ -171,11 +199,11 @@ final class Attention {
     }
   }
 
-  private int headAt(int b, int h, int t) {
-    return ((b * shape.heads() + h) * shape.tokens() + t) * shape.headSize();
+  private int headAt(int b, int h, int t, int tokens) {
+    return ((b * shape.heads() + h) * tokens + t) * shape.headSize();
   }
 
-  private int tokenAt(int b, int h, int t, int ownHeads) {
-    return ((b * shape.tokens() + t) * ownHeads + h) * shape.headSize();
+  private int tokenAt(int b, int h, int t, int tokens, int ownHeads) {
+    return ((b * tokens + t) * ownHeads + h) * shape.headSize();
   }
 }

@@ -1,9 +1,9 @@
 package dev.kindling.tensor.nd4j;
 
 import static dev.kindling.tensor.nd4j.Nd4jMemory.floats;
+import static dev.kindling.tensor.nd4j.Nd4jMemory.halves;
 import static dev.kindling.tensor.nd4j.Nd4jMemory.ints;
 import static dev.kindling.tensor.nd4j.Nd4jMemory.longs;
-import static dev.kindling.tensor.nd4j.Nd4jMemory.transposed;
 
 import dev.kindling.tensor.Activation;
 import dev.kindling.tensor.AttentionShape;
@@ -12,9 +12,11 @@ import dev.kindling.tensor.DType;
 import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
+import dev.kindling.tensor.nd4j.Products.Frozen;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
 import java.nio.ShortBuffer;
 import org.bytedeco.openblas.global.openblas_nolapack;
 import org.jspecify.annotations.Nullable;
@@ -34,6 +36,8 @@ public final class Nd4jBackend implements Backend {
       }
     }
   }
+
+  private final Products products = new Products();
 
   private Nd4jBackend() {}
 
@@ -85,14 +89,18 @@ public final class Nd4jBackend implements Backend {
   @Override
   public void decode(Tensor to, long at, ByteBuffer stored, StoredType as) {
     ByteBuffer little = stored.slice().order(ByteOrder.LITTLE_ENDIAN);
-    FloatBuffer target = floats(to);
     int start = Math.toIntExact(at);
     if (as == StoredType.F32) {
       FloatBuffer source = little.asFloatBuffer();
-      target.put(start, source, 0, source.remaining());
+      floats(to).put(start, source, 0, source.remaining());
       return;
     }
     ShortBuffer words = little.asShortBuffer();
+    if (to.type() == as.kept()) {
+      halves(to).put(start, words, 0, words.remaining());
+      return;
+    }
+    FloatBuffer target = floats(to);
     for (int i = 0; i < words.remaining(); i++) {
       target.put(start + i, as.widen(words.get(i)));
     }
@@ -103,39 +111,27 @@ public final class Nd4jBackend implements Backend {
     floats(from).get(0, into);
   }
 
-  /** The matrix as it was loaded: BLAS packs it anew in each product. */
-  private record RawMatrix(Tensor w) implements FrozenMatrix {
-    @Override
-    public int out() {
-      return w.rows();
-    }
-
-    @Override
-    public int in() {
-      return w.columns();
-    }
-  }
-
   @Override
   public void transpose(Tensor x, Tensor y) {
-    FloatBuffer in = floats(x);
-    FloatBuffer out = floats(y);
-    for (int row = 0; row < x.rows(); row++) {
-      for (int c = 0; c < x.columns(); c++) {
-        out.put(c * x.rows() + row, in.get(row * x.columns() + c));
-      }
+    if (x.type() == DType.F32) {
+      FloatBuffer in = floats(x);
+      FloatBuffer out = floats(y);
+      Rows.transpose(x.rows(), x.columns(), (from, to) -> out.put(to, in.get(from)));
+    } else {
+      ShortBuffer in = halves(x);
+      ShortBuffer out = halves(y);
+      Rows.transpose(x.rows(), x.columns(), (from, to) -> out.put(to, in.get(from)));
     }
   }
 
   @Override
   public FrozenMatrix freeze(Tensor w) {
-    transposed(w); // wrapped now, while one thread has it
-    return new RawMatrix(w);
+    return new Frozen(w);
   }
 
   @Override
   public void linear(Tensor x, FrozenMatrix w, @Nullable Tensor bias, Tensor y) {
-    matmul(x, false, ((RawMatrix) w).w(), true, 1, 0, y);
+    products.linear(x, (Frozen) w, y);
     if (bias != null) {
       addBias(y, bias);
     }
@@ -143,10 +139,9 @@ public final class Nd4jBackend implements Backend {
 
   @Override
   public void linearBackward(Tensor dy, FrozenMatrix w, Tensor dx, boolean accumulate) {
-    matmul(dy, false, ((RawMatrix) w).w(), false, 1, accumulate ? 1 : 0, dx);
+    products.linearBackward(dy, (Frozen) w, dx, accumulate);
   }
 
-  /** Row-major c = op(a)·op(b) is column-major cᵀ = op(b)ᵀ·op(a)ᵀ on the same memory. */
   @Override
   public void matmul(
       Tensor a,
@@ -156,32 +151,28 @@ public final class Nd4jBackend implements Backend {
       double alpha,
       double beta,
       Tensor c) {
-    int inner = transposeA ? a.rows() : a.columns();
-    int rows = transposeA ? a.columns() : a.rows();
-    int columns = transposeB ? b.rows() : b.columns();
-    if (inner != (transposeB ? b.columns() : b.rows())
-        || rows != c.rows()
-        || columns != c.columns()) {
-      throw new IllegalArgumentException(
-          "cannot multiply %s%s by %s%s into %s"
-              .formatted(a, transposeA ? "ᵀ" : "", b, transposeB ? "ᵀ" : "", c));
-    }
-    Nd4j.gemm(transposed(b), transposed(a), transposed(c), transposeB, transposeA, alpha, beta);
+    products.matmul(a, transposeA, b, transposeB, alpha, beta, c);
   }
 
   @Override
-  public void embed(Tensor ids, Tensor table, Tensor out, boolean accumulate) {
-    Rows.embed(ints(ids), floats(table), floats(out), out.rows(), out.columns(), accumulate);
+  public void embed(Tensor ids, FrozenMatrix table, Tensor out, boolean accumulate) {
+    IntBuffer rows = ints(ids);
+    FloatBuffer to = floats(out);
+    for (int i = 0; i < out.rows(); i++) {
+      ((Frozen) table).widen(rows.get(i), 1, to, i * out.columns(), accumulate);
+    }
   }
 
   @Override
   public void gatherRows(Tensor x, Tensor rows, Tensor out) {
-    Rows.embed(ints(rows), floats(x), floats(out), out.rows(), out.columns(), false);
+    Rows.gather(ints(rows), floats(x), floats(out), out.rows(), out.columns());
   }
 
   @Override
-  public void gatherRowsBackward(Tensor dy, Tensor rows, Tensor dx) {
-    zero(dx);
+  public void gatherRowsBackward(Tensor dy, Tensor rows, Tensor dx, boolean accumulate) {
+    if (!accumulate) {
+      zero(dx);
+    }
     Rows.scatterAdd(ints(rows), floats(dy), floats(dx), dy.rows(), dy.columns());
   }
 
@@ -191,8 +182,8 @@ public final class Nd4jBackend implements Backend {
   }
 
   @Override
-  public void addBiasBackward(Tensor dy, Tensor db) {
-    Rows.sum(floats(dy), floats(db), dy.rows(), dy.columns());
+  public void addBiasBackward(Tensor dy, Tensor db, boolean accumulate) {
+    Rows.sum(floats(dy), floats(db), dy.rows(), dy.columns(), accumulate);
   }
 
   @Override
@@ -318,11 +309,13 @@ public final class Nd4jBackend implements Backend {
       Tensor q,
       Tensor k,
       Tensor v,
+      Tensor starts,
       Tensor lengths,
       Tensor probabilities,
       Tensor context,
       Tensor scratch) {
-    new Attention(shape, scratch).forward(q, k, v, ints(lengths), probabilities, context);
+    new Attention(shape, scratch)
+        .forward(q, k, v, ints(starts), ints(lengths), probabilities, context);
   }
 
   @Override
@@ -358,6 +351,6 @@ public final class Nd4jBackend implements Backend {
 
   @Override
   public void close() {
-    // Nothing of its own: memory belongs to the tensors.
+    products.close();
   }
 }

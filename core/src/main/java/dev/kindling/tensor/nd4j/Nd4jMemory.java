@@ -6,10 +6,12 @@ import dev.kindling.tensor.Tensor;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.nio.LongBuffer;
+import java.nio.ShortBuffer;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.IntPointer;
 import org.bytedeco.javacpp.LongPointer;
 import org.bytedeco.javacpp.Pointer;
+import org.bytedeco.javacpp.ShortPointer;
 import org.bytedeco.javacpp.indexer.FloatIndexer;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.buffer.DataBuffer;
@@ -18,8 +20,7 @@ import org.nd4j.linalg.api.ndarray.INDArray;
 import org.nd4j.linalg.factory.Nd4j;
 
 /**
- * Native memory under a tensor, and the INDArray through which ND4J sees it. The wrapper costs 12
- * µs and shares the elements, so each tensor keeps its own.
+ * Native memory under a tensor, and the INDArray through which ND4J sees it.
  *
  * <p>ND4J reads a pointer's address and ignores its position: slices are pointers of their own.
  */
@@ -28,7 +29,6 @@ final class Nd4jMemory implements Memory {
   private final DType type;
   private final long elements;
   private @Nullable FloatBuffer floats;
-  private volatile @Nullable INDArray transposed;
 
   private Nd4jMemory(Pointer pointer, DType type, long elements) {
     this.pointer = pointer;
@@ -41,6 +41,7 @@ final class Nd4jMemory implements Memory {
     Pointer fresh =
         switch (type) {
           case F32 -> new FloatPointer(some);
+          case F16, BF16 -> new ShortPointer(some);
           case I32 -> new IntPointer(some);
           case I64 -> new LongPointer(some);
           case F64 -> throw new IllegalArgumentException("the ND4J backend computes in F32");
@@ -58,6 +59,7 @@ final class Nd4jMemory implements Memory {
     Pointer part =
         switch (type) {
           case F32 -> pointer.getPointer(FloatPointer.class, from);
+          case F16, BF16 -> pointer.getPointer(ShortPointer.class, from);
           case I32 -> pointer.getPointer(IntPointer.class, from);
           case I64 -> pointer.getPointer(LongPointer.class, from);
           case F64 -> throw new IllegalStateException("no F64 here");
@@ -80,6 +82,16 @@ final class Nd4jMemory implements Memory {
     return known;
   }
 
+  /** The address of the first element, for native code. */
+  static FloatPointer pointer(Tensor tensor) {
+    return (FloatPointer) of(tensor).pointer;
+  }
+
+  /** The words of a half-width tensor. */
+  static ShortBuffer halves(Tensor tensor) {
+    return ((ShortPointer) of(tensor).pointer).asBuffer();
+  }
+
   static IntBuffer ints(Tensor tensor) {
     return ((IntPointer) of(tensor).pointer).asBuffer();
   }
@@ -88,31 +100,16 @@ final class Nd4jMemory implements Memory {
     return ((LongPointer) of(tensor).pointer).asBuffer();
   }
 
-  /**
-   * The row-major matrix [rows, columns] seen as its column-major transpose [columns, rows], which
-   * is how BLAS multiplies it without a copy (a c-order result costs ND4J a hidden copy: 84 against
-   * 147 GFLOP/s measured).
-   */
-  static INDArray transposed(Tensor matrix) {
-    Nd4jMemory memory = of(matrix);
-    INDArray known = memory.transposed;
-    if (known == null) {
-      known = memory.wrap(new long[] {matrix.columns(), matrix.rows()}, 'f');
-      memory.transposed = known;
-    }
-    return known;
-  }
-
   /** A row-major INDArray over the first elements. */
   static INDArray array(Tensor tensor, long... shape) {
-    return of(tensor).wrap(shape, 'c');
+    return of(tensor).wrap(shape);
   }
 
-  private INDArray wrap(long[] shape, char order) {
+  private INDArray wrap(long[] shape) {
     FloatPointer data = (FloatPointer) pointer;
     DataBuffer buffer =
         Nd4j.getDataBufferFactory()
             .create(data, DataType.FLOAT, Math.max(elements, 1), FloatIndexer.create(data));
-    return Nd4j.create(buffer, shape, Nd4j.getStrides(shape, order), 0, order);
+    return Nd4j.create(buffer, shape, Nd4j.getStrides(shape, 'c'), 0, 'c');
   }
 }

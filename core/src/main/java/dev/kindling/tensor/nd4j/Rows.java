@@ -9,23 +9,22 @@ import java.nio.LongBuffer;
 final class Rows {
   private Rows() {}
 
-  static void embed(
-      IntBuffer ids,
-      FloatBuffer table,
-      FloatBuffer out,
-      int rows,
-      int columns,
-      boolean accumulate) {
+  /** Moves element {@code from} to {@code to}. */
+  interface Move {
+    void element(int from, int to);
+  }
+
+  static void transpose(int rows, int columns, Move move) {
     for (int row = 0; row < rows; row++) {
-      int from = Math.multiplyExact(ids.get(row), columns);
-      int to = row * columns;
-      if (accumulate) {
-        for (int c = 0; c < columns; c++) {
-          out.put(to + c, out.get(to + c) + table.get(from + c));
-        }
-      } else {
-        out.put(to, table, from, columns);
+      for (int c = 0; c < columns; c++) {
+        move.element(row * columns + c, c * rows + row);
       }
+    }
+  }
+
+  static void gather(IntBuffer rows, FloatBuffer x, FloatBuffer out, int count, int columns) {
+    for (int m = 0; m < count; m++) {
+      out.put(m * columns, x, Math.multiplyExact(rows.get(m), columns), columns);
     }
   }
 
@@ -48,9 +47,9 @@ final class Rows {
     }
   }
 
-  static void sum(FloatBuffer dy, FloatBuffer db, int rows, int columns) {
+  static void sum(FloatBuffer dy, FloatBuffer db, int rows, int columns, boolean accumulate) {
     for (int c = 0; c < columns; c++) {
-      double total = 0;
+      double total = accumulate ? db.get(c) : 0;
       for (int row = 0; row < rows; row++) {
         total += dy.get(row * columns + c);
       }

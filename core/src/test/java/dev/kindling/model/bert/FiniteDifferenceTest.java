@@ -61,9 +61,10 @@ class FiniteDifferenceTest {
                 dropout,
                 new TargetModules.Regex(Pattern.compile(targets)),
                 saved.isEmpty() ? List.of() : List.of(saved.split(" "))));
-    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, golden.plan.weights(layout));
+    FrozenWeights.Loader loader =
+        new FrozenWeights.Loader(backend, golden.plan.weights(layout), false);
     golden.base.stream(golden.plan.weights(layout), loader::accept);
-    BertModel model = (BertModel) golden.plan.build(backend, loader.finish(), layout);
+    BertModel model = (BertModel) golden.plan.build(backend, loader.finish(), layout, false);
     Tensor values = model.trainables().values();
     for (int i = 0; i < layout.elements(); i++) {
       ReferenceBackend.set(values, i, 0.1 * random.nextGaussian());

@@ -31,9 +31,10 @@ class MicroBatchTest {
         AdapterLayout.of(
             golden.plan.linears(),
             new AdapterSettings(3, 6, dropout, new TargetModules.AllLinear(), golden.plan.head()));
-    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, golden.plan.weights(layout));
+    FrozenWeights.Loader loader =
+        new FrozenWeights.Loader(backend, golden.plan.weights(layout), false);
     golden.base.stream(golden.plan.weights(layout), loader::accept);
-    BertModel model = (BertModel) golden.plan.build(backend, loader.finish(), layout);
+    BertModel model = (BertModel) golden.plan.build(backend, loader.finish(), layout, false);
     float[] vector = new float[layout.elements()];
     for (int i = 0; i < vector.length; i++) {
       vector[i] = (float) (0.1 * Math.sin(i));

@@ -1,0 +1,62 @@
+package dev.kindling.data;
+
+import java.io.Serializable;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.List;
+
+/**
+ * How the examples of a global batch are laid into micro-batches: those of like length together, so
+ * that little is padded. Which examples the batch holds stays as it was, and with it its gradient
+ * but for rounding. A function of the batch alone, not of who computes it.
+ *
+ * @param rows of a micro-batch, at least 1
+ * @param packTo tokens of a row that several examples may share; 0 for one example in each
+ */
+public record Grouping(int rows, int packTo) implements Serializable {
+  private static final Comparator<List<Example>> LONGEST_FIRST =
+      Comparator.<List<Example>>comparingInt(row -> -length(row))
+          .thenComparingLong(row -> row.get(0).position());
+
+  /** Cuts a batch: micro-batches of rows of examples, the longest first. */
+  public List<List<List<Example>>> cut(List<Example> batch) {
+    List<List<Example>> all = new ArrayList<>();
+    for (Example example : batch) {
+      all.add(List.of(example));
+    }
+    all.sort(LONGEST_FIRST);
+    if (packTo > 0) {
+      all = packed(all);
+      all.sort(LONGEST_FIRST);
+    }
+    List<List<List<Example>>> cut = new ArrayList<>();
+    for (int from = 0; from < all.size(); from += rows) {
+      cut.add(List.copyOf(all.subList(from, Math.min(from + rows, all.size()))));
+    }
+    return cut;
+  }
+
+  /** First fit decreasing: at most 11/9 of the fewest possible rows, and one more. */
+  private List<List<Example>> packed(List<List<Example>> singles) {
+    List<List<Example>> open = new ArrayList<>();
+    List<Integer> room = new ArrayList<>();
+    for (List<Example> single : singles) {
+      int length = length(single);
+      int row = 0;
+      while (row < open.size() && room.get(row) < length) {
+        row++;
+      }
+      if (row == open.size()) {
+        open.add(new ArrayList<>());
+        room.add(Math.max(packTo, length));
+      }
+      open.get(row).addAll(single);
+      room.set(row, room.get(row) - length);
+    }
+    return open;
+  }
+
+  private static int length(List<Example> row) {
+    return row.stream().mapToInt(example -> example.ids().length).sum();
+  }
+}

@@ -26,15 +26,29 @@ public final class TextTokenizer implements AutoCloseable {
    * @param maxTokens longest result, specials included
    */
   public static TextTokenizer open(byte[] json, int maxTokens) {
+    String longest = Integer.toString(maxTokens);
+    return open(
+        json,
+        Map.of(
+            "padding",
+            "do_not_pad",
+            "truncation",
+            "longest_first",
+            "maxLength",
+            longest,
+            "modelMaxLength",
+            longest)); // the library's own default of 512 is a limit too
+  }
+
+  /** Opens a tokenizer that cuts nothing. */
+  public static TextTokenizer open(byte[] json) {
+    return open(json, Map.of("padding", "do_not_pad", "truncation", "do_not_truncate"));
+  }
+
+  private static TextTokenizer open(byte[] json, Map<String, String> options) {
     try {
       return new TextTokenizer(
-          HuggingFaceTokenizer.newInstance(
-              new ByteArrayInputStream(json),
-              Map.of(
-                  "padding", "do_not_pad",
-                  "truncation", "longest_first",
-                  "maxLength", Integer.toString(maxTokens),
-                  "addSpecialTokens", "true")));
+          HuggingFaceTokenizer.newInstance(new ByteArrayInputStream(json), options));
     } catch (IOException | RuntimeException e) {
       throw new InvalidInput(
           "tokenizer.json", "cannot be read: " + e.getMessage(), "is it of a fast tokenizer?");
@@ -44,9 +58,25 @@ public final class TextTokenizer implements AutoCloseable {
   /** Encodes a text with the model's special tokens, cut to the longest length. */
   public Tokens encode(String text) {
     Encoding encoding = tokenizer.encode(text);
-    return new Tokens(
-        Arrays.stream(encoding.getIds()).mapToInt(Math::toIntExact).toArray(),
-        encoding.exceedMaxLength());
+    return new Tokens(ints(encoding), encoding.exceedMaxLength());
+  }
+
+  /**
+   * Encodes a text.
+   *
+   * @param specials whether the tokens that the model expects around a text are added
+   */
+  public int[] ids(String text, boolean specials) {
+    return ints(tokenizer.encode(text, specials, false));
+  }
+
+  private static int[] ints(Encoding encoding) {
+    return Arrays.stream(encoding.getIds()).mapToInt(Math::toIntExact).toArray();
+  }
+
+  /** The text of tokens, without special ones. */
+  public String decode(int[] ids) {
+    return tokenizer.decode(Arrays.stream(ids).asLongStream().toArray(), true);
   }
 
   /** Tokens that are added to every text. */

@@ -2,6 +2,8 @@ package dev.kindling.model;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.kindling.InvalidInput;
+import java.util.ArrayList;
+import java.util.List;
 
 /**
  * A config.json as families read it: sizes that must be there, and variants that must not.
@@ -23,6 +25,17 @@ public record ConfigJson(JsonNode json) {
           "expected a whole number of at least 1");
     }
     return value;
+  }
+
+  /** Tokens that end a text: the first is what a model learns to say; empty if there is none. */
+  public List<Integer> endTokens() {
+    List<Integer> ends = new ArrayList<>();
+    JsonNode value = json.path("eos_token_id");
+    if (value.isInt()) {
+      ends.add(value.asInt());
+    }
+    value.forEach(end -> ends.add(end.asInt()));
+    return ends;
   }
 
   /**

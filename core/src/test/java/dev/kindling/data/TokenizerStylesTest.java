@@ -21,11 +21,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** What the three published styles make of a text, worked out without the library. */
 class TokenizerStylesTest {
-  /**
-   * More tokens than any text here has. The library cuts at 512 whatever longer {@code maxLength}
-   * it is told, unless {@code modelMaxLength} says so too.
-   */
-  private static final int LONG = 512;
+  /** More tokens than any text here has, and than the library's own default limit of 512. */
+  private static final int LONG = 100_000;
 
   /** A text, and its tokens as the file spells them, with a blank between; the frame left out. */
   record Case(TokenizerStyle style, String text, String tokens) {}

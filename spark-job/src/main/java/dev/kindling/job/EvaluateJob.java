@@ -17,8 +17,8 @@ public final class EvaluateJob {
     try (Evaluator evaluator =
         new Evaluator(
             prepared.cluster(),
-            prepared.examples(session, config, "data.validation", data),
-            config.compute().microBatch(),
+            prepared.examples(session, "data.validation", data),
+            prepared.grouping(),
             "data.validation")) {
       return evaluator.evaluate(prepared.start()).json();
     } finally {

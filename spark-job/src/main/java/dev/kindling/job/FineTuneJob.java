@@ -81,11 +81,10 @@ public final class FineTuneJob {
 
   private ObjectNode train(Preparation prepared, ResultFolder folder) throws IOException {
     JobConfig.Data data = config.data();
-    Examples examples =
-        prepared.examples(session, config, "data.train", data.train().orElseThrow());
+    Examples examples = prepared.examples(session, "data.train", data.train().orElseThrow());
     Optional<Evaluator> evaluator =
         data.validation()
-            .map(uri -> prepared.examples(session, config, "data.validation", uri))
+            .map(uri -> prepared.examples(session, "data.validation", uri))
             .map(rows -> evaluator(prepared, rows));
     int batch = config.compute().batch();
     long steps = training.totalSteps(examples.count(), batch);
@@ -105,7 +104,7 @@ public final class FineTuneJob {
         prepared.layout(),
         state.trainables(),
         new PeftWriter.Base(
-            config.basePath(),
+            config.base().path(),
             prepared.plan().predictsTokens(),
             prepared.plan().storesTransposed()),
         prepared.labels().names());
@@ -119,8 +118,7 @@ public final class FineTuneJob {
   }
 
   private Evaluator evaluator(Preparation prepared, Examples rows) {
-    return new Evaluator(
-        prepared.cluster(), rows, config.compute().microBatch(), "data.validation");
+    return new Evaluator(prepared.cluster(), rows, prepared.grouping(), "data.validation");
   }
 
   private void loop(
@@ -147,7 +145,7 @@ public final class FineTuneJob {
               first * compute.batch(),
               end * compute.batch(),
               compute.batch(),
-              compute.microBatch(),
+              prepared.grouping(),
               prepared.cluster().slots());
       for (long step = first; step < end; step++) {
         Outcome outcome = exact(gradients, batches, step, state);

@@ -17,13 +17,17 @@ import dev.kindling.lora.TargetModules;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.model.load.Families;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Objects;
 import java.util.Optional;
 import java.util.stream.IntStream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.sql.SparkSession;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The base and the adapter to continue from, opened and found to agree with the configuration; what
@@ -32,8 +36,10 @@ import org.apache.spark.sql.SparkSession;
  * @param outline the model with a head of one class, before the classes are known
  */
 record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) {
+  private static final Logger LOG = LoggerFactory.getLogger(Sources.class);
+
   static Sources open(JobConfig config, Configuration hadoop) {
-    HfFolder base = HfFolder.open(new Location("base.path", config.basePath()).folder(hadoop));
+    HfFolder base = HfFolder.open(new Location("base.path", config.base().path()).folder(hadoop));
     Optional<PeftAdapter> adapter =
         config
             .adapter()
@@ -74,7 +80,7 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
             List.of("the base has no classification head to evaluate: set adapter.init-from"));
       }
       Location data = new Location("data.train", config.data().train().orElseThrow());
-      Labels distinct = Examples.labels(session, data);
+      Labels distinct = Examples.labels(session, data, config.data().textColumn());
       if (distinct.size() == 0) {
         throw new InvalidInput("data.train " + data.text(), "has no labels", "every row needs one");
       }
@@ -92,6 +98,48 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
             .filter(known -> known.size() == n)
             .or(() -> named.size() == n ? Optional.of(named) : Optional.empty())
             .orElseGet(() -> IntStream.range(0, n).mapToObj(i -> "LABEL_" + i).toList()));
+  }
+
+  /** The trainables of a run: the adapter's, or those that the configuration asks for. */
+  AdapterLayout layout(JobConfig config, ModelPlan plan) {
+    return adapter
+        .map(a -> a.layout(plan.linears(), dropout(config.adapter(), a.settings())))
+        .orElseGet(() -> AdapterLayout.of(plan.linears(), settings(config, plan)));
+  }
+
+  /** Their values before the first step. */
+  float[] start(JobConfig config, ModelPlan plan, AdapterLayout layout) {
+    if (adapter.isPresent()) {
+      return adapter.get().values(layout);
+    }
+    Map<String, String> weights = new HashMap<>();
+    plan.linears().forEach(m -> weights.put(m.name(), m.weight()));
+    AdapterLayout.Start start =
+        layout.start(
+            config.compute().seed(),
+            p ->
+                base.find(p.role() == Role.WEIGHT ? weights.get(p.module()) : p.name())
+                    .map(t -> p.fromStored(t.require(p.storedShape()).floats())));
+    start.fresh().forEach(m -> LOG.info("{} is not in the base: initialised from the seed", m));
+    return start.values();
+  }
+
+  /** Names and patterns that match nothing are found before anything is read. */
+  void checkTargets(JobConfig config) {
+    if (adapter.isEmpty()) {
+      ConfigProblems.check(AdapterLayout.problems(outline.linears(), settings(config, outline)));
+    }
+  }
+
+  /** Without an adapter, evaluation and generation take the base as it is. */
+  private static AdapterSettings settings(JobConfig config, ModelPlan plan) {
+    JobConfig.Adapter a = config.adapter();
+    return new AdapterSettings(
+        a.r(),
+        a.alpha(),
+        a.dropout(),
+        config.training().isPresent() ? a.targets() : new TargetModules.None(),
+        a.modulesToSave().orElse(plan.head()));
   }
 
   /** Every class needs a logit: the head is in the base, in the adapter, or to be trained. */
@@ -171,7 +219,7 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
   }
 
   /** The folder's dropout, unless the user set another. */
-  static double dropout(JobConfig.Adapter user, AdapterSettings folder) {
+  private static double dropout(JobConfig.Adapter user, AdapterSettings folder) {
     return user.userSet().contains("dropout") ? user.dropout() : folder.dropout();
   }
 }

@@ -288,16 +288,23 @@ class BadInputTest {
   }
 
   @Test
-  void decoder_whatIsNotSupportedYet_isSaidByName() throws IOException {
+  void task_dataForAnother_isSaidByKey() throws IOException {
     GoldenFolder gpt2 = GoldenFolder.copy("gpt2", temp);
-    List<String> fresh = new ArrayList<>(gpt2.train(output, "adapter.modules-to-save=[c_proj]"));
-    fresh.removeIf(a -> a.startsWith("adapter.init-from"));
-    fails(2, fresh, "adapter.modules-to-save", "not supported yet");
     fails(2, gpt2.train(output, "task=sequence-classification"), "the base is for causal-lm");
     Path text = rows("text.jsonl", "{\"text\": \"once\"}");
-    fails(3, gpt2.train(output, "data.train=" + text), "text.jsonl, row 1", "tokens only so far");
+    fails(3, gpt2.train(output, "data.train=" + text), "text.jsonl, row 1", "no tokenizer.json");
+    fails(2, gpt2.train(output, "data.format=classification"), "is for classifiers");
+    fails(
+        2,
+        train("data.format=text", "data.packing=true", "data.split=window"),
+        "data.format is for language models",
+        "data.packing is for language models",
+        "data.split is for language models");
+    fails(3, gpt2.train(output, "data.format=prompt-completion"), "has no eos_token_id");
     Path short1 = rows("short.jsonl", "{\"input_ids\": [5, 6], \"labels\": [5]}");
     fails(3, gpt2.train(output, "data.train=" + short1), "has 1 labels for 2 input_ids");
+    Path half = rows("half.jsonl", "{\"prompt\": \"a\"}");
+    fails(3, gpt2.train(output, "data.train=" + half), "half.jsonl, row 1", "no completion");
     fails(2, train("task=causal-lm"), "task is causal-lm, but the base is for sequence-class");
   }
 

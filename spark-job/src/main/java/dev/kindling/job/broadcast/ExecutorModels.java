@@ -34,7 +34,7 @@ public final class ExecutorModels {
     this.layout = spec.layout(plan);
     long start = System.nanoTime();
     var slots = plan.weights(layout);
-    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend(), slots);
+    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend(), slots, spec.asStored());
     delivery.deliver(slots, loader);
     this.weights = loader.finish();
     LOADS.incrementAndGet();
@@ -74,7 +74,7 @@ public final class ExecutorModels {
   /** A model that no other task uses; give it back. */
   public Model borrow() {
     Model model = idle.poll();
-    return model != null ? model : plan.build(backend(), weights, layout);
+    return model != null ? model : plan.build(backend(), weights, layout, spec.recompute());
   }
 
   public void giveBack(Model model) {

@@ -25,6 +25,8 @@ import java.util.List;
  * @param trained full names of the layers trained in full
  * @param seed of the run
  * @param threads of matrix products per task
+ * @param asStored whether frozen matrices stay in the width that they are stored in
+ * @param recompute whether activations within blocks are computed again rather than kept
  */
 public record ModelSpec(
     String run,
@@ -36,7 +38,9 @@ public record ModelSpec(
     List<String> adapted,
     List<String> trained,
     long seed,
-    int threads)
+    int threads,
+    boolean asStored,
+    boolean recompute)
     implements Serializable {
   /** Describes a model that the driver has planned. */
   public static ModelSpec of(
@@ -46,7 +50,9 @@ public record ModelSpec(
       ModelPlan plan,
       AdapterLayout layout,
       long seed,
-      int threads) {
+      int threads,
+      boolean asStored,
+      boolean recompute) {
     AdapterSettings settings = layout.settings();
     return new ModelSpec(
         run,
@@ -58,7 +64,9 @@ public record ModelSpec(
         names(plan, layout, Role.A),
         names(plan, layout, Role.WEIGHT),
         seed,
-        threads);
+        threads,
+        asStored,
+        recompute);
   }
 
   private static List<String> names(ModelPlan plan, AdapterLayout layout, Role role) {

@@ -21,7 +21,7 @@ import picocli.CommandLine.Parameters;
     description = "Distributed LoRA fine-tuning on Apache Spark.",
     footer = {
       "",
-      "Commands: train, evaluate. Keys: conf/reference.conf.",
+      "Commands: train, evaluate, generate. Keys: conf/reference.conf.",
       "spark-submit options go before the command:",
       "  kindling --master spark://host:7077 train job.conf output=hdfs:///adapters/a"
     })
@@ -29,7 +29,7 @@ final class Arguments {
   private static final List<String> PATHS =
       List.of("base.path", "adapter.init-from", "data.train", "data.validation", "output");
 
-  @Parameters(index = "0", paramLabel = "COMMAND", description = "train | evaluate")
+  @Parameters(index = "0", paramLabel = "COMMAND", description = "train | evaluate | generate")
   String command = "";
 
   @Parameters(
@@ -61,7 +61,7 @@ final class Arguments {
       }
     }
     throw new ConfigProblems(
-        List.of("'" + command + "' is no command: expected train or evaluate"));
+        List.of("'" + command + "' is no command: expected train, evaluate or generate"));
   }
 
   /** The configuration, read here or resolved where the job was submitted. */

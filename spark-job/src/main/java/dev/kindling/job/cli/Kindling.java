@@ -3,6 +3,7 @@ package dev.kindling.job.cli;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.kindling.job.EvaluateJob;
 import dev.kindling.job.FineTuneJob;
+import dev.kindling.job.GenerateJob;
 import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.config.JobConfig.Command;
@@ -10,7 +11,9 @@ import java.io.IOException;
 import java.io.PrintStream;
 import java.util.List;
 import java.util.Locale;
+import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkConf;
+import org.apache.spark.deploy.SparkHadoopUtil;
 import org.apache.spark.sql.SparkSession;
 import picocli.CommandLine;
 
@@ -66,12 +69,17 @@ public final class Kindling {
   }
 
   private static ObjectNode run(JobConfig config, Command command) throws IOException {
+    if (command == Command.GENERATE) {
+      Configuration hadoop = SparkHadoopUtil.get().newConfiguration(settings(command));
+      return GenerateJob.run(hadoop, config, System.err);
+    }
     SparkSession session = SparkSession.builder().config(settings(command)).getOrCreate();
     try {
       return switch (command) {
         case TRAIN ->
             new FineTuneJob(session, config, System.getenv("KINDLING_TERMINAL") != null).run();
         case EVALUATE -> EvaluateJob.run(session, config);
+        case GENERATE -> throw new IllegalStateException("generate needs no session");
       };
     } finally {
       session.stop();

@@ -32,6 +32,10 @@ public record ConfigSource(Config user, Config all) {
   private static final Config REFERENCE =
       ConfigFactory.parseResources(ConfigSource.class.getClassLoader(), "kindling/reference.conf");
 
+  /** Keys of generate, which say nothing of a run. */
+  static final List<String> GENERATION_KEYS =
+      List.of("prompt", "max-tokens", "temperature", "top-p", "seed");
+
   /** Keys with nothing below them, defaults of null included. */
   private static final Map<String, ConfigValue> KNOWN = leaves(REFERENCE);
 
@@ -55,7 +59,7 @@ public record ConfigSource(Config user, Config all) {
         String key = override.substring(0, equals);
         user =
             ConfigFactory.empty()
-                .withValue(key, value(override.substring(equals + 1)))
+                .withValue(key, value(key, override.substring(equals + 1)))
                 .withFallback(user);
       } catch (ConfigException e) {
         problems.add("'" + override + "' cannot be read: " + e.getMessage());
@@ -91,7 +95,10 @@ public record ConfigSource(Config user, Config all) {
     }
   }
 
-  private static ConfigValue value(String text) {
+  private static ConfigValue value(String key, String text) {
+    if (key.equals("prompt")) { // people's words, however they begin
+      return ConfigValueFactory.fromAnyRef(text);
+    }
     boolean hocon = text.startsWith("[") || text.startsWith("{") || text.startsWith("\"");
     return hocon
         ? ConfigFactory.parseString("v = " + text).getValue("v")
@@ -136,7 +143,9 @@ public record ConfigSource(Config user, Config all) {
     leaves(all)
         .forEach(
             (key, value) -> {
-              if (!key.equals("output") && !key.equals("output-mode")) {
+              if (!key.equals("output")
+                  && !key.equals("output-mode")
+                  && !GENERATION_KEYS.contains(key)) {
                 identity.put(key, canonical(String.valueOf(value.unwrapped())));
               }
             });

@@ -2,6 +2,7 @@ package dev.kindling.job.evaluate;
 
 import dev.kindling.InvalidInput;
 import dev.kindling.data.EpochOrder;
+import dev.kindling.data.Grouping;
 import dev.kindling.data.TokenBatch;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.WeightDelivery;
@@ -18,16 +19,19 @@ import org.apache.spark.broadcast.Broadcast;
 
 /** Loss and accuracy over a whole data set, in micro-batches by example index, as one stage. */
 public final class Evaluator implements AutoCloseable {
+  /** Micro-batches whose examples are sorted by length together. */
+  private static final int WINDOW = 32;
+
   private final Cluster cluster;
   private final Examples examples;
   private final Batches batches;
   private final String name;
 
   /**
-   * @param microBatch examples computed at once
+   * @param grouping how neighbouring examples are cut into micro-batches
    * @param name what the data is called, for messages
    */
-  public Evaluator(Cluster cluster, Examples examples, int microBatch, String name) {
+  public Evaluator(Cluster cluster, Examples examples, Grouping grouping, String name) {
     this.cluster = cluster;
     this.examples = examples;
     this.name = name;
@@ -37,9 +41,9 @@ public final class Evaluator implements AutoCloseable {
             new EpochOrder(examples.count(), false, 0),
             0,
             examples.count(),
-            microBatch,
-            microBatch,
-            1);
+            WINDOW * grouping.rows(),
+            grouping,
+            cluster.slots());
   }
 
   /**
@@ -84,7 +88,8 @@ public final class Evaluator implements AutoCloseable {
               Totals totals = new Totals();
               while (mine.hasNext()) {
                 Batches.MicroBatch batch = Batches.MicroBatch.decode(mine.next());
-                totals.add(model.evaluate(TokenBatch.of(batch.rows(), models.plan().rules())));
+                totals.add(
+                    model.evaluate(TokenBatch.packed(batch.rows(), models.plan().rules(), 0)));
               }
               ByteBuffer encoded = ByteBuffer.allocate(Totals.ENCODED_BYTES);
               totals.encode(encoded);

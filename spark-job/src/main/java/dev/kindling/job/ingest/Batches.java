@@ -2,10 +2,14 @@ package dev.kindling.job.ingest;
 
 import dev.kindling.data.EpochOrder;
 import dev.kindling.data.Example;
+import dev.kindling.data.Grouping;
 import java.nio.ByteBuffer;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.Iterator;
 import java.util.List;
+import java.util.NoSuchElementException;
 import org.apache.spark.Partitioner;
 import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaRDD;
@@ -15,13 +19,17 @@ import org.jspecify.annotations.Nullable;
 import scala.Tuple2;
 
 /**
- * The micro-batches of a range of positions in the stream of examples, shuffled so that those of
- * one step lie in a few partitions of their own. Which examples a micro-batch holds depends on
- * positions alone; partitions only decide who computes it.
+ * The micro-batches of a range of positions in the stream of examples. A first shuffle brings the
+ * examples of each step together, where they are cut into micro-batches of like lengths; a second
+ * one deals those out so that a step lies in a few partitions of its own. What a micro-batch holds
+ * depends on the step's examples alone; partitions only decide who computes it.
  */
 public final class Batches {
   /** Most partitions of one shuffle; longer ranges keep several steps in each. */
   private static final int MOST_PARTITIONS = 4096;
+
+  /** Partitions of the first shuffle for each task slot. */
+  private static final int GATHERING_WAVES = 4;
 
   private final JavaRDD<byte[]> frames;
   private final Layout layout;
@@ -35,13 +43,19 @@ public final class Batches {
    * One micro-batch as it lies in a partition.
    *
    * @param step from 0
-   * @param rows in stream order
+   * @param rows each of one example, or of several behind each other
    */
-  public record MicroBatch(long step, List<Example> rows) {
-    static byte[] encode(long step, List<Example> rows) {
-      int size = 12 + rows.stream().mapToInt(Example::encodedBytes).sum();
+  public record MicroBatch(long step, List<List<Example>> rows) {
+    static byte[] encode(long step, List<List<Example>> rows) {
+      int size = 12;
+      for (List<Example> row : rows) {
+        size += 4 + row.stream().mapToInt(Example::encodedBytes).sum();
+      }
       ByteBuffer frame = ByteBuffer.allocate(size).putLong(step).putInt(rows.size());
-      rows.forEach(row -> row.encode(frame));
+      for (List<Example> row : rows) {
+        frame.putInt(row.size());
+        row.forEach(example -> example.encode(frame));
+      }
       return frame.array();
     }
 
@@ -54,22 +68,52 @@ public final class Batches {
     public static MicroBatch decode(byte[] encoded) {
       ByteBuffer frame = ByteBuffer.wrap(encoded);
       long step = frame.getLong();
-      List<Example> rows = new ArrayList<>();
+      List<List<Example>> rows = new ArrayList<>();
       for (int n = frame.getInt(); n > 0; n--) {
-        rows.add(Example.decode(frame));
+        List<Example> row = new ArrayList<>();
+        for (int m = frame.getInt(); m > 0; m--) {
+          row.add(Example.decode(frame));
+        }
+        rows.add(row);
       }
       return new MicroBatch(step, rows);
     }
   }
 
+  /** Where positions gather: a run of steps in each partition. */
+  private static final class Gathering extends Partitioner {
+    private static final long serialVersionUID = 1;
+    private final long firstStep;
+    private final int batch;
+    private final long perPartition;
+    private final int partitions;
+
+    Gathering(long firstStep, long steps, int batch, int wanted) {
+      this.firstStep = firstStep;
+      this.batch = batch;
+      this.perPartition = (steps + wanted - 1) / wanted;
+      this.partitions = Math.toIntExact((steps + perPartition - 1) / perPartition);
+    }
+
+    @Override
+    public int numPartitions() {
+      return partitions;
+    }
+
+    @Override
+    public int getPartition(Object position) {
+      return (int) (((Long) position / batch - firstStep) / perPartition);
+    }
+  }
+
   /**
-   * Where a position goes: its step's group of steps, and within it the lane of its micro-batch.
+   * Where a micro-batch goes: its step's group of steps, and within it the next lane in turn. The
+   * key is {@code step · batch + number}.
    */
   private static final class Layout extends Partitioner {
     private static final long serialVersionUID = 1;
     private final long firstStep;
     private final int batch;
-    private final int microBatch;
 
     /** Steps in one partition. */
     private final int grouped;
@@ -79,10 +123,9 @@ public final class Batches {
 
     private final int partitions;
 
-    Layout(long firstStep, long steps, int batch, int microBatch, int lanes) {
+    Layout(long firstStep, long steps, int batch, int lanes) {
       this.firstStep = firstStep;
       this.batch = batch;
-      this.microBatch = microBatch;
       this.lanes = lanes;
       int groups = Math.max(1, MOST_PARTITIONS / lanes);
       this.grouped = Math.toIntExact((steps + groups - 1) / groups);
@@ -96,9 +139,8 @@ public final class Batches {
 
     @Override
     public int getPartition(Object key) {
-      long position = (Long) key;
-      int lane = (int) (position % batch / microBatch % lanes);
-      return firstPartition(position / batch) + lane;
+      long microBatch = (Long) key;
+      return firstPartition(microBatch / batch) + (int) (microBatch % batch % lanes);
     }
 
     int firstPartition(long step) {
@@ -111,8 +153,8 @@ public final class Batches {
    *
    * @param from a multiple of batch
    * @param batch positions of a step
-   * @param microBatch positions computed at once
-   * @param lanes partitions that share a step; at most the micro-batches of a batch are used
+   * @param grouping how a step's examples are cut into micro-batches
+   * @param slots tasks that run at once: the most partitions that share a step
    */
   public static Batches lay(
       Examples examples,
@@ -120,23 +162,26 @@ public final class Batches {
       long from,
       long to,
       int batch,
-      int microBatch,
-      int lanes) {
+      Grouping grouping,
+      int slots) {
     long steps = (to - from + batch - 1) / batch;
-    int parts = (batch + microBatch - 1) / microBatch;
-    Layout layout =
-        new Layout(from / batch, steps, batch, microBatch, Math.max(1, Math.min(lanes, parts)));
+    int parts = (batch + grouping.rows() - 1) / grouping.rows();
+    int lanes = Math.max(1, Math.min(slots, parts));
+    Layout layout = new Layout(from / batch, steps, batch, lanes);
+    Gathering gathering = new Gathering(from / batch, steps, batch, GATHERING_WAVES * slots);
     Broadcast<long[][]> first = examples.firstIndices();
     Emitter emitter = new Emitter(order.examples(), order, from, to);
-    JavaPairRDD<Long, byte[]> placed =
+    JavaPairRDD<Long, byte[]> gathered =
         examples
             .frames()
             .mapPartitionsToPair(
                 frames -> new Placed(Examples.indexed(frames, first.value()), emitter))
-            .repartitionAndSortWithinPartitions(layout);
+            .repartitionAndSortWithinPartitions(gathering);
     JavaRDD<byte[]> frames =
-        placed
-            .mapPartitions(sorted -> new Assembler(sorted, batch, microBatch))
+        gathered
+            .mapPartitionsToPair(sorted -> new Assembler(sorted, batch, grouping))
+            .repartitionAndSortWithinPartitions(layout)
+            .values()
             .persist(StorageLevel.MEMORY_AND_DISK());
     return new Batches(frames, layout);
   }
@@ -196,23 +241,24 @@ public final class Batches {
     @Override
     public Tuple2<Long, byte[]> next() {
       if (!hasNext()) {
-        throw new java.util.NoSuchElementException();
+        throw new NoSuchElementException();
       }
       return now.next();
     }
   }
 
-  /** Packs sorted positions into micro-batches. */
-  private static final class Assembler implements Iterator<byte[]> {
+  /** Cuts sorted positions into steps, and each step's examples into micro-batches. */
+  private static final class Assembler implements Iterator<Tuple2<Long, byte[]>> {
     private final Iterator<Tuple2<Long, byte[]>> sorted;
     private final int batch;
-    private final int microBatch;
+    private final Grouping grouping;
+    private final Deque<Tuple2<Long, byte[]>> ready = new ArrayDeque<>();
     private @Nullable Example ahead;
 
-    Assembler(Iterator<Tuple2<Long, byte[]>> sorted, int batch, int microBatch) {
+    Assembler(Iterator<Tuple2<Long, byte[]>> sorted, int batch, Grouping grouping) {
       this.sorted = sorted;
       this.batch = batch;
-      this.microBatch = microBatch;
+      this.grouping = grouping;
       this.ahead = pull();
     }
 
@@ -222,24 +268,31 @@ public final class Batches {
 
     @Override
     public boolean hasNext() {
-      return ahead != null;
+      return !ready.isEmpty() || ahead != null;
     }
 
     @Override
-    public byte[] next() {
+    public Tuple2<Long, byte[]> next() {
+      if (ready.isEmpty()) {
+        assemble();
+      }
+      return ready.remove();
+    }
+
+    private void assemble() {
       if (ahead == null) {
-        throw new java.util.NoSuchElementException();
+        throw new NoSuchElementException();
       }
       long step = ahead.position() / batch;
-      long micro = ahead.position() % batch / microBatch;
-      List<Example> rows = new ArrayList<>();
-      while (ahead != null
-          && ahead.position() / batch == step
-          && ahead.position() % batch / microBatch == micro) {
-        rows.add(ahead);
+      List<Example> examples = new ArrayList<>();
+      while (ahead != null && ahead.position() / batch == step) {
+        examples.add(ahead);
         ahead = pull();
       }
-      return MicroBatch.encode(step, rows);
+      long key = step * batch;
+      for (List<List<Example>> rows : grouping.cut(examples)) {
+        ready.add(new Tuple2<>(key++, MicroBatch.encode(step, rows)));
+      }
     }
   }
 }

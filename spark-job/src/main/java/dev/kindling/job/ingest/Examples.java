@@ -3,7 +3,6 @@ package dev.kindling.job.ingest;
 import dev.kindling.InvalidInput;
 import dev.kindling.data.Example;
 import dev.kindling.data.Labels;
-import dev.kindling.job.config.JobConfig.Format;
 import dev.kindling.job.storage.Location;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
@@ -43,6 +42,7 @@ public final class Examples {
   private final long count;
   private final long tokens;
   private final long truncated;
+  private final int longest;
 
   private Examples(
       JavaRDD<byte[]> frames, Broadcast<long[][]> firstIndices, long count, Survey totals) {
@@ -51,6 +51,7 @@ public final class Examples {
     this.count = count;
     this.tokens = totals.tokens;
     this.truncated = totals.truncated;
+    this.longest = totals.longest;
   }
 
   /** Rows. */
@@ -68,6 +69,11 @@ public final class Examples {
     return truncated;
   }
 
+  /** Tokens of the longest row. */
+  public int longest() {
+    return longest;
+  }
+
   /** Frees what the executors keep. */
   public void release() {
     frames.unpersist(false);
@@ -77,26 +83,13 @@ public final class Examples {
   /**
    * Tokenises a data set and checks every row of it.
    *
-   * @param tokenizer bytes of tokenizer.json, empty if the base has none
-   * @param maxTokens longest sequence
-   * @param vocabulary token ids lie below it
-   * @param nextToken whether rows are for a language model
-   * @param classes class names in index order
+   * @param reader of its rows
    * @throws InvalidInput naming a bad row, or that there is none at all
    */
-  public static Examples read(
-      SparkSession session,
-      Location location,
-      Format format,
-      byte[] tokenizer,
-      int maxTokens,
-      int vocabulary,
-      boolean nextToken,
-      List<String> classes) {
-    RowReader reader = new RowReader(format, tokenizer, maxTokens, vocabulary, nextToken, classes);
+  public static Examples read(SparkSession session, Location location, RowReader reader) {
     JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
     JavaRDD<byte[]> frames =
-        Source.read(session, location)
+        Source.read(session, location, reader.textColumn())
             .javaRDD()
             .mapPartitions(rows -> new Tokeniser(rows, reader))
             .persist(StorageLevel.MEMORY_AND_DISK_SER());
@@ -121,11 +114,11 @@ public final class Examples {
   }
 
   /** Distinct labels, sorted into classes. */
-  public static Labels labels(SparkSession session, Location location) {
+  public static Labels labels(SparkSession session, Location location, String textColumn) {
     JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
     TreeSet<String> distinct = new TreeSet<>();
     try {
-      JavaRDD<Row> rows = Source.read(session, location).javaRDD();
+      JavaRDD<Row> rows = Source.read(session, location, textColumn).javaRDD();
       for (byte[] frame : Tasks.runAll(spark, rows, Examples::distinctLabels)) {
         ByteBuffer in = ByteBuffer.wrap(frame);
         for (int n = in.getInt(); n > 0; n--) {
@@ -164,26 +157,25 @@ public final class Examples {
 
   private static Examples index(
       JavaSparkContext spark, JavaRDD<byte[]> frames, List<Survey> parts, Location location) {
-    Map<String, NavigableMap<Long, Long>> rowsByBlock = new TreeMap<>();
+    Map<String, NavigableMap<Long, Survey.Block>> blocks = new TreeMap<>();
     Survey totals = new Survey();
     for (Survey part : parts) {
       totals.tokens += part.tokens;
       totals.truncated += part.truncated;
+      totals.longest = Math.max(totals.longest, part.longest);
       for (Survey.Block block : part.blocks) {
-        rowsByBlock
-            .computeIfAbsent(block.path(), p -> new TreeMap<>())
-            .put(block.start(), block.rows());
+        blocks.computeIfAbsent(block.path(), p -> new TreeMap<>()).put(block.start(), block);
       }
     }
     Map<Survey.Place, Long> first = new HashMap<>();
     long next = 0;
-    for (var file : rowsByBlock.entrySet()) {
-      for (var block : file.getValue().entrySet()) {
-        first.put(new Survey.Place(file.getKey(), block.getKey()), next);
-        next += block.getValue();
+    for (var file : blocks.values()) {
+      for (Survey.Block block : file.values()) {
+        first.put(block.place(), next);
+        next += block.examples();
       }
     }
-    refuseBadRows(parts, first, rowsByBlock, location);
+    refuseBadRows(parts, first, blocks, location);
     if (next == 0) {
       frames.unpersist(false);
       throw new InvalidInput(
@@ -199,30 +191,33 @@ public final class Examples {
   private static void refuseBadRows(
       List<Survey> parts,
       Map<Survey.Place, Long> first,
-      Map<String, NavigableMap<Long, Long>> rowsByBlock,
+      Map<String, NavigableMap<Long, Survey.Block>> blocks,
       Location location) {
     parts.stream()
         .filter(part -> part.problem != null)
-        .min(Comparator.comparing(part -> index(part, first)))
+        .min(Comparator.comparing(part -> first.get(blockOf(part).place())))
         .ifPresent(
             part -> {
-              String path = part.blocks.get(part.problem.block()).path();
-              Survey.Place fileStart = new Survey.Place(path, rowsByBlock.get(path).firstKey());
+              Survey.Block block = blockOf(part);
+              long before =
+                  blocks.get(block.path()).headMap(block.start()).values().stream()
+                      .mapToLong(Survey.Block::rows)
+                      .sum();
               throw new InvalidInput(
                   String.format(
                       Locale.ROOT,
                       "%s %s, row %,d",
                       location.key(),
-                      path,
-                      index(part, first) - first.get(fileStart)),
+                      block.path(),
+                      before + part.problem.row()),
                   part.problem.what().found(),
                   part.problem.what().expected());
             });
   }
 
-  /** Index of a partition's bad row, from 1. */
-  private static long index(Survey part, Map<Survey.Place, Long> first) {
-    return first.get(part.blocks.get(part.problem.block()).place()) + part.problem.row();
+  /** Where a partition's bad row lies. */
+  private static Survey.Block blockOf(Survey part) {
+    return part.blocks.get(part.problem.block());
   }
 
   /**

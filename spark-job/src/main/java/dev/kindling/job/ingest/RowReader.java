@@ -1,93 +1,140 @@
 package dev.kindling.job.ingest;
 
 import dev.kindling.InvalidInput;
-import dev.kindling.data.Example;
 import dev.kindling.data.Labels;
+import dev.kindling.data.LanguageText;
+import dev.kindling.data.LanguageText.Piece;
 import dev.kindling.data.TextTokenizer;
 import dev.kindling.job.config.JobConfig.Format;
+import dev.kindling.job.config.JobConfig.Split;
 import dev.kindling.tensor.Backend;
 import java.io.Serializable;
 import java.util.List;
 import java.util.Optional;
+import java.util.OptionalInt;
 import org.apache.spark.sql.Row;
 
 /**
- * Turns a row into a tokenised example, or says what is wrong with it; where, only the driver
- * knows.
+ * Turns a row into tokenised examples, or says what is wrong with it; where, only the driver knows.
  *
  * @param format what rows must look like
+ * @param textColumn name of the column that holds text
+ * @param split how a text becomes examples of a language model
  * @param tokenizer bytes of tokenizer.json; empty if the base has none
  * @param maxTokens longest sequence
  * @param vocabulary token ids lie below it
  * @param nextToken whether rows are for a language model
+ * @param endToken what a text of a language model ends in; −1 if it has none
  * @param classes class names in index order
  */
-record RowReader(
+public record RowReader(
     Format format,
+    String textColumn,
+    Split split,
     byte[] tokenizer,
     int maxTokens,
     int vocabulary,
     boolean nextToken,
+    int endToken,
     List<String> classes)
     implements Serializable {
   private static final String ROW = "row";
-
-  /** An example and whether its text was cut. */
-  record Read(Example example, boolean truncated) {}
 
   /** The reader opened on an executor: tokenizer and class index. */
   final class Opened implements AutoCloseable {
     private final Labels labels = new Labels(classes);
     private TextTokenizer open;
 
-    /**
-     * @param position of the row within its block
-     */
-    Read read(Row row, long position) {
+    /** The examples of a row, in order. */
+    List<Piece> read(Row row) {
       String corrupt = row.getString(Source.CORRUPT);
       if (corrupt != null) {
         throw new InvalidInput(ROW, "is not a valid row: " + quote(corrupt), "mend or remove it");
       }
-      boolean tokens = !row.isNullAt(Source.INPUT_IDS);
-      if (format == Format.TOKENS && !tokens) {
+      List<Piece> pieces =
+          switch (format(row)) {
+            case TOKENS -> List.of(tokens(row));
+            case PROMPT_COMPLETION -> List.of(promptCompletion(row));
+            case TEXT -> text(row);
+            case CLASSIFICATION, AUTO -> List.of(classified(row));
+          };
+      pieces.forEach(piece -> check(piece.ids()));
+      return pieces;
+    }
+
+    /** What is given, or else what the row has. */
+    private Format format(Row row) {
+      if (format != Format.AUTO) {
+        return format;
+      }
+      if (!row.isNullAt(Source.INPUT_IDS)) {
+        return Format.TOKENS;
+      }
+      if (!nextToken) {
+        return Format.CLASSIFICATION;
+      }
+      return row.isNullAt(Source.PROMPT) ? Format.TEXT : Format.PROMPT_COMPLETION;
+    }
+
+    private Piece tokens(Row row) {
+      if (row.isNullAt(Source.INPUT_IDS)) {
         throw new InvalidInput(ROW, "has no input_ids", "data.format = tokens needs them");
       }
-      if (tokens && format != Format.CLASSIFICATION) {
-        int[] ids = ids(row);
-        int[] labels = nextToken ? tokenLabels(row, ids) : new int[] {label(row)};
-        return new Read(new Example(position, ids, labels), false);
-      }
-      if (nextToken) {
-        throw new InvalidInput(
-            ROW, "has no input_ids", "language models learn from tokens only so far");
-      }
+      int[] ids = ints(row.getList(Source.INPUT_IDS));
+      check(ids);
+      return new Piece(ids, nextToken ? tokenLabels(row, ids) : new int[] {label(row)}, false);
+    }
+
+    private Piece classified(Row row) {
       int label = label(row);
-      String text = row.getString(Source.TEXT);
-      if (text == null) {
-        throw new InvalidInput(ROW, "has no text", "every row needs text and label");
-      }
+      String text = string(row, Source.TEXT, textColumn, "every row needs it");
       TextTokenizer.Tokens encoded = tokenizer().encode(text);
-      check(encoded.ids());
-      return new Read(new Example(position, encoded.ids(), new int[] {label}), encoded.truncated());
+      return new Piece(encoded.ids(), new int[] {label}, encoded.truncated());
+    }
+
+    private List<Piece> text(Row row) {
+      String text = string(row, Source.TEXT, textColumn, "a language model learns from it");
+      LanguageText language = language();
+      return switch (split) {
+        case WINDOW -> language.windows(text);
+        case BLANK_LINE -> language.paragraphs(text);
+        case NONE -> language.whole(text);
+        case AUTO ->
+            row.getString(Source.PATH)
+                    .toLowerCase(java.util.Locale.ROOT)
+                    .matches(".*\\.txt(\\.\\w+)?")
+                ? language.paragraphs(text)
+                : language.whole(text);
+      };
+    }
+
+    private Piece promptCompletion(Row row) {
+      String expected = "prompt-completion rows need both";
+      return language()
+          .promptCompletion(
+              string(row, Source.PROMPT, "prompt", expected),
+              string(row, Source.COMPLETION, "completion", expected));
+    }
+
+    private LanguageText language() {
+      OptionalInt end = endToken < 0 ? OptionalInt.empty() : OptionalInt.of(endToken);
+      return new LanguageText(tokenizer(), end, maxTokens);
+    }
+
+    private static String string(Row row, int column, String name, String expected) {
+      String value = row.getString(column);
+      if (value == null) {
+        throw new InvalidInput(ROW, "has no " + name, expected);
+      }
+      return value;
     }
 
     private int label(Row row) {
-      String label = row.getString(Source.LABEL);
-      if (label == null) {
-        throw new InvalidInput(ROW, "has no label", "every row needs one");
-      }
-      return labels.index(label, ROW);
+      return labels.index(string(row, Source.LABEL, "label", "every row needs one"), ROW);
     }
 
-    private int[] ids(Row row) {
-      List<Integer> list = row.getList(Source.INPUT_IDS);
-      int[] ids = new int[list.size()];
-      for (int t = 0; t < ids.length; t++) {
-        Integer id = list.get(t);
-        ids[t] = id == null ? -1 : id;
-      }
-      check(ids);
-      return ids;
+    private static int[] ints(List<Integer> list) {
+      return list.stream().mapToInt(id -> id == null ? -1 : id).toArray();
     }
 
     /** The tokens themselves unless the row says otherwise. */
@@ -95,21 +142,18 @@ record RowReader(
       if (row.isNullAt(Source.LABELS)) {
         return ids;
       }
-      List<Integer> list = row.getList(Source.LABELS);
-      if (list.size() != ids.length) {
+      int[] wanted = ints(row.getList(Source.LABELS));
+      if (wanted.length != ids.length) {
         throw new InvalidInput(
             ROW,
-            "has " + list.size() + " labels for " + ids.length + " input_ids",
+            "has " + wanted.length + " labels for " + ids.length + " input_ids",
             "expected one each, -100 where a token is not to be learned");
       }
-      int[] wanted = new int[ids.length];
-      for (int t = 0; t < wanted.length; t++) {
-        Integer label = list.get(t);
-        if (label == null || label >= vocabulary || (label < 0 && label != Backend.IGNORED)) {
+      for (int label : wanted) {
+        if (label >= vocabulary || (label < 0 && label != Backend.IGNORED)) {
           throw new InvalidInput(
               ROW, "has token label " + label, "expected -100 or 0 to " + (vocabulary - 1));
         }
-        wanted[t] = label;
       }
       return wanted;
     }
@@ -133,7 +177,7 @@ record RowReader(
           throw new InvalidInput(
               ROW, "is text, but the base has no tokenizer.json", "add one, or give input_ids");
         }
-        open = TextTokenizer.open(tokenizer, maxTokens);
+        open = nextToken ? TextTokenizer.open(tokenizer) : TextTokenizer.open(tokenizer, maxTokens);
       }
       return open;
     }

@@ -33,20 +33,31 @@ final class Source {
   static final int PATH = 4;
   static final int BLOCK = 5;
   static final int LABELS = 6;
+  static final int PROMPT = 7;
+  static final int COMPLETION = 8;
 
   private static final Map<String, String> KINDS =
-      Map.of("jsonl", "json", "ndjson", "json", "json", "json", "csv", "csv", "parquet", "parquet");
+      Map.of(
+          "jsonl", "json", "ndjson", "json", "json", "json", "csv", "csv", "parquet", "parquet",
+          "txt", "text");
 
   private static final String CORRUPT_NAME = "_corrupt_record";
   private static final DataType IDS = DataTypes.createArrayType(DataTypes.IntegerType);
 
   private Source() {}
 
-  /** Rows {text, label, input_ids, corrupt, path, block, labels}; absent columns are null. */
-  static Dataset<Row> read(SparkSession session, Location location) {
+  /**
+   * Rows {text, label, input_ids, corrupt, path, block, labels, prompt, completion}; absent columns
+   * are null. A plain text file is one row.
+   *
+   * @param textColumn the column that becomes text
+   */
+  static Dataset<Row> read(SparkSession session, Location location, String textColumn) {
     String uri = location.readable(session.sparkContext().hadoopConfiguration());
     try {
-      return shaped(load(session.read(), uri, kind(session, uri, location)), location);
+      String kind = kind(session, uri, location);
+      Dataset<Row> rows = load(session.read(), uri, kind, textColumn);
+      return shaped(rows, location, kind.equals("text") ? "value" : textColumn);
     } catch (Exception e) {
       if (e instanceof AnalysisException || e instanceof SparkException) {
         throw unreadable(location, e);
@@ -69,7 +80,7 @@ final class Source {
     return new InvalidInput(
         location.key() + " " + location.text(),
         "cannot be read: " + String.valueOf(root.getMessage()).lines().findFirst().orElse(""),
-        "expected JSONL, CSV with a header, or Parquet, undamaged");
+        "expected JSONL, CSV with a header, Parquet or plain text, undamaged");
   }
 
   /** What all files are, by their names. */
@@ -85,11 +96,13 @@ final class Source {
     throw new InvalidInput(
         location.key() + " " + location.text(),
         kinds.isEmpty() ? "holds no files" : "holds files of kinds " + kinds,
-        "expected files named .jsonl, .csv or .parquet, all of one kind");
+        "expected files named .jsonl, .csv, .parquet or .txt, all of one kind");
   }
 
-  private static Dataset<Row> load(DataFrameReader reader, String uri, String kind) {
+  private static Dataset<Row> load(
+      DataFrameReader reader, String uri, String kind, String textColumn) {
     return switch (kind) {
+      case "text" -> reader.option("wholetext", "true").text(uri);
       case "parquet" -> reader.parquet(uri);
       case "csv" ->
           reader
@@ -101,10 +114,12 @@ final class Source {
           reader
               .schema(
                   new StructType()
-                      .add("text", DataTypes.StringType)
+                      .add(textColumn, DataTypes.StringType)
                       .add("label", DataTypes.StringType)
                       .add("input_ids", IDS)
                       .add("labels", IDS)
+                      .add("prompt", DataTypes.StringType)
+                      .add("completion", DataTypes.StringType)
                       .add(CORRUPT_NAME, DataTypes.StringType))
               .option("columnNameOfCorruptRecord", CORRUPT_NAME)
               .option("allowNonNumericNumbers", "false")
@@ -112,22 +127,28 @@ final class Source {
     };
   }
 
-  private static Dataset<Row> shaped(Dataset<Row> rows, Location location) {
+  private static Dataset<Row> shaped(Dataset<Row> rows, Location location, String textColumn) {
     List<String> columns = Arrays.asList(rows.columns());
-    if (!columns.contains("text") && !columns.contains("input_ids")) {
+    if (!columns.contains(textColumn)
+        && !columns.contains("input_ids")
+        && !columns.contains("prompt")) {
       throw new InvalidInput(
           location.key() + " " + location.text(),
           "has columns " + columns,
-          "expected text and label, or input_ids and label");
+          "expected "
+              + textColumn
+              + ", or prompt and completion, or input_ids; with a label for a classifier");
     }
     return rows.select(
-        column(columns, "text").cast(DataTypes.StringType).as("text"),
+        column(columns, textColumn).cast(DataTypes.StringType).as("text"),
         column(columns, "label").cast(DataTypes.StringType).as("label"),
         column(columns, "input_ids").cast(IDS).as("input_ids"),
         column(columns, CORRUPT_NAME).cast(DataTypes.StringType).as("corrupt"),
         functions.col("_metadata.file_path"),
         functions.col("_metadata.file_block_start"),
-        column(columns, "labels").cast(IDS).as("labels"));
+        column(columns, "labels").cast(IDS).as("labels"),
+        column(columns, "prompt").cast(DataTypes.StringType).as("prompt"),
+        column(columns, "completion").cast(DataTypes.StringType).as("completion"));
   }
 
   private static Column column(List<String> columns, String name) {

@@ -13,6 +13,7 @@ final class Survey {
   final List<Block> blocks = new ArrayList<>();
   long tokens;
   long truncated;
+  int longest;
   @Nullable BadRow problem;
 
   /**
@@ -31,8 +32,13 @@ final class Survey {
   /** Which part of which file. */
   record Place(String path, long start) {}
 
-  /** Rows of one block of a file. */
-  record Block(String path, long start, long rows) {
+  /**
+   * One block of a file.
+   *
+   * @param rows of the file
+   * @param examples that they became
+   */
+  record Block(String path, long start, long rows, long examples) {
     Place place() {
       return new Place(path, start);
     }
@@ -45,19 +51,25 @@ final class Survey {
       ByteBuffer frame = ByteBuffer.wrap(frames.next());
       byte kind = frame.get();
       if (kind == Tokeniser.BLOCK) {
-        part.blocks.add(new Block(Frames.string(frame), frame.getLong(), 0));
+        part.blocks.add(new Block(Frames.string(frame), frame.getLong(), 0, 0));
         continue;
       }
       Block last = part.last();
-      part.blocks.set(part.blocks.size() - 1, new Block(last.path, last.start, last.rows + 1));
+      byte flags = frame.get();
+      int begins = (flags & Tokeniser.FIRST_OF_ROW) == 0 ? 0 : 1;
+      part.blocks.set(
+          part.blocks.size() - 1,
+          new Block(last.path, last.start, last.rows + begins, last.examples + 1));
       if (kind == Tokeniser.PROBLEM) {
         part.problem = BadRow.decode(part.blocks.size() - 1, last.rows + 1, frame);
       }
       if (kind != Tokeniser.EXAMPLE) {
         continue;
       }
-      part.truncated += frame.get();
-      part.tokens += Example.decode(frame).ids().length;
+      part.truncated += (flags & Tokeniser.TRUNCATED) == 0 ? 0 : 1;
+      int length = Example.decode(frame).ids().length;
+      part.tokens += length;
+      part.longest = Math.max(part.longest, length);
     }
     return part;
   }
@@ -68,9 +80,9 @@ final class Survey {
   }
 
   byte[] encode() {
-    int size = 4 + 17;
+    int size = 4 + 21;
     for (Block block : blocks) {
-      size += Frames.bytes(block.path) + 16;
+      size += Frames.bytes(block.path) + 24;
     }
     if (problem != null) {
       size += 12 + Frames.bytes(problem.what.found()) + Frames.bytes(problem.what.expected());
@@ -79,9 +91,9 @@ final class Survey {
     frame.putInt(blocks.size());
     for (Block block : blocks) {
       Frames.put(frame, block.path);
-      frame.putLong(block.start).putLong(block.rows);
+      frame.putLong(block.start).putLong(block.rows).putLong(block.examples);
     }
-    frame.putLong(tokens).putLong(truncated).put((byte) (problem == null ? 0 : 1));
+    frame.putLong(tokens).putLong(truncated).putInt(longest).put((byte) (problem == null ? 0 : 1));
     if (problem != null) {
       frame.putInt(problem.block).putLong(problem.row);
       Frames.put(frame, problem.what.found());
@@ -93,10 +105,12 @@ final class Survey {
   static Survey decode(ByteBuffer frame) {
     Survey part = new Survey();
     for (int n = frame.getInt(); n > 0; n--) {
-      part.blocks.add(new Block(Frames.string(frame), frame.getLong(), frame.getLong()));
+      part.blocks.add(
+          new Block(Frames.string(frame), frame.getLong(), frame.getLong(), frame.getLong()));
     }
     part.tokens = frame.getLong();
     part.truncated = frame.getLong();
+    part.longest = frame.getInt();
     if (frame.get() == 1) {
       part.problem = BadRow.decode(frame.getInt(), frame.getLong(), frame);
     }

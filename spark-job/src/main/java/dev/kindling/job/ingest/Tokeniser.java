@@ -2,10 +2,12 @@ package dev.kindling.job.ingest;
 
 import dev.kindling.InvalidInput;
 import dev.kindling.data.Example;
+import dev.kindling.data.LanguageText;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.Iterator;
+import java.util.NoSuchElementException;
 import org.apache.spark.TaskContext;
 import org.apache.spark.sql.Row;
 import org.apache.spark.util.TaskCompletionListener;
@@ -19,14 +21,20 @@ final class Tokeniser implements Iterator<byte[]> {
   /** Frame {BLOCK, path, first byte of the block}. */
   static final byte BLOCK = 0;
 
-  /** Frame {EXAMPLE, 1 if its text was cut, example}. */
+  /** Frame {EXAMPLE, flags, example}. */
   static final byte EXAMPLE = 1;
 
-  /** Frame {PROBLEM, found, expected}. */
+  /** Frame {PROBLEM, flags, found, expected}. */
   static final byte PROBLEM = 2;
 
-  /** Frame {SKIPPED}: a row after a problem. */
+  /** Frame {SKIPPED, flags}: a row after a problem. */
   static final byte SKIPPED = 3;
+
+  /** Flag: the first or only frame of its row. */
+  static final byte FIRST_OF_ROW = 1;
+
+  /** Flag: the text was cut to fit. */
+  static final byte TRUNCATED = 2;
 
   private final Iterator<Row> rows;
   private final RowReader.Opened reader;
@@ -45,13 +53,16 @@ final class Tokeniser implements Iterator<byte[]> {
 
   @Override
   public boolean hasNext() {
-    return !ready.isEmpty() || rows.hasNext();
+    while (ready.isEmpty() && rows.hasNext()) { // a row may hold no example
+      read(rows.next());
+    }
+    return !ready.isEmpty();
   }
 
   @Override
   public byte[] next() {
-    if (ready.isEmpty()) {
-      read(rows.next());
+    if (!hasNext()) {
+      throw new NoSuchElementException();
     }
     return ready.remove();
   }
@@ -69,19 +80,22 @@ final class Tokeniser implements Iterator<byte[]> {
       ready.add(frame.putLong(start).array());
     }
     if (stopped) {
-      ready.add(new byte[] {SKIPPED});
+      ready.add(new byte[] {SKIPPED, FIRST_OF_ROW});
       return;
     }
     try {
-      RowReader.Read read = reader.read(row, position++);
-      Example example = read.example();
-      ByteBuffer frame = ByteBuffer.allocate(2 + example.encodedBytes());
-      frame.put(EXAMPLE).put((byte) (read.truncated() ? 1 : 0));
-      example.encode(frame);
-      ready.add(frame.array());
+      byte flags = FIRST_OF_ROW;
+      for (LanguageText.Piece piece : reader.read(row)) {
+        Example example = new Example(position++, piece.ids(), piece.labels());
+        ByteBuffer frame = ByteBuffer.allocate(2 + example.encodedBytes());
+        frame.put(EXAMPLE).put((byte) (flags | (piece.truncated() ? TRUNCATED : 0)));
+        example.encode(frame);
+        ready.add(frame.array());
+        flags = 0;
+      }
     } catch (InvalidInput e) {
-      int size = 1 + Frames.bytes(e.found()) + Frames.bytes(e.expected());
-      ByteBuffer frame = ByteBuffer.allocate(size).put(PROBLEM);
+      int size = 2 + Frames.bytes(e.found()) + Frames.bytes(e.expected());
+      ByteBuffer frame = ByteBuffer.allocate(size).put(PROBLEM).put(FIRST_OF_ROW);
       Frames.put(frame, e.found());
       Frames.put(frame, e.expected());
       ready.add(frame.array());

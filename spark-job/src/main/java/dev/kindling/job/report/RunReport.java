@@ -84,7 +84,7 @@ public final class RunReport {
   /** What the manifest says besides files, configuration and result. */
   public ObjectNode manifest(Examples data, AdapterLayout layout, SparkContext spark) {
     ObjectNode manifest = JSON.createObjectNode();
-    manifest.put("base", config.basePath());
+    manifest.put("base", config.base().path());
     manifest.put("baseSha256", baseDigest);
     manifest.put("seed", config.compute().seed());
     manifest.set("labels", JSON.valueToTree(labels));

@@ -130,7 +130,7 @@ public final class SynchronousGradients {
       byte[] frame = frames.next();
       if (Batches.MicroBatch.step(frame) == step) {
         TokenBatch batch =
-            TokenBatch.of(Batches.MicroBatch.decode(frame).rows(), models.plan().rules(), seed);
+            TokenBatch.packed(Batches.MicroBatch.decode(frame).rows(), models.plan().rules(), seed);
         BatchResult result = model.gradient(batch, gradient);
         sum.add(gradient, result);
       }

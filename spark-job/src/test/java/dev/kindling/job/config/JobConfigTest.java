@@ -62,8 +62,22 @@ class JobConfigTest {
     assertThat(config.data())
         .isEqualTo(
             new JobConfig.Data(
-                Optional.of("t"), Optional.empty(), Format.AUTO, Optional.empty(), true));
-    assertThat(config.compute()).isEqualTo(new JobConfig.Compute(1, 32, 8, 0));
+                Optional.of("t"),
+                Optional.empty(),
+                Format.AUTO,
+                "text",
+                JobConfig.Split.AUTO,
+                Optional.empty(),
+                false,
+                true));
+    assertThat(config.base()).isEqualTo(new JobConfig.Base("b", JobConfig.Storage.FP32));
+    assertThat(config.compute())
+        .isEqualTo(new JobConfig.Compute(1, 32, 8, 0, JobConfig.Recompute.NONE));
+    assertThat(config.generation()).isEmpty();
+    assertThat(
+            JobConfig.of(source("base.path=b", "prompt=[Enter three Witches]"), Command.GENERATE)
+                .generation())
+        .contains(new JobConfig.Generation("[Enter three Witches]", 128, 0, 1, 0));
     JobConfig.Training training = config.training().orElseThrow();
     assertThat(training.maxGradNorm()).isZero();
     assertThat(training.kind()).isEqualTo(Kind.ADAMW);
@@ -76,6 +90,23 @@ class JobConfigTest {
     assertThat(training.warmupSteps()).isZero();
     assertThat(config.output().orElseThrow())
         .isEqualTo(new JobConfig.Output("o", JobConfig.OutputMode.RESUME));
+  }
+
+  /** seed for train.seed would be a run with another seed, in silence. */
+  @Test
+  void generationKeys_inTraining_areRefused() {
+    assertThat(
+            problems(
+                Command.TRAIN,
+                "base.path=b",
+                "data.train=t",
+                "train.steps=5",
+                "output=o",
+                "seed=7",
+                "prompt=p"))
+        .containsExactlyInAnyOrder(
+            "seed is for generate: did you mean train.seed?",
+            "prompt is for generate: leave it out");
   }
 
   @Test
@@ -162,7 +193,7 @@ class JobConfigTest {
                 "optimizer.name=adam",
                 "optimizer.learning-rate=nan",
                 "optimizer.warmup-steps=-1",
-                "data.format=text",
+                "data.format=prose",
                 "train.precision=fp8",
                 "nonsense=1"))
         .hasSize(15)
@@ -215,7 +246,7 @@ class JobConfigTest {
     ConfigSource source = ConfigSource.read(Optional.of(recipe), List.of());
     assertThat(source.unknownKeys()).isEmpty();
     if (!recipe.endsWith("reference.conf")) {
-      assertThat(JobConfig.of(source, Command.TRAIN).basePath()).isNotEmpty();
+      assertThat(JobConfig.of(source, Command.TRAIN).base().path()).isNotEmpty();
     }
   }
 

@@ -1,0 +1,68 @@
+package dev.kindling.data;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import java.util.Random;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** Every example once, little padding, and nothing but the batch decides. */
+class GroupingTest {
+  private static List<Example> batch(int n) {
+    Random random = new Random(n);
+    List<Example> batch = new ArrayList<>();
+    for (int i = 0; i < n; i++) {
+      int[] ids = new int[1 + random.nextInt(40)];
+      batch.add(new Example(100 + i, ids, ids));
+    }
+    return batch;
+  }
+
+  private static long cells(List<List<List<Example>>> cut) {
+    return cut.stream()
+        .mapToLong(
+            rows -> {
+              TokenBatch laid = TokenBatch.packed(rows, new TokenBatch.Rules(0, 0, 64, true), 0);
+              return (long) laid.rows() * laid.tokens();
+            })
+        .sum();
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1,1,0", "7,3,0", "32,8,0", "33,8,64", "32,1,40", "32,100,41"})
+  void cut_anyBatch_holdsEveryExampleOnceHoweverItCame(int n, int rows, int packTo) {
+    Grouping grouping = new Grouping(rows, packTo);
+    List<Example> batch = batch(n);
+    var cut = grouping.cut(batch);
+    List<Long> seen = new ArrayList<>();
+    for (List<List<Example>> microBatch : cut) {
+      assertThat(microBatch.size()).isBetween(1, rows);
+      for (List<Example> row : microBatch) {
+        assertThat(row.stream().mapToInt(e -> e.ids().length).sum())
+            .isLessThanOrEqualTo(packTo > 0 ? packTo : 40);
+        assertThat(row.size()).isLessThanOrEqualTo(packTo > 0 ? n : 1);
+        row.forEach(e -> seen.add(e.position()));
+      }
+    }
+    assertThat(seen).hasSize(n).doesNotHaveDuplicates();
+    List<Example> shuffled = new ArrayList<>(batch);
+    Collections.shuffle(shuffled, new Random(1));
+    assertThat(grouping.cut(shuffled)).isEqualTo(cut);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"64,4,0,0.10", "64,4,80,0.06"})
+  void cut_manyLengths_padsLittle(int n, int rows, int packTo, double most) {
+    List<Example> batch = batch(n);
+    double real = batch.stream().mapToInt(e -> e.ids().length).sum();
+    assertThat(1 - real / cells(new Grouping(rows, packTo).cut(batch))).isBetween(0.0, most);
+    List<List<List<Example>>> asTheyCome = new ArrayList<>();
+    for (int from = 0; from < n; from += rows) {
+      asTheyCome.add(batch.subList(from, from + rows).stream().map(List::of).toList());
+    }
+    assertThat(1 - real / cells(asTheyCome)).isGreaterThan(0.25);
+  }
+}

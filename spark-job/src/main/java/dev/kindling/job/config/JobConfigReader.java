@@ -1,0 +1,188 @@
+package dev.kindling.job.config;
+
+import dev.kindling.job.config.JobConfig.Adapter;
+import dev.kindling.job.config.JobConfig.Command;
+import dev.kindling.job.config.JobConfig.Compute;
+import dev.kindling.job.config.JobConfig.Data;
+import dev.kindling.job.config.JobConfig.Generation;
+import dev.kindling.job.config.JobConfig.Output;
+import dev.kindling.job.config.JobConfig.OutputMode;
+import dev.kindling.job.config.JobConfig.Training;
+import dev.kindling.lora.TargetModules;
+import dev.kindling.optim.OptimizerSettings;
+import dev.kindling.optim.Schedule;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
+import java.util.OptionalDouble;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
+
+/** Reads and checks all that a command needs, and reports every problem at once. */
+final class JobConfigReader {
+  private final ConfigSource source;
+  private final ConfigReader in;
+
+  JobConfigReader(ConfigSource source) {
+    this.source = source;
+    this.in = new ConfigReader(source.all());
+  }
+
+  JobConfig read(Command command) {
+    source.unknownKeys().forEach(in::problem);
+    boolean trains = command == Command.TRAIN;
+    boolean generates = command == Command.GENERATE;
+    JobConfig.Base base =
+        new JobConfig.Base(
+            in.required("base.path", "the folder of a Hugging Face model"),
+            in.choice("base.storage", JobConfig.Storage.class));
+    JobConfig.Task task = in.choice("task", JobConfig.Task.class);
+    in.choice("compute.backend", JobConfig.BackendName.class);
+    in.choice("train.precision", JobConfig.Precision.class);
+    refuseKeysOfGenerate(command);
+    JobConfig config =
+        new JobConfig(
+            source,
+            base,
+            task,
+            adapter(),
+            data(command),
+            trains ? Optional.of(training()) : Optional.empty(),
+            compute(),
+            trains ? Optional.of(output()) : Optional.empty(),
+            generates ? Optional.of(generation()) : Optional.empty());
+    ConfigProblems.check(in.problems());
+    return config;
+  }
+
+  /** {@code seed=7} for {@code train.seed=7} must not be taken in silence. */
+  private void refuseKeysOfGenerate(Command command) {
+    for (String key : ConfigSource.GENERATION_KEYS) {
+      if (command != Command.GENERATE && source.user().hasPath(key)) {
+        in.problem(
+            key
+                + " is for generate"
+                + (key.equals("seed") ? ": did you mean train.seed?" : ": leave it out"));
+      }
+    }
+  }
+
+  private Generation generation() {
+    return new Generation(
+        in.required("prompt", "the text to continue"),
+        in.count("max-tokens"),
+        in.number("temperature", v -> v >= 0, "0 (the likeliest token) or a number above 0"),
+        in.number("top-p", v -> v > 0 && v <= 1, "a number above 0, at most 1"),
+        in.whole("seed", v -> true, "a whole number").orElse(0L));
+  }
+
+  private Adapter adapter() {
+    List<String> set = new ArrayList<>();
+    for (String key : List.of("r", "alpha", "target-modules", "modules-to-save", "dropout")) {
+      if (source.user().hasPath("adapter." + key)) {
+        set.add(key);
+      }
+    }
+    return new Adapter(
+        in.count("adapter.r"),
+        in.number("adapter.alpha", v -> v > 0, "a number above 0"),
+        in.number("adapter.dropout", v -> v >= 0 && v < 1, "a number from 0 to below 1"),
+        targets(),
+        in.has("adapter.modules-to-save")
+            ? Optional.of(names("adapter.modules-to-save"))
+            : Optional.empty(),
+        in.string("adapter.init-from"),
+        set);
+  }
+
+  /** A list, or one plain name. */
+  private List<String> names(String key) {
+    return in.isList(key)
+        ? in.strings(key).orElse(List.of())
+        : in.string(key).map(List::of).orElse(List.of());
+  }
+
+  private TargetModules targets() {
+    String key = "adapter.target-modules";
+    if (!in.has(key)) {
+      return new TargetModules.Blocks();
+    }
+    if (in.isList(key)) {
+      List<String> names = in.strings(key).orElse(List.of());
+      if (names.isEmpty()) {
+        in.problem(key + " is an empty list: name at least one layer");
+      }
+      return new TargetModules.Names(names);
+    }
+    String text = in.string(key).orElse("");
+    try {
+      return text.equals("all-linear")
+          ? new TargetModules.AllLinear()
+          : new TargetModules.Regex(Pattern.compile(text));
+    } catch (PatternSyntaxException e) {
+      in.problem(
+          key + " is no regular expression: " + e.getMessage().lines().findFirst().orElse(""));
+      return new TargetModules.Blocks();
+    }
+  }
+
+  private Data data(Command command) {
+    if (command == Command.TRAIN) {
+      in.required("data.train", "JSONL, CSV, Parquet or plain text");
+    } else if (command == Command.EVALUATE) {
+      in.required("data.validation", "JSONL, CSV, Parquet or plain text");
+    }
+    return new Data(
+        in.string("data.train"),
+        in.string("data.validation"),
+        in.choice("data.format", JobConfig.Format.class),
+        in.string("data.text-column").orElse("text"),
+        in.choice("data.split", JobConfig.Split.class),
+        in.optionalCount("data.max-length"),
+        in.flag("data.packing"),
+        in.flag("data.shuffle"));
+  }
+
+  private Training training() {
+    if (in.has("train.steps") == in.has("train.epochs")) {
+      in.problem("set exactly one of train.steps and train.epochs");
+    }
+    return new Training(
+        in.optionalCount("train.steps"),
+        in.has("train.epochs")
+            ? OptionalDouble.of(in.number("train.epochs", v -> v > 0, "a number above 0"))
+            : OptionalDouble.empty(),
+        in.number("train.max-grad-norm", v -> v >= 0, "0 (off) or a number above 0"),
+        in.choice("optimizer.name", OptimizerSettings.Kind.class),
+        in.number("optimizer.learning-rate", v -> v > 0, "a number above 0"),
+        in.number("optimizer.weight-decay", v -> v >= 0, "a number of at least 0"),
+        in.number("optimizer.beta1", v -> v >= 0 && v < 1, "a number from 0 to below 1"),
+        in.number("optimizer.beta2", v -> v >= 0 && v < 1, "a number from 0 to below 1"),
+        in.number("optimizer.epsilon", v -> v > 0, "a number above 0"),
+        in.choice("optimizer.schedule", Schedule.Curve.class),
+        in.whole(
+                "optimizer.warmup-steps",
+                v -> v >= 0 && v <= Integer.MAX_VALUE,
+                "a whole number of at least 0")
+            .map(Long::intValue)
+            .orElse(0));
+  }
+
+  private Compute compute() {
+    int batch = in.count("train.global-batch-size");
+    int micro = in.optionalCount("train.micro-batch-size").orElse(Math.min(8, batch));
+    long seed = in.whole("train.seed", v -> true, "a whole number").orElse(0L);
+    return new Compute(
+        in.count("compute.threads"),
+        batch,
+        Math.min(micro, batch),
+        seed,
+        in.choice("train.recompute", JobConfig.Recompute.class));
+  }
+
+  private Output output() {
+    return new Output(
+        in.required("output", "a folder for the result"),
+        in.choice("output-mode", OutputMode.class));
+  }
+}

@@ -1,5 +1,6 @@
 package dev.kindling.checkpoint;
 
+import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.kindling.InvalidInput;
@@ -20,11 +21,13 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import java.util.TreeMap;
+import java.util.Set;
+import java.util.TreeSet;
 
 /** A published model: {@code config.json} and {@code model.safetensors}, whole or in shards. */
 public final class HfFolder {
-  private static final ObjectMapper JSON = new ObjectMapper();
+  private static final ObjectMapper JSON =
+      new ObjectMapper().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION);
 
   /** Bytes handed on at a time: what one broadcast carries. */
   public static final long CHUNK_BYTES = 64L << 20;
@@ -56,7 +59,7 @@ public final class HfFolder {
       return new HfFolder(folder, config, Safetensors.open(whole));
     }
     if (Files.exists(index)) {
-      return new HfFolder(folder, config, shards(folder, index));
+      return new HfFolder(folder, config, ShardIndex.open(folder, index));
     }
     throw new InvalidInput(
         folder.toString(),
@@ -81,35 +84,6 @@ public final class HfFolder {
       throw new InvalidInput(file.toString(), "is not JSON: " + e.getMessage(), "mend the file");
     }
     throw new InvalidInput(file.toString(), "is not a JSON object", "mend the file");
-  }
-
-  private static Map<String, StoredTensor> shards(Path folder, Path index) {
-    Map<String, Map<String, StoredTensor>> opened = new TreeMap<>();
-    Map<String, StoredTensor> all = new TreeMap<>();
-    List<String> missing = new ArrayList<>();
-    json(index)
-        .path("weight_map")
-        .fields()
-        .forEachRemaining(
-            entry -> {
-              String shard = entry.getValue().asText();
-              Path file = folder.resolve(shard);
-              if (!Files.exists(file)) {
-                throw new InvalidInput(file.toString(), "does not exist", index + " names it");
-              }
-              StoredTensor tensor =
-                  opened.computeIfAbsent(shard, s -> Safetensors.open(file)).get(entry.getKey());
-              if (tensor == null) {
-                missing.add(entry.getKey() + " (" + shard + ")");
-              } else {
-                all.put(entry.getKey(), tensor);
-              }
-            });
-    if (!missing.isEmpty()) {
-      throw new InvalidInput(
-          index.toString(), "names tensors that its shards lack: " + Safetensors.some(missing), "");
-    }
-    return all;
   }
 
   public Path folder() {
@@ -140,6 +114,13 @@ public final class HfFolder {
       }
     }
     return Optional.empty();
+  }
+
+  /** Names of stored tensors that no slot takes, as files spell them. */
+  public List<String> unused(List<WeightSlot> slots) {
+    Set<String> unused = new TreeSet<>(tensors.keySet());
+    slots.forEach(slot -> find(slot.name()).ifPresent(tensor -> unused.remove(tensor.name())));
+    return List.copyOf(unused);
   }
 
   /**

@@ -1,5 +1,6 @@
 package dev.kindling.checkpoint;
 
+import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -22,7 +23,8 @@ import java.util.TreeMap;
 
 /** Reads headers of safetensors files and writes whole ones. */
 public final class Safetensors {
-  private static final ObjectMapper JSON = new ObjectMapper();
+  private static final ObjectMapper JSON =
+      new ObjectMapper().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION);
 
   /** The format's own limit on headers. */
   private static final long LARGEST_HEADER = 100_000_000;
@@ -225,7 +227,7 @@ public final class Safetensors {
   }
 
   /** For messages: the first few names of many. */
-  static String some(List<String> names) {
+  public static String some(List<String> names) {
     return String.join(", ", names.subList(0, Math.min(5, names.size())))
         + (names.size() > 5 ? " and " + (names.size() - 5) + " more" : "");
   }

@@ -18,6 +18,11 @@ public record Grouping(int rows, int packTo) implements Serializable {
       Comparator.<List<Example>>comparingInt(row -> -length(row))
           .thenComparingLong(row -> row.get(0).position());
 
+  /** Tokens of the longest possible row, where no example has more than {@code tokens}. */
+  public int longestRow(int tokens) {
+    return Math.max(packTo, tokens);
+  }
+
   /** Cuts a batch: micro-batches of rows of examples, the longest first. */
   public List<List<List<Example>>> cut(List<Example> batch) {
     List<List<Example>> all = new ArrayList<>();

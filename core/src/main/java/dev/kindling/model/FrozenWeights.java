@@ -39,6 +39,11 @@ public final class FrozenWeights {
         + tensors.values().stream().mapToLong(t -> t.elements() * t.type().bytes()).sum();
   }
 
+  /** The most that a product with any of them needs for itself. */
+  public long scratchBytes() {
+    return matrices.values().stream().mapToLong(FrozenMatrix::scratchBytes).max().orElse(0);
+  }
+
   private static <T> T known(@Nullable T value, String name) {
     if (value == null) {
       throw new IllegalStateException(name + " is not in the weight table");

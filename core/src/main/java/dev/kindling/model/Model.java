@@ -21,11 +21,12 @@ public interface Model extends AutoCloseable {
    */
   BatchResult gradient(TokenBatch batch, float[] gradient);
 
-  /** Bytes that a training step of {@code rows} rows of {@code tokens} each needs. */
-  Arena.Size stepBytes(int rows, int tokens);
-
-  /** Bytes that steps hold now. */
-  long heldBytes();
+  /**
+   * Bytes that a step of {@code rows} rows of {@code tokens} each needs.
+   *
+   * @param training whether a backward follows
+   */
+  Arena.Size stepBytes(int rows, int tokens, boolean training);
 
   /** Logits of the latest batch [examples, classes], row-major. */
   float[] logits();

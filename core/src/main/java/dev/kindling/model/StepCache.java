@@ -59,14 +59,9 @@ public final class StepCache<S> implements AutoCloseable {
     return laid;
   }
 
-  /** What a training step of a shape needs. */
-  public Arena.Size size(int batch, int tokens) {
-    return arena.measure(layout -> layouter.lay(layout, batch, tokens, true));
-  }
-
-  /** Bytes held now. */
-  public long bytes() {
-    return arena.bytes();
+  /** What a step of a shape needs. */
+  public Arena.Size size(int batch, int tokens, boolean training) {
+    return arena.measure(layout -> layouter.lay(layout, batch, tokens, training));
   }
 
   /** Once the arena has moved (or failed to), its earlier layouts point nowhere. */

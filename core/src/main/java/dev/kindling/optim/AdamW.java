@@ -17,6 +17,11 @@ final class AdamW implements Optimizer {
   }
 
   @Override
+  public long bytes() {
+    return 4L * (first.length + second.length);
+  }
+
+  @Override
   public void step(float[] trainables, float[] gradient, double rate) {
     steps++;
     double beta1 = settings.beta1();

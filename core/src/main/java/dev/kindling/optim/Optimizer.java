@@ -13,6 +13,9 @@ public sealed interface Optimizer permits AdamW, Sgd {
    */
   void step(float[] trainables, float[] gradient, double rate);
 
+  /** Bytes of its state. */
+  long bytes();
+
   /** A fresh optimiser of the configured kind for a vector of {@code elements}. */
   static Optimizer of(OptimizerSettings settings, int elements) {
     return switch (settings.kind()) {

@@ -109,7 +109,12 @@ public final class Arena implements AutoCloseable {
    * @param activations what lasts from forward to backward
    * @param scratch the rest
    */
-  public record Size(long activations, long scratch) {}
+  public record Size(long activations, long scratch) {
+    /** Both. */
+    public long total() {
+      return activations + scratch;
+    }
+  }
 
   /** What a layout would need; places nothing. */
   public <T> Size measure(Function<Layout, T> build) {

@@ -14,4 +14,9 @@ public interface FrozenMatrix {
 
   /** Bytes that it occupies. */
   long bytes();
+
+  /** Bytes that a product with it needs for itself, while it runs. */
+  default long scratchBytes() {
+    return 0;
+  }
 }

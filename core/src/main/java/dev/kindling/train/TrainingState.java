@@ -47,6 +47,11 @@ public final class TrainingState {
   public record Committed(
       long step, double loss, double learningRate, double gradNorm, long tokens, long cells) {}
 
+  /** Bytes of the optimiser's state. */
+  public long optimizerBytes() {
+    return optimizer.bytes();
+  }
+
   /** Steps committed so far. */
   public long step() {
     return step;

@@ -110,10 +110,32 @@ class HfFolderTest {
   }
 
   @Test
-  void open_tensorsThatTheirShardLacks_areNamed() throws IOException {
-    RawSafetensors.sound(folder.resolve("1.safetensors"), canonical());
-    index("\"a\": \"1.safetensors\", \"b\": \"1.safetensors\"");
-    refused(() -> HfFolder.open(folder), "index.json", "a (1.safetensors), b (1.safetensors)");
+  void open_indexAndShardsDisagree_missingExtraAndDuplicateAreNamed() throws IOException {
+    Safetensors.Values pair = new Safetensors.Values(new float[] {1, 2}, 2);
+    RawSafetensors.sound(folder.resolve("one.safetensors"), Map.of("a", pair, "both", pair));
+    RawSafetensors.sound(folder.resolve("two.safetensors"), Map.of("both", pair, "stray", pair));
+    index(
+        "\"a\": \"one.safetensors\", \"both\": \"two.safetensors\", \"gone\": \"two.safetensors\"");
+    refused(
+        () -> HfFolder.open(folder),
+        "index.json",
+        "missing gone (two.safetensors)",
+        "extra stray (two.safetensors)",
+        "duplicate both (one.safetensors)");
+  }
+
+  @Test
+  void open_indexThatNamesATensorTwice_isRefused() throws IOException {
+    index("\"a\": \"one.safetensors\", \"a\": \"two.safetensors\"");
+    refused(() -> HfFolder.open(folder), "index.json", "is not JSON", "Duplicate field 'a'");
+  }
+
+  @Test
+  void unused_tensorsThatNoSlotTakes_areNamedAsTheFileSpellsThem() {
+    Map<String, Safetensors.Values> tensors =
+        tensors("layer.0.query.weight", "embeddings.LayerNorm.gamma", BETA.name());
+    tensors.put("rotary.inv_freq", new Safetensors.Values(new float[] {1}, 1));
+    assertThat(whole(tensors).unused(SLOTS)).containsExactly("rotary.inv_freq");
   }
 
   @Test

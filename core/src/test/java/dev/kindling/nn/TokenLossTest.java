@@ -1,6 +1,7 @@
 package dev.kindling.nn;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.data.Offset.offset;
 
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
@@ -8,6 +9,8 @@ import dev.kindling.tensor.DType;
 import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.ReferenceBackend;
 import dev.kindling.tensor.Tensor;
+import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -66,5 +69,51 @@ class TokenLossTest {
     loss.lossesAndGradient(h, labels, ours, gradient, scratch, linear);
     assertThat(ReferenceBackend.values(ours)).isEqualTo(ReferenceBackend.values(losses));
     assertThat(ReferenceBackend.values(gradient)).isEqualTo(ReferenceBackend.values(dh));
+  }
+
+  /**
+   * A head that learns adds its chunks' gradients up: dropout, a pair, a weight trained in full.
+   */
+  @ParameterizedTest
+  @ValueSource(ints = {1, 4, 10})
+  void lossesAndGradient_headThatLearns_isThatOfOneChunk(int rows) {
+    Tensor[] once = learned(TOKENS);
+    Tensor[] chunked = learned(rows);
+    for (int i = 0; i < once.length; i++) {
+      double[] expected = ReferenceBackend.values(once[i]);
+      double[] found = ReferenceBackend.values(chunked[i]);
+      for (int j = 0; j < expected.length; j++) {
+        assertThat(found[j]).isCloseTo(expected[j], offset(1e-12));
+      }
+      assertThat(Arrays.stream(expected).map(Math::abs).max().orElseThrow()).isGreaterThan(0.01);
+    }
+  }
+
+  /** Gradients of a, b, a trained w, and h. */
+  private Tensor[] learned(int chunk) {
+    random.setSeed(5);
+    Tensor a = filled(2, HIDDEN);
+    Tensor b = filled(VOCABULARY, 2);
+    Tensor w = filled(VOCABULARY, HIDDEN);
+    Tensor h = filled(TOKENS, HIDDEN);
+    Tensor labels = backend.allocate(DType.I32, TOKENS);
+    backend.write(labels, random.ints(TOKENS, 0, VOCABULARY).toArray());
+    Tensor[] gradients = {
+      filled(2, HIDDEN), filled(VOCABULARY, 2), filled(VOCABULARY, HIDDEN), filled(TOKENS, HIDDEN)
+    };
+    Linear pair =
+        new LoraLinear(
+            backend, backend.freeze(w), null, a, b, gradients[0], gradients[1], 2, 0.4, 7);
+    Linear whole = new TrainedLinear(backend, w, null, gradients[2], null);
+    for (Linear head : List.of(pair, whole)) {
+      TokenLoss loss = new TokenLoss(backend, head, VOCABULARY, (long) chunk * VOCABULARY * 8);
+      Linear.Scratch linear =
+          new Arena(backend).lay(x -> Linear.Scratch.take(x, TOKENS, 2, HIDDEN, true));
+      backend.write(linear.keys(), random.longs(TOKENS).toArray());
+      TokenLoss.Scratch scratch = new Arena(backend).lay(x -> loss.scratch(x, TOKENS));
+      Tensor losses = backend.allocate(DType.F64, TOKENS);
+      loss.lossesAndGradient(h, labels, losses, gradients[3], scratch, linear);
+    }
+    return gradients;
   }
 }

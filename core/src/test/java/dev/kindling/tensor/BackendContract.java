@@ -134,6 +134,57 @@ public abstract class BackendContract {
     }
   }
 
+  /** Sizes of one block of rows, of several, and of a last one that is shorter. */
+  @ParameterizedTest
+  @CsvSource({"BF16,3,7,5", "F16,3,7,5", "BF16,2,2048,1100", "F16,1,4099,257"})
+  void halfWidthMatrix_everyUse_equalsReferenceOnItsValues(
+      StoredType type, int n, int in, int out) {
+    ByteBuffer stored = ByteBuffer.allocate(2 * in * out).order(ByteOrder.LITTLE_ENDIAN);
+    Twin w =
+        new Twin(backend.allocate(type.kept(), out, in), reference.allocate(type.kept(), out, in));
+    for (int i = 0; i < in * out; i++) {
+      short bits = (short) random.nextInt(1 << 16);
+      // Keep to exponents around 1: half of all words, no infinities.
+      int bias = type == StoredType.BF16 ? 0x3f80 : 0x3c00;
+      int fraction = type == StoredType.BF16 ? 0xff : 0x7ff;
+      stored.putShort((short) ((bits & (0x8000 | fraction)) | (bias & ~fraction)));
+    }
+    stored.flip();
+    long half = (long) in * out / 2;
+    backend.decode(w.ours, 0, stored.slice(0, (int) (2 * half)), type);
+    backend.decode(
+        w.ours, half, stored.slice((int) (2 * half), stored.limit() - (int) (2 * half)), type);
+    reference.decode(w.theirs, 0, stored, type);
+    FrozenMatrix ours = backend.freeze(w.ours);
+    FrozenMatrix theirs = reference.freeze(w.theirs);
+    Twin x = filled(1, n, in);
+    Twin y = empty(n, out);
+    backend.linear(x.ours, ours, null, y.ours);
+    reference.linear(x.theirs, theirs, null, y.theirs);
+    same(y);
+    Twin dx = filled(1, n, in);
+    for (boolean accumulate : new boolean[] {true, false}) {
+      backend.linearBackward(y.ours, ours, dx.ours, accumulate);
+      reference.linearBackward(y.theirs, theirs, dx.theirs, accumulate);
+      same(dx);
+    }
+    Twin ids = integers(out - 1, 0, 0, out / 2);
+    Twin rows = filled(1, 4, in);
+    for (boolean accumulate : new boolean[] {true, false}) {
+      backend.embed(ids.ours, ours, rows.ours, accumulate);
+      reference.embed(ids.theirs, theirs, rows.theirs, accumulate);
+      same(rows);
+    }
+    Twin turned =
+        new Twin(backend.allocate(type.kept(), in, out), reference.allocate(type.kept(), in, out));
+    backend.transpose(w.ours, turned.ours);
+    reference.transpose(w.theirs, turned.theirs);
+    backend.linear(y.ours, backend.freeze(turned.ours), null, dx.ours);
+    reference.linear(y.theirs, reference.freeze(turned.theirs), null, dx.theirs);
+    same(dx);
+    assertThat(ours.bytes()).isEqualTo(2L * in * out);
+  }
+
   @Test
   void rows_gatheredScatteredAndBiased_equalReference() {
     Twin table = filled(1, 11, 5);

@@ -82,16 +82,22 @@ public final class FineTuneJob {
   private ObjectNode train(Preparation prepared, ResultFolder folder) throws IOException {
     JobConfig.Data data = config.data();
     Examples examples = prepared.examples(session, "data.train", data.train().orElseThrow());
-    Optional<Evaluator> evaluator =
-        data.validation()
-            .map(uri -> prepared.examples(session, "data.validation", uri))
-            .map(rows -> evaluator(prepared, rows));
+    Optional<Examples> held =
+        data.validation().map(uri -> prepared.examples(session, "data.validation", uri));
+    Optional<Evaluator> evaluator = held.map(rows -> evaluator(prepared, rows));
     int batch = config.compute().batch();
     long steps = training.totalSteps(examples.count(), batch);
     TrainingState state =
         new TrainingState(
             prepared.layout(), prepared.start(), training.optimizer(steps), training.maxGradNorm());
-    RunReport report = new RunReport(config, prepared.baseDigest(), prepared.labels().names());
+    RunReport report =
+        new RunReport(
+            config,
+            prepared.baseDigest(),
+            prepared.labels().names(),
+            prepared.memory(examples, held),
+            state.optimizerBytes());
+    System.err.println(report.memoryPlan());
 
     Optional<Evaluation> before = evaluator.map(e -> e.evaluate(state.trainables()));
     loop(prepared, examples, state, steps, report, folder);

@@ -1,8 +1,10 @@
 package dev.kindling.job;
 
 import dev.kindling.checkpoint.HfFolder;
+import dev.kindling.checkpoint.Safetensors;
 import dev.kindling.data.Grouping;
 import dev.kindling.data.Labels;
+import dev.kindling.job.broadcast.MemoryPlan;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.WeightDelivery;
 import dev.kindling.job.config.JobConfig;
@@ -14,9 +16,13 @@ import dev.kindling.job.sync.Cluster;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.model.load.Families;
+import java.util.List;
+import java.util.Optional;
 import java.util.UUID;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.SparkSession;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Base, adapter, classes and start values, read and checked against each other and against the
@@ -34,6 +40,8 @@ record Preparation(
     String baseDigest,
     Cluster cluster,
     Reading reading) {
+  private static final Logger LOG = LoggerFactory.getLogger(Preparation.class);
+
   static Preparation of(SparkSession session, JobConfig config) {
     JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
     Sources sources = Sources.open(config, spark.hadoopConfiguration());
@@ -45,6 +53,10 @@ record Preparation(
     ModelPlan plan = Families.plan(base.config(), Math.max(1, labels.size()));
     AdapterLayout layout = sources.layout(config, plan);
     sources.requireHead(layout);
+    List<String> unused = base.unused(plan.weights());
+    if (!unused.isEmpty()) {
+      LOG.info("{} tensors of the base are not used: {}", unused.size(), Safetensors.some(unused));
+    }
     String digest = base.digest(plan.weights());
     float[] start = sources.start(config, plan, layout);
     JobConfig.Compute compute = config.compute();
@@ -67,6 +79,18 @@ record Preparation(
   /** Reads and checks a data set. */
   Examples examples(SparkSession session, String key, String location) {
     return Examples.read(session, new Location(key, location), reading.rows(labels));
+  }
+
+  /** What an executor will need to train on the one and evaluate the other. */
+  MemoryPlan memory(Examples trained, Optional<Examples> evaluated) {
+    Grouping grouping = grouping();
+    return MemoryPlan.of(
+        cluster.spec(),
+        base.resolve(plan.weights(layout)),
+        cluster.tasksPerExecutor(),
+        grouping.rows(),
+        grouping.longestRow(trained.longest()),
+        evaluated.map(e -> grouping.longestRow(e.longest())).orElse(0));
   }
 
   /** How a batch is cut into micro-batches. */

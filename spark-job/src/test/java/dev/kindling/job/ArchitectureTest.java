@@ -114,7 +114,7 @@ class ArchitectureTest {
           .whereLayer("evaluate")
           .mayOnlyAccessLayers("ingest", "broadcast", "sync")
           .whereLayer("report")
-          .mayOnlyAccessLayers("config", "storage", "ingest", "sync", "evaluate")
+          .mayOnlyAccessLayers("config", "storage", "ingest", "broadcast", "sync", "evaluate")
           .whereLayer("cli")
           .mayNotBeAccessedByAnyLayer();
 

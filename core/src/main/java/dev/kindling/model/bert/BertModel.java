@@ -239,13 +239,8 @@ final class BertModel implements Model {
   }
 
   @Override
-  public Arena.Size stepBytes(int rows, int tokens) {
-    return steps.size(rows, tokens);
-  }
-
-  @Override
-  public long heldBytes() {
-    return steps.bytes();
+  public Arena.Size stepBytes(int rows, int tokens, boolean training) {
+    return steps.size(rows, tokens, training);
   }
 
   @Override

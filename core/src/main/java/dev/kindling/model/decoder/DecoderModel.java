@@ -154,13 +154,8 @@ public final class DecoderModel<S, G> implements LanguageModel {
   }
 
   @Override
-  public Arena.Size stepBytes(int rows, int tokens) {
-    return steps.size(rows, tokens);
-  }
-
-  @Override
-  public long heldBytes() {
-    return steps.bytes();
+  public Arena.Size stepBytes(int rows, int tokens, boolean training) {
+    return steps.size(rows, tokens, training);
   }
 
   /** Logits of the latest batch [rows · tokens, vocabulary]: whole, so for small ones only. */

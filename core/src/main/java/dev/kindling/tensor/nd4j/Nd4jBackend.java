@@ -18,6 +18,7 @@ import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.nio.ShortBuffer;
+import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.openblas.global.openblas_nolapack;
 import org.jspecify.annotations.Nullable;
 import org.nd4j.linalg.api.ndarray.INDArray;
@@ -49,6 +50,11 @@ public final class Nd4jBackend implements Backend {
     NativeOpsHolder.getInstance().getDeviceNativeOps().setOmpNumThreads(threads);
     openblas_nolapack.blas_set_num_threads(threads);
     return new Nd4jBackend();
+  }
+
+  /** Native bytes that this process holds now, of all backends and models. */
+  public static long heldBytes() {
+    return Pointer.totalBytes();
   }
 
   @Override

@@ -48,6 +48,11 @@ final class Products {
       return w.elements() * w.type().bytes();
     }
 
+    @Override
+    public long scratchBytes() {
+      return half() ? (long) blockRows(this) * in() * DType.F32.bytes() : 0;
+    }
+
     private boolean half() {
       return w.type() != DType.F32;
     }

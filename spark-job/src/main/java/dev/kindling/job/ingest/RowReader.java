@@ -110,10 +110,9 @@ public record RowReader(
 
     private Piece promptCompletion(Row row) {
       String expected = "prompt-completion rows need both";
-      return language()
-          .promptCompletion(
-              string(row, Source.PROMPT, "prompt", expected),
-              string(row, Source.COMPLETION, "completion", expected));
+      String prompt = string(row, Source.PROMPT, "prompt", expected);
+      String completion = string(row, Source.COMPLETION, "completion", expected);
+      return language().promptCompletion(prompt, completion);
     }
 
     private LanguageText language() {

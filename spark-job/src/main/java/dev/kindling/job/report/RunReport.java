@@ -2,6 +2,8 @@ package dev.kindling.job.report;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.kindling.job.broadcast.MemoryPlan;
+import dev.kindling.job.broadcast.MemoryUse;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.evaluate.Evaluation;
 import dev.kindling.job.ingest.Examples;
@@ -29,9 +31,23 @@ public final class RunReport {
   private long bytesUp;
   private double seconds;
   private double loss;
+  private long cells;
+  private MemoryUse memory = new MemoryUse(0, 0);
+  private final MemoryPlan plan;
+  private final long optimizerBytes;
 
-  public RunReport(JobConfig config, String baseDigest, List<String> labels) {
+  /**
+   * @param optimizerBytes of the optimiser's state, on the driver's heap
+   */
+  public RunReport(
+      JobConfig config,
+      String baseDigest,
+      List<String> labels,
+      MemoryPlan plan,
+      long optimizerBytes) {
     this.config = config;
+    this.plan = plan;
+    this.optimizerBytes = optimizerBytes;
     this.baseDigest = baseDigest;
     this.labels = labels;
   }
@@ -44,6 +60,8 @@ public final class RunReport {
     bytesUp += outcome.bytesUp();
     seconds += outcome.seconds();
     loss = committed.loss();
+    cells += committed.cells();
+    memory = memory.max(outcome.memory());
     outcome
         .executors()
         .forEach(
@@ -58,6 +76,7 @@ public final class RunReport {
     line.put("learningRate", committed.learningRate());
     line.put("gradNorm", committed.gradNorm());
     line.put("tokens", committed.tokens());
+    line.put("padding", padding(committed.tokens(), committed.cells()));
     line.put("tokensPerSecond", committed.tokens() / outcome.seconds());
     line.put("bytesDown", outcome.bytesDown());
     line.put("bytesUp", outcome.bytesUp());
@@ -66,15 +85,64 @@ public final class RunReport {
     return line;
   }
 
+  /** Share of the computed tokens that was padding. */
+  private static double padding(long tokens, long cells) {
+    return 1 - (double) tokens / cells;
+  }
+
+  /** What the executors will need, for people. */
+  public String memoryPlan() {
+    StringBuilder text = new StringBuilder();
+    line(
+        text,
+        "memory",
+        "%s for each executor: base %s; for %d task(s) of %d × %,d tokens activations %s,"
+            + " scratch %s, adapters %s. Driver's heap: optimizer %s",
+        bytes(plan.total()),
+        bytes(plan.base()),
+        plan.tasks(),
+        plan.rows(),
+        plan.tokens(),
+        bytes(plan.activations()),
+        bytes(plan.scratch()),
+        bytes(plan.adapters()),
+        bytes(optimizerBytes));
+    return text.toString().stripTrailing();
+  }
+
+  private static String bytes(long bytes) {
+    return String.format(
+        Locale.ROOT, bytes < 1e9 ? "%,.1f MB" : "%,.2f GB", bytes / (bytes < 1e9 ? 1e6 : 1e9));
+  }
+
+  private ObjectNode memory() {
+    ObjectNode node = JSON.createObjectNode();
+    ObjectNode planned = node.putObject("planned");
+    planned.put("tasks", plan.tasks());
+    planned.put("base", plan.base());
+    planned.put("activations", plan.activations());
+    planned.put("scratch", plan.scratch());
+    planned.put("adapters", plan.adapters());
+    planned.put("executor", plan.total());
+    planned.put("optimizer", optimizerBytes);
+    ObjectNode measured = node.putObject("measured");
+    measured.put("executor", memory.nativeBytes());
+    measured.put("resident", memory.residentBytes());
+    return node;
+  }
+
   /** The object for stdout; trainLoss is the last step's. */
   public ObjectNode result(Optional<Evaluation> before, Optional<Evaluation> after) {
     ObjectNode result = JSON.createObjectNode();
     result.put("output", config.output().orElseThrow().folder());
     result.put("steps", steps);
     result.put("tokens", tokens);
+    result.put("padding", padding(tokens, cells));
     result.put("tokensPerSecond", tokens / seconds);
     result.put("bytesDown", bytesDown);
     result.put("bytesUp", bytesUp);
+    result.put("memoryPlanned", plan.total());
+    result.put("memoryMeasured", memory.nativeBytes());
     result.put("trainLoss", loss);
     result.set("before", before.map(Evaluation::json).orElse(null));
     result.set("validation", after.map(Evaluation::json).orElse(null));
@@ -91,6 +159,7 @@ public final class RunReport {
     manifest.put("examples", data.count());
     manifest.put("tokens", data.tokens());
     manifest.put("truncated", data.truncated());
+    manifest.set("memory", memory());
     ObjectNode adapter = manifest.putObject("adapter");
     adapter.put("r", layout.settings().r());
     adapter.put("alpha", layout.settings().alpha());
@@ -147,6 +216,19 @@ public final class RunReport {
                       100 * was,
                       100 * after.get().accuracy().orElseThrow()));
     }
+    line(
+        text,
+        "tokens",
+        "%,d, and %.1f %% more computed as padding",
+        tokens,
+        100.0 * (cells - tokens) / tokens);
+    line(
+        text,
+        "memory",
+        "%s in the fullest executor, of %s planned (its whole process: %s)",
+        bytes(memory.nativeBytes()),
+        bytes(plan.total()),
+        bytes(memory.residentBytes()));
     line(text, "speed", "%,.0f tokens/s over %,.0f s of steps", tokens / seconds, seconds);
     line(
         text,

@@ -1,6 +1,7 @@
 package dev.kindling.job.sync;
 
 import dev.kindling.job.broadcast.ExecutorModels;
+import dev.kindling.job.broadcast.MemoryUse;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.WeightDelivery;
 import dev.kindling.model.Model;
@@ -32,6 +33,13 @@ public record Cluster(JavaSparkContext spark, ModelSpec spec, WeightDelivery del
     return Math.max(1, spark.defaultParallelism());
   }
 
+  /** Tasks that one executor runs at once. */
+  public int tasksPerExecutor() {
+    int all = spark.sc().statusTracker().getExecutorInfos().length;
+    int executors = spark.isLocal() ? 1 : Math.max(1, all - 1); // the driver is one of them
+    return (slots() + executors - 1) / executors;
+  }
+
   /** Runs in a task: borrows a model with the given trainables and reports what it made. */
   public static byte[] inTask(
       ModelSpec spec,
@@ -50,7 +58,11 @@ public record Cluster(JavaSparkContext spark, ModelSpec spec, WeightDelivery del
       models.giveBack(model);
     }
     return new StepReport(
-            SparkEnv.get().executorId(), ExecutorModels.loads(), System.nanoTime() - start, payload)
+            SparkEnv.get().executorId(),
+            ExecutorModels.loads(),
+            System.nanoTime() - start,
+            MemoryUse.now(),
+            payload)
         .encode();
   }
 }

@@ -1,5 +1,6 @@
 package dev.kindling.job.sync;
 
+import dev.kindling.job.broadcast.MemoryUse;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 
@@ -9,17 +10,21 @@ import java.nio.charset.StandardCharsets;
  * @param executor Spark's id of the executor
  * @param weightLoads how often its JVM has loaded frozen weights
  * @param nanos time in the model
+ * @param memory of its JVM
  * @param payload encoded sums
  */
-public record StepReport(String executor, int weightLoads, long nanos, byte[] payload) {
+public record StepReport(
+    String executor, int weightLoads, long nanos, MemoryUse memory, byte[] payload) {
   /** A frame that {@link #decode} reads. */
   public byte[] encode() {
     byte[] name = executor.getBytes(StandardCharsets.UTF_8);
-    return ByteBuffer.allocate(4 + name.length + 12 + payload.length)
+    return ByteBuffer.allocate(4 + name.length + 28 + payload.length)
         .putInt(name.length)
         .put(name)
         .putInt(weightLoads)
         .putLong(nanos)
+        .putLong(memory.nativeBytes())
+        .putLong(memory.residentBytes())
         .put(payload)
         .array();
   }
@@ -31,8 +36,9 @@ public record StepReport(String executor, int weightLoads, long nanos, byte[] pa
     frame.get(name);
     int loads = frame.getInt();
     long nanos = frame.getLong();
+    MemoryUse memory = new MemoryUse(frame.getLong(), frame.getLong());
     byte[] payload = new byte[frame.remaining()];
     frame.get(payload);
-    return new StepReport(new String(name, StandardCharsets.UTF_8), loads, nanos, payload);
+    return new StepReport(new String(name, StandardCharsets.UTF_8), loads, nanos, memory, payload);
   }
 }

@@ -2,6 +2,7 @@ package dev.kindling.job.sync;
 
 import dev.kindling.data.TokenBatch;
 import dev.kindling.job.broadcast.ExecutorModels;
+import dev.kindling.job.broadcast.MemoryUse;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.WeightDelivery;
 import dev.kindling.job.ingest.Batches;
@@ -41,6 +42,7 @@ public final class SynchronousGradients {
    * @param executors ids of those who computed, with how often each loaded the weights
    * @param bytesDown trainables, once for each of them
    * @param bytesUp task results
+   * @param memory the most that any executor's JVM held
    * @param computeSeconds of the slowest task
    * @param seconds of the whole exchange, the computation included
    */
@@ -49,11 +51,12 @@ public final class SynchronousGradients {
       TreeMap<String, Integer> executors,
       long bytesDown,
       long bytesUp,
+      MemoryUse memory,
       double computeSeconds,
       double seconds) {
     /** What no attempt has cost. */
     public static Outcome nothing() {
-      return new Outcome(null, new TreeMap<>(), 0, 0, 0, 0);
+      return new Outcome(null, new TreeMap<>(), 0, 0, new MemoryUse(0, 0), 0, 0);
     }
 
     /** This outcome, with the cost of an attempt before it. */
@@ -63,6 +66,7 @@ public final class SynchronousGradients {
           executors,
           bytesDown + attempt.bytesDown,
           bytesUp + attempt.bytesUp,
+          memory.max(attempt.memory),
           computeSeconds + attempt.computeSeconds,
           seconds + attempt.seconds);
     }
@@ -84,11 +88,13 @@ public final class SynchronousGradients {
     TreeMap<String, Integer> executors = new TreeMap<>();
     long up = 0;
     long slowest = 0;
+    MemoryUse memory = new MemoryUse(0, 0);
     for (byte[] frame : frames) {
       StepReport report = StepReport.decode(frame);
       sum.merge(report.payload());
       executors.merge(report.executor(), report.weightLoads(), Math::max);
       up += frame.length;
+      memory = memory.max(report.memory());
       slowest = Math.max(slowest, report.nanos());
     }
     return new Outcome(
@@ -96,6 +102,7 @@ public final class SynchronousGradients {
         executors,
         4L * trainables.length * executors.size(),
         up,
+        memory,
         slowest / 1e9,
         (System.nanoTime() - start) / 1e9);
   }

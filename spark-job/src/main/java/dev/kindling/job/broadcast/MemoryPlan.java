@@ -1,0 +1,70 @@
+package dev.kindling.job.broadcast;
+
+import dev.kindling.checkpoint.StoredTensor;
+import dev.kindling.checkpoint.WeightSlot;
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.model.FrozenWeights;
+import dev.kindling.model.Model;
+import dev.kindling.model.ModelPlan;
+import dev.kindling.tensor.Arena;
+import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.StoredType;
+import dev.kindling.tensor.nd4j.Nd4jBackend;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * What an executor's tensors will occupy, laid out but not allocated: in bytes, and all tasks that
+ * run at once together.
+ *
+ * @param tasks that run at once
+ * @param rows of a micro-batch
+ * @param tokens of its longest row
+ * @param base frozen weights, once
+ * @param activations that last from forward to backward
+ * @param adapters trainables and their gradients
+ * @param scratch everything else that a step touches
+ */
+public record MemoryPlan(
+    int tasks, int rows, int tokens, long base, long activations, long adapters, long scratch) {
+  /**
+   * Plans a run.
+   *
+   * @param stored where the base's tensors lie
+   * @param tokens of the longest row that is trained on
+   * @param evaluated tokens of the longest row that is evaluated; 0 if none is
+   */
+  public static MemoryPlan of(
+      ModelSpec spec,
+      Map<WeightSlot, StoredTensor> stored,
+      int tasks,
+      int rows,
+      int tokens,
+      int evaluated) {
+    ModelPlan plan = spec.plan();
+    AdapterLayout layout = spec.layout(plan);
+    Map<WeightSlot, StoredType> types = new LinkedHashMap<>();
+    stored.forEach((slot, tensor) -> types.put(slot, tensor.type()));
+    try (Backend backend = Nd4jBackend.open(spec.threads())) {
+      FrozenWeights weights = FrozenWeights.unplaced(backend, types, spec.asStored());
+      try (Model model = plan.build(backend, weights, layout, spec.recompute())) {
+        Arena.Size step = model.stepBytes(rows, tokens, true);
+        Arena.Size evaluation = model.stepBytes(rows, Math.max(1, evaluated), false);
+        long scratch = Math.max(step.scratch(), evaluation.total() - step.activations());
+        return new MemoryPlan(
+            tasks,
+            rows,
+            tokens,
+            weights.bytes(),
+            tasks * step.activations(),
+            tasks * 2L * backend.real().bytes() * layout.elements(),
+            tasks * (scratch + weights.scratchBytes()));
+      }
+    }
+  }
+
+  /** All of it. */
+  public long total() {
+    return base + activations + adapters + scratch;
+  }
+}

@@ -62,10 +62,6 @@ record Reading(JobConfig config, ModelPlan outline, int maxTokens, byte[] tokeni
             + " base's position table holds "
             + limit);
     ConfigProblems.check(problems);
-    if (data.format() == Format.PROMPT_COMPLETION && ends.isEmpty()) {
-      throw new InvalidInput(
-          "config.json", "has no eos_token_id", "a completion must learn how to end");
-    }
     return new Reading(
         config,
         outline,

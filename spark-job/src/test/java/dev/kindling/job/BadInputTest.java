@@ -300,11 +300,15 @@ class BadInputTest {
         "data.format is for language models",
         "data.packing is for language models",
         "data.split is for language models");
-    fails(3, gpt2.train(output, "data.format=prompt-completion"), "has no eos_token_id");
     Path short1 = rows("short.jsonl", "{\"input_ids\": [5, 6], \"labels\": [5]}");
     fails(3, gpt2.train(output, "data.train=" + short1), "has 1 labels for 2 input_ids");
     Path half = rows("half.jsonl", "{\"prompt\": \"a\"}");
     fails(3, gpt2.train(output, "data.train=" + half), "half.jsonl, row 1", "no completion");
+    Path whole = rows("whole.jsonl", "{\"prompt\": \"a\", \"completion\": \"b\"}");
+    GoldenFolder endless = GoldenFolder.copy("llama-gqa", temp);
+    Path config = endless.folder().resolve("config.json");
+    Files.writeString(config, Files.readString(config).replace("eos_token_id", "end"));
+    fails(3, endless.train(output, "data.train=" + whole), "has no eos_token_id");
     fails(2, train("task=causal-lm"), "task is causal-lm, but the base is for sequence-class");
   }
 

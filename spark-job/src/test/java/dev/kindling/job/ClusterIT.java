@@ -11,6 +11,8 @@ import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** The job on executors that are JVMs of their own. */
 class ClusterIT {
@@ -19,9 +21,11 @@ class ClusterIT {
   /**
    * A master and two workers; losses as PyTorch's; both executors work, each loads weights once.
    */
-  @Test
-  void train_standaloneCluster_bothExecutorsComputeAndLoadTheWeightsOnce() throws Exception {
-    GoldenFolder bert = GoldenFolder.copy("bert", temp);
+  @ParameterizedTest
+  @CsvSource({"bert,fp32,none", "llama-bf16-sharded,as-stored,block"})
+  void train_standaloneCluster_bothExecutorsComputeAndLoadTheWeightsOnce(
+      String name, String storage, String recompute) throws Exception {
+    GoldenFolder golden = GoldenFolder.copy(name, temp);
     Path output = temp.resolve("out");
     try (SparkCluster cluster =
         new SparkCluster(2, Files.createDirectory(temp.resolve("cluster")))) {
@@ -37,8 +41,12 @@ class ClusterIT {
                   "--total-executor-cores",
                   "2"));
       arguments.addAll(
-          bert.train(
-              output, "train.micro-batch-size=2", "data.validation=" + bert.path("data.jsonl")));
+          golden.train(
+              output,
+              "train.micro-batch-size=2",
+              "base.storage=" + storage,
+              "train.recompute=" + recompute,
+              "data.validation=" + golden.path("data.jsonl")));
       Launched run = Launched.kindling(arguments.toArray(new String[0]));
       assertThat(run.code()).as(run.stderr()).isZero();
       assertThat(run.stdout().strip().lines()).hasSize(1);
@@ -46,9 +54,9 @@ class ClusterIT {
     List<Double> losses = GoldenFolder.losses(output);
     assertThat(losses).hasSize(6);
     for (int i = 0; i < losses.size(); i++) {
-      assertThat(losses.get(i)).isCloseTo(bert.expectedLosses().get(i), offset(1e-4));
+      assertThat(losses.get(i)).isCloseTo(golden.expectedLosses().get(i), offset(1e-4));
     }
-    assertThat(bert.shareOff(output)).isBetween(0.0, 0.001);
+    assertThat(golden.shareOff(output)).isBetween(0.0, 0.001);
     JsonNode executors =
         new ObjectMapper().readTree(output.resolve("_SUCCESS").toFile()).get("executors");
     assertThat(executors).hasSize(2);

@@ -187,6 +187,7 @@ class FineTuneJobTest {
             "learningRate",
             "gradNorm",
             "tokens",
+            "padding",
             "tokensPerSecond",
             "bytesDown",
             "bytesUp",

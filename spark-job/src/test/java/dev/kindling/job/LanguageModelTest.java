@@ -237,10 +237,10 @@ class LanguageModelTest {
     train(
         file("one.jsonl", List.of(json("prompt", "Who comes here?", "completion", " The Thane"))),
         output,
-        "train.steps=60",
+        "train.steps=100",
         "train.global-batch-size=1",
         "adapter.target-modules=all-linear",
-        "optimizer.learning-rate=0.02");
+        "optimizer.learning-rate=0.01");
     String[] generate = {
       "generate",
       "base.path=" + base,

@@ -1,6 +1,7 @@
 package dev.kindling.job;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.offset;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -10,6 +11,8 @@ import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The script as people and schedulers use it: arguments, streams and exit codes. */
 class LauncherIT {
@@ -29,6 +32,33 @@ class LauncherIT {
     double expected = bert.settings().at("/expected/eval.loss").asDouble();
     assertThat(run.json().get("loss").asDouble())
         .isBetween(expected * (1 - 1e-5), expected * (1 + 1e-5));
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"llama-gqa", "llama3-rope-tied", "qwen2", "llama-bf16-sharded", "gpt2"})
+  void train_goldenDecoder_followsPyTorch(String name) {
+    GoldenFolder golden = GoldenFolder.copy(name, temp);
+    Path output = temp.resolve("out");
+    Launched run = Launched.kindling(golden.train(output).toArray(new String[0]));
+    assertThat(run.code()).as(run.stderr()).isZero();
+    List<Double> losses = GoldenFolder.losses(output);
+    for (int i = 0; i < losses.size(); i++) {
+      assertThat(losses.get(i)).isCloseTo(golden.expectedLosses().get(i), offset(1e-4));
+    }
+    assertThat(golden.shareOff(output)).isBetween(0.0, 0.001);
+  }
+
+  /** The example that the README shows: one object on stdout, the text on stderr. */
+  @Test
+  void generate_exampleModel_continuesThePrompt() {
+    Launched run =
+        Launched.kindling(
+            "generate", "base.path=../examples/tiny-llama", "prompt=a kind of", "max-tokens=8");
+    assertThat(run.code()).as(run.stderr()).isZero();
+    assertThat(run.stdout().strip().lines()).hasSize(1);
+    String text = run.json().get("text").asText();
+    assertThat(text).isNotBlank();
+    assertThat(run.stderr()).contains("a kind of" + text);
   }
 
   @Test

@@ -4,7 +4,6 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.kindling.checkpoint.WeightSlot;
 import dev.kindling.model.load.Families;
 import dev.kindling.tensor.Tensor;
-import java.io.BufferedOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
@@ -21,7 +20,7 @@ import java.util.SplittableRandom;
 final class RandomWeights {
   private RandomWeights() {}
 
-  /** Writes model.safetensors beside a config.json: matrices of deviation 0.05, norms about 1. */
+  /** Writes model.safetensors beside a config.json: matrices of ±[1/32, 1/16), norms [1, 1.25). */
   static void write(Path folder, long seed) throws IOException {
     List<WeightSlot> slots =
         Families.plan(new ObjectMapper().readTree(folder.resolve("config.json").toFile()), 1)
@@ -39,22 +38,29 @@ final class RandomWeights {
     }
     byte[] text = header.toString().getBytes(StandardCharsets.UTF_8);
     SplittableRandom random = new SplittableRandom(seed);
-    try (OutputStream out =
-        new BufferedOutputStream(
-            Files.newOutputStream(folder.resolve("model.safetensors")), 1 << 20)) {
+    try (OutputStream out = Files.newOutputStream(folder.resolve("model.safetensors"))) {
       out.write(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(text.length).array());
       out.write(text);
+      ByteBuffer chunk = ByteBuffer.allocate(1 << 20);
       for (WeightSlot slot : slots) {
-        boolean matrix = slot.matrix();
-        for (long i = Tensor.elements(slot.storedShape()); i > 0; i--) {
-          double uniform = random.nextDouble() - 0.5; // deviation 0.29
-          int word =
-              Float.floatToRawIntBits((float) (uniform * (matrix ? 0.17 : 0.2) + (matrix ? 0 : 1)))
-                  >>> 16;
-          out.write(word);
-          out.write(word >>> 8);
+        for (long left = 2 * Tensor.elements(slot.storedShape()); left > 0; ) {
+          fill(chunk, random, slot.matrix());
+          int bytes = (int) Math.min(left, chunk.capacity());
+          out.write(chunk.array(), 0, bytes);
+          left -= bytes;
         }
       }
+    }
+  }
+
+  /** Four words of each draw: sign and fraction, or only a small fraction, are random. */
+  private static void fill(ByteBuffer chunk, SplittableRandom random, boolean matrix) {
+    long kept = matrix ? 0x807f_807f_807f_807fL : 0x001f_001f_001f_001fL;
+    long exponent = matrix ? 0x3d00_3d00_3d00_3d00L : 0x3f80_3f80_3f80_3f80L;
+    chunk.clear();
+    chunk.order(ByteOrder.LITTLE_ENDIAN);
+    while (chunk.hasRemaining()) {
+      chunk.putLong((random.nextLong() & kept) | exponent);
     }
   }
 }

@@ -112,6 +112,12 @@ public record RowReader(
       String expected = "prompt-completion rows need both";
       String prompt = string(row, Source.PROMPT, "prompt", expected);
       String completion = string(row, Source.COMPLETION, "completion", expected);
+      if (endToken < 0) {
+        throw new InvalidInput(
+            ROW,
+            "is a completion, but the base's config.json has no eos_token_id",
+            "set it: a completion must learn how to end");
+      }
       return language().promptCompletion(prompt, completion);
     }
 

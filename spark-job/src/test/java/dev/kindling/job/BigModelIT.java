@@ -1,0 +1,72 @@
+package dev.kindling.job;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.BufferedWriter;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Random;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** A Llama of 341 million random weights takes the memory that was planned. */
+class BigModelIT {
+  private static final String CONFIG =
+      """
+      {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "vocab_size": 32000,
+       "hidden_size": 1024, "intermediate_size": 2816, "num_hidden_layers": 24,
+       "num_attention_heads": 16, "num_key_value_heads": 16, "max_position_embeddings": 2048,
+       "rms_norm_eps": 1e-5, "hidden_act": "silu", "tie_word_embeddings": true}
+      """;
+
+  private static final double HEAP = 1L << 30;
+
+  @TempDir Path temp;
+
+  @ParameterizedTest
+  @CsvSource({"fp32,none", "as-stored,block"})
+  void train_350MillionParameters_fitsThePlan(String storage, String recompute) throws IOException {
+    Path base = Files.createDirectory(temp.resolve("base"));
+    Files.writeString(base.resolve("config.json"), CONFIG);
+    RandomWeights.write(base, 1);
+    Path data = temp.resolve("rows.jsonl");
+    Random random = new Random(2);
+    try (BufferedWriter out = Files.newBufferedWriter(data)) {
+      for (int i = 0; i < 4; i++) {
+        out.write("{\"input_ids\":" + random.ints(128, 0, 32_000).boxed().toList() + "}\n");
+      }
+    }
+    Path output = temp.resolve("out");
+    Launched run =
+        Launched.kindling(
+            "--master",
+            "local[1]",
+            "--driver-memory",
+            "1g",
+            "train",
+            "base.path=" + base,
+            "base.storage=" + storage,
+            "data.train=" + data,
+            "train.steps=2",
+            "train.global-batch-size=2",
+            "train.recompute=" + recompute,
+            "compute.threads=2",
+            "output=" + output);
+    assertThat(run.code()).as(run.stderr()).isZero();
+    JsonNode memory =
+        new ObjectMapper().readTree(output.resolve("_SUCCESS").toFile()).get("memory");
+    double planned = memory.at("/planned/executor").asDouble();
+    assertThat(memory.at("/planned/base").asDouble())
+        .isBetween(
+            341e6 * (storage.equals("fp32") ? 4 : 2), 342e6 * (storage.equals("fp32") ? 4 : 2));
+    assertThat(memory.at("/measured/executor").asDouble())
+        .isBetween(0.85 * planned, 1.15 * planned);
+    // The operating system's view: tensors, the JVM's heap and its own few hundred megabytes.
+    assertThat(memory.at("/measured/resident").asDouble())
+        .isBetween(planned, 1.15 * planned + HEAP + 3e8);
+  }
+}

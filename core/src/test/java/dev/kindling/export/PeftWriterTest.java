@@ -9,6 +9,7 @@ import dev.kindling.data.TokenBatch;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.AdapterSettings;
 import dev.kindling.lora.LinearModule;
+import dev.kindling.lora.Parameter.Role;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.model.Golden;
 import dev.kindling.model.Model;
@@ -83,12 +84,51 @@ class PeftWriterTest {
 
   /** The golden adapters were written by another program, in the spelling that PEFT documents. */
   @ParameterizedTest
-  @ValueSource(strings = {"bert", "roberta"})
+  @ValueSource(strings = {"bert", "roberta", "llama-gqa", "gpt2"})
   void write_goldenAdapter_hasPeftsKeysAndShapes(String name) {
     Golden golden = new Golden(name);
     new PeftFolder(path)
         .write(golden.plan.linears(), golden.layout, golden.adapter.values(golden.layout));
     assertThat(shapes(path)).isEqualTo(shapes(golden.folder.resolve("adapter")));
+  }
+
+  /**
+   * PEFT stores an embedding's pair as [r, rows] and [features, r], without ".weight", and a Conv1D
+   * trained in full as [in, out]. What is read back is what was written.
+   */
+  @Test
+  void write_tablesHeadAndConv1d_hasPeftsLayouts() {
+    Golden golden = new Golden("gpt2");
+    List<LinearModule> modules = golden.plan.linears();
+    AdapterLayout layout =
+        AdapterLayout.of(
+            modules,
+            new AdapterSettings(
+                3, 6, 0, names("wte", "lm_head", "c_attn"), List.of("c_fc", "wpe")));
+    float[] vector = random(layout);
+    PeftFolder folder = new PeftFolder(path).write(modules, layout, vector);
+    Map<String, String> shapes = shapes(path);
+    JsonNode config = golden.base.config();
+    int d = config.get("n_embd").asInt();
+    int v = config.get("vocab_size").asInt();
+    String at = "base_model.model.transformer.";
+    assertThat(shapes)
+        .containsEntry(at + "wte.lora_embedding_A", "F32[3, " + v + "]")
+        .containsEntry(at + "wte.lora_embedding_B", "F32[" + d + ", 3]")
+        .containsEntry(
+            at + "wpe.weight", "F32[" + config.get("n_positions").asInt() + ", " + d + "]")
+        .containsEntry(at + "h.0.mlp.c_fc.weight", "F32[" + d + ", " + 4 * d + "]")
+        .containsEntry(at + "h.0.mlp.c_fc.bias", "F32[" + 4 * d + "]")
+        .containsEntry(at + "h.0.attn.c_attn.lora_A.weight", "F32[3, " + d + "]")
+        .containsEntry("base_model.model.lm_head.lora_B.weight", "F32[" + v + ", 3]");
+    int stored = layout.find("transformer.wte", Role.EMBEDDING_A).orElseThrow().offset();
+    float[] a =
+        Safetensors.open(path.resolve("adapter_model.safetensors"))
+            .get(at + "wte.lora_embedding_A")
+            .floats();
+    assertThat(a[2 * v + 5]).isEqualTo(vector[stored + 5 * 3 + 2]); // row 2 of token 5
+    PeftAdapter read = folder.open();
+    assertThat(read.values(read.layout(modules, 0))).isEqualTo(vector);
   }
 
   private static Map<String, String> shapes(Path folder) {

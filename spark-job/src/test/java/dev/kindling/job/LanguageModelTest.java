@@ -252,6 +252,40 @@ class LanguageModelTest {
     assertThat(run.json().at("/stop").asText()).isEqualTo("end");
   }
 
+  /** A tied model: the table and the head are two targets, or two modules trained in full. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = ';',
+      value = {
+        "adapter.target-modules=[embed_tokens, lm_head, q_proj]; adapter.r=3",
+        "adapter.modules-to-save=[embed_tokens, lm_head]; adapter.r=2"
+      })
+  void train_tablesAndHead_evaluatesTheSameFromTheAdapter(String targets, String more)
+      throws IOException {
+    Path output = temp.resolve("tables");
+    InProcess run =
+        train(jsonl(), output, targets, more, "data.validation=" + jsonl(), "train.steps=3");
+    assertThat(run.json().at("/validation/loss").asDouble())
+        .isLessThan(run.json().at("/before/loss").asDouble());
+    InProcess again =
+        kindling(
+            "evaluate",
+            "base.path=" + base,
+            "adapter.init-from=" + output.resolve("adapter"),
+            "data.validation=" + jsonl());
+    assertThat(again.json().at("/loss").asDouble())
+        .isCloseTo(run.json().at("/validation/loss").asDouble(), offset(1e-6));
+    assertThat(
+            kindling(
+                    "generate",
+                    "base.path=" + base,
+                    "adapter.init-from=" + output.resolve("adapter"),
+                    "prompt=Who",
+                    "max-tokens=3")
+                .code())
+        .isZero();
+  }
+
   @Test
   void generate_sampling_isAFunctionOfTheSeed() {
     assertThat(sampled(1)).isEqualTo(sampled(1)).isNotEqualTo(sampled(2));

@@ -11,6 +11,7 @@ import dev.kindling.model.ModelPlan;
 import dev.kindling.model.load.Families;
 import java.io.Serializable;
 import java.util.List;
+import java.util.function.Predicate;
 
 /**
  * All that an executor needs to build the model, but for the weights: a few kilobytes.
@@ -61,19 +62,16 @@ public record ModelSpec(
         settings.r(),
         settings.alpha(),
         settings.dropout(),
-        names(plan, layout, Role.A),
-        names(plan, layout, Role.WEIGHT),
+        names(plan, layout::adapts),
+        names(plan, name -> layout.find(name, Role.WEIGHT).isPresent()),
         seed,
         threads,
         asStored,
         recompute);
   }
 
-  private static List<String> names(ModelPlan plan, AdapterLayout layout, Role role) {
-    return plan.linears().stream()
-        .map(LinearModule::name)
-        .filter(name -> layout.find(name, role).isPresent())
-        .toList();
+  private static List<String> names(ModelPlan plan, Predicate<String> wanted) {
+    return plan.linears().stream().map(LinearModule::name).filter(wanted).toList();
   }
 
   /** The same plan that the driver made. */

@@ -4,7 +4,7 @@
  * <p>Who may import whom, strictly upwards (held by an ArchUnit test):
  *
  * <pre>
- * tensor → {checkpoint, data} → lora → nn → model → {optim, train, export} → published
+ * tensor → {checkpoint, data} → lora → nn → model → {optim, train, generate, export} → published
  * </pre>
  */
 @NullMarked

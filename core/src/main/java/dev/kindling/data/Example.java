@@ -8,18 +8,10 @@ import java.nio.ByteBuffer;
  *
  * @param position place in the stream of batches (or of an evaluation)
  * @param ids token ids, specials included
- * @param labels for classification one class; {@link Backend#IGNORED} where there is no target
+ * @param labels of a classifier one class; of a language model one for each id, of which the first
+ *     is never predicted; {@link Backend#IGNORED} where there is no target
  */
 public record Example(long position, int[] ids, int[] labels) {
-  /** Number of labels that count. */
-  public int targets() {
-    int count = 0;
-    for (int label : labels) {
-      count += label == Backend.IGNORED ? 0 : 1;
-    }
-    return count;
-  }
-
   /** The same row at another place. */
   public Example at(long other) {
     return new Example(other, ids, labels);

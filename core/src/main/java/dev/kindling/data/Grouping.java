@@ -15,7 +15,7 @@ import java.util.List;
  */
 public record Grouping(int rows, int packTo) implements Serializable {
   private static final Comparator<List<Example>> LONGEST_FIRST =
-      Comparator.<List<Example>>comparingInt(row -> -length(row))
+      Comparator.<List<Example>>comparingInt(row -> -TokenBatch.length(row))
           .thenComparingLong(row -> row.get(0).position());
 
   /** Tokens of the longest possible row, where no example has more than {@code tokens}. */
@@ -46,7 +46,7 @@ public record Grouping(int rows, int packTo) implements Serializable {
     List<List<Example>> open = new ArrayList<>();
     List<Integer> room = new ArrayList<>();
     for (List<Example> single : singles) {
-      int length = length(single);
+      int length = TokenBatch.length(single);
       int row = 0;
       while (row < open.size() && room.get(row) < length) {
         row++;
@@ -59,9 +59,5 @@ public record Grouping(int rows, int packTo) implements Serializable {
       room.set(row, room.get(row) - length);
     }
     return open;
-  }
-
-  private static int length(List<Example> row) {
-    return row.stream().mapToInt(example -> example.ids().length).sum();
   }
 }

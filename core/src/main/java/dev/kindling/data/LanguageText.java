@@ -17,7 +17,7 @@ import java.util.regex.Pattern;
  * @param maxTokens of an example
  */
 public record LanguageText(TextTokenizer tokenizer, OptionalInt end, int maxTokens) {
-  private static final Pattern BLANK_LINES = Pattern.compile("\\R[\\h]*(?:\\R[\\h]*)+");
+  private static final Pattern BLANK_LINES = Pattern.compile("(?>\\R)\\h*(?:(?>\\R)\\h*)+");
 
   /**
    * An example before it has a place.

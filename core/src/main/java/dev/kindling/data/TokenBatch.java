@@ -51,7 +51,7 @@ public record TokenBatch(
     }
   }
 
-  /** Lays out examples, one in each row, for an evaluation, which draws nothing. */
+  /** Lays out examples, one in each row, for a computation that draws nothing. */
   public static TokenBatch of(List<Example> examples, Rules rules) {
     return of(examples, rules, 0);
   }
@@ -95,7 +95,8 @@ public record TokenBatch(
     return batch;
   }
 
-  private static int length(List<Example> row) {
+  /** Tokens of a row of examples. */
+  static int length(List<Example> row) {
     return row.stream().mapToInt(example -> example.ids().length).sum();
   }
 

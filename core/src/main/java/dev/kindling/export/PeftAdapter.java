@@ -13,6 +13,7 @@ import dev.kindling.lora.TargetModules;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -20,6 +21,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Function;
 import java.util.regex.Pattern;
 import java.util.regex.PatternSyntaxException;
 
@@ -30,6 +32,9 @@ public final class PeftAdapter {
 
   static final String CONFIG_FILE = "adapter_config.json";
   static final String WEIGHTS_FILE = "adapter_model.safetensors";
+
+  private static final String PREFIX = "base_model.model.";
+  private static final String COPY = ".base_layer.weight";
 
   /** Keys that say nothing about the function: names, versions, what other tools note. */
   private static final Set<String> SILENT =
@@ -63,13 +68,19 @@ public final class PeftAdapter {
   private final Path folder;
   private final AdapterSettings settings;
   private final Map<String, StoredTensor> tensors;
+
+  /** Copies of base weights that PEFT saves beside an adapter on embeddings, by module. */
+  private final Map<String, StoredTensor> copies;
+
   private final Optional<List<String>> labels;
 
   private PeftAdapter(
       Path folder,
       AdapterSettings settings,
       Map<String, StoredTensor> tensors,
+      Map<String, StoredTensor> copies,
       Optional<List<String>> labels) {
+    this.copies = copies;
     this.folder = folder;
     this.settings = settings;
     this.tensors = tensors;
@@ -117,8 +128,18 @@ public final class PeftAdapter {
           weights.toString(), "does not exist", "save the adapter as safetensors");
     }
     Map<String, StoredTensor> tensors = new LinkedHashMap<>();
-    Safetensors.open(weights).forEach((name, tensor) -> tensors.put(plain(name), tensor));
-    return new PeftAdapter(folder, settings(file, config), tensors, labels(folder));
+    Map<String, StoredTensor> copies = new LinkedHashMap<>();
+    Safetensors.open(weights)
+        .forEach(
+            (name, tensor) -> {
+              String key = plain(name);
+              if (key.startsWith(PREFIX) && key.endsWith(COPY)) {
+                copies.put(key.substring(PREFIX.length(), key.length() - COPY.length()), tensor);
+              } else {
+                tensors.put(key, tensor);
+              }
+            });
+    return new PeftAdapter(folder, settings(file, config), tensors, copies, labels(folder));
   }
 
   /** Older PEFT versions kept the adapter's name and its wrapper in the keys. */
@@ -174,6 +195,30 @@ public final class PeftAdapter {
         : Optional.empty();
   }
 
+  /**
+   * PEFT saves the base's table, too, beside an adapter on it, or where the vocabulary was resized:
+   * then it is another base.
+   *
+   * @param base stored weight of a module, if the base has it
+   * @throws InvalidInput if a copy is not what the base has
+   */
+  public void requireCopiesOf(Function<String, Optional<StoredTensor>> base) {
+    copies.forEach(
+        (module, copy) -> {
+          Optional<StoredTensor> own = base.apply(module);
+          boolean same =
+              own.isPresent()
+                  && Arrays.equals(own.get().shape(), copy.shape())
+                  && Arrays.equals(own.get().floats(), copy.floats());
+          if (!same) {
+            throw new InvalidInput(
+                copy.where(),
+                "differs from the base's " + own.map(StoredTensor::name).orElse(module),
+                "was the vocabulary resized? then save that base, and give it as base.path");
+          }
+        });
+  }
+
   public AdapterSettings settings() {
     return settings;
   }
@@ -185,7 +230,7 @@ public final class PeftAdapter {
 
   /** Rows of the weight of a module that the adapter carries in full, for example the classes. */
   public Optional<Integer> outputs(String module) {
-    return Optional.ofNullable(tensors.get("base_model.model." + module + ".weight"))
+    return Optional.ofNullable(tensors.get(PREFIX + module + ".weight"))
         .filter(t -> t.shape().length == 2)
         .map(t -> Math.toIntExact(t.shape()[0]));
   }
@@ -201,7 +246,7 @@ public final class PeftAdapter {
   public AdapterLayout layout(List<LinearModule> modules, double dropout) {
     Set<String> present = new HashSet<>();
     for (LinearModule module : modules) {
-      String name = "base_model.model." + module.name();
+      String name = PREFIX + module.name();
       if (tensors.containsKey(name + ".lora_A.weight")
           || tensors.containsKey(name + ".lora_embedding_A")) {
         present.add(module.name());

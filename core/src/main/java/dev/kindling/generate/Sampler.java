@@ -2,7 +2,6 @@ package dev.kindling.generate;
 
 import dev.kindling.tensor.Seeds;
 import java.util.Arrays;
-import java.util.Comparator;
 
 /**
  * Chooses the next token.
@@ -13,6 +12,9 @@ import java.util.Comparator;
  * @param seed of all draws
  */
 public record Sampler(double temperature, double topP, long seed) {
+  /** Vocabularies are below a million tokens; weights keep 32 bits of their fraction. */
+  private static final int ID_BITS = 20;
+
   public Sampler {
     if (!(temperature >= 0) || !(topP > 0 && topP <= 1)) {
       throw new IllegalArgumentException("temperature " + temperature + ", top-p " + topP);
@@ -62,16 +64,21 @@ public record Sampler(double temperature, double topP, long seed) {
   }
 
   private int nucleus(double[] weights, double sum, double draw) {
-    Integer[] order = new Integer[weights.length];
-    Arrays.setAll(order, id -> id);
-    Arrays.sort(order, Comparator.comparingDouble((Integer id) -> -weights[id]));
+    // Positive doubles sort as their bits; the lowest of these give way to the token's id.
+    long[] order = new long[weights.length];
+    Arrays.setAll(order, id -> -(Double.doubleToLongBits(weights[id]) >>> ID_BITS << ID_BITS) + id);
+    Arrays.sort(order);
     int kept = 0;
     double mass = 0;
     while (kept < order.length && mass < topP * sum) {
-      mass += weights[order[kept++]];
+      mass += weights[id(order[kept++])];
     }
     double[] likely = new double[kept];
-    Arrays.setAll(likely, i -> weights[order[i]]);
-    return order[drawn(likely, draw * mass)];
+    Arrays.setAll(likely, i -> weights[id(order[i])]);
+    return id(order[drawn(likely, draw * mass)]);
+  }
+
+  private static int id(long key) {
+    return (int) (key & (1 << ID_BITS) - 1);
   }
 }

@@ -1,11 +1,13 @@
 package dev.kindling.lora;
 
+import dev.kindling.InvalidInput;
 import dev.kindling.lora.LinearModule.Kind;
 import dev.kindling.lora.Parameter.Role;
 import dev.kindling.tensor.Seeds;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Function;
@@ -17,6 +19,9 @@ import java.util.function.Function;
 public final class AdapterLayout {
   /** Standard deviation of a head that the base does not have: BERT's initializer_range. */
   public static final double HEAD_DEVIATION = 0.02;
+
+  /** A step's sum of 8 bytes for each must fit one array. */
+  static final long MOST_TRAINABLES = 250_000_000;
 
   private final AdapterSettings settings;
   private final List<Parameter> parameters;
@@ -35,6 +40,7 @@ public final class AdapterLayout {
    */
   public static AdapterLayout of(List<LinearModule> modules, AdapterSettings settings) {
     List<Parameter> parameters = new ArrayList<>();
+    refuseTooMany(modules, settings);
     int at = 0;
     for (LinearModule module : modules) {
       for (Parameter next : trainables(module, settings, at)) {
@@ -43,6 +49,25 @@ public final class AdapterLayout {
       }
     }
     return new AdapterLayout(settings, parameters, at);
+  }
+
+  private static void refuseTooMany(List<LinearModule> modules, AdapterSettings settings) {
+    long all = 0;
+    for (LinearModule m : modules) {
+      long whole = (long) m.in() * m.out() + m.out();
+      long pair = (long) settings.r() * (m.in() + m.out());
+      all += isSaved(m, settings) ? whole : settings.targets().matches(m) ? pair : 0;
+    }
+    if (all > MOST_TRAINABLES) {
+      throw new InvalidInput(
+          "adapter",
+          String.format(Locale.ROOT, "has %,d trainables", all),
+          String.format(
+              Locale.ROOT,
+              "at most %,d: lower adapter.r, or name fewer adapter.target-modules and"
+                  + " modules-to-save",
+              MOST_TRAINABLES));
+    }
   }
 
   private static List<Parameter> trainables(LinearModule m, AdapterSettings settings, int at) {

@@ -14,11 +14,14 @@ import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /** The base's tensors in backend memory, by Hugging Face name. Immutable; shared by all tasks. */
-public final class FrozenWeights {
+public final class FrozenWeights implements AutoCloseable {
   private final Map<String, Tensor> tensors;
   private final Map<String, FrozenMatrix> matrices;
+  private final Runnable free;
 
-  private FrozenWeights(Map<String, Tensor> tensors, Map<String, FrozenMatrix> matrices) {
+  private FrozenWeights(
+      Map<String, Tensor> tensors, Map<String, FrozenMatrix> matrices, Runnable free) {
+    this.free = free;
     this.tensors = tensors;
     this.matrices = matrices;
   }
@@ -31,6 +34,12 @@ public final class FrozenWeights {
   /** The prepared w [out, in] of a linear layer, or a table. */
   public FrozenMatrix matrix(String name) {
     return known(matrices.get(name), name);
+  }
+
+  /** Frees the memory; no model may use it any more. */
+  @Override
+  public void close() {
+    free.run();
   }
 
   /** Bytes of backend memory. */
@@ -96,7 +105,18 @@ public final class FrozenWeights {
 
     /** Call once, after every piece has come. */
     public FrozenWeights finish() {
-      return frozen(backend, slots, tensors);
+      return frozen(backend, slots, tensors, this::free);
+    }
+
+    /** Gives up: frees what has come so far. */
+    public void abandon() {
+      staged.values().forEach(backend::free);
+      free();
+    }
+
+    private void free() {
+      tensors.values().forEach(backend::free);
+      tensors.clear();
     }
   }
 
@@ -112,7 +132,7 @@ public final class FrozenWeights {
         (slot, type) ->
             tensors.put(
                 slot.name(), Arena.unplaced(kept(backend, slot, type, asStored), slot.shape())));
-    return frozen(backend, List.copyOf(stored.keySet()), tensors);
+    return frozen(backend, List.copyOf(stored.keySet()), tensors, () -> {});
   }
 
   private static DType kept(Backend backend, WeightSlot slot, StoredType type, boolean asStored) {
@@ -120,7 +140,7 @@ public final class FrozenWeights {
   }
 
   private static FrozenWeights frozen(
-      Backend backend, List<WeightSlot> slots, Map<String, Tensor> loaded) {
+      Backend backend, List<WeightSlot> slots, Map<String, Tensor> loaded, Runnable free) {
     Map<String, Tensor> tensors = new HashMap<>();
     Map<String, FrozenMatrix> matrices = new HashMap<>();
     for (WeightSlot slot : slots) {
@@ -131,6 +151,6 @@ public final class FrozenWeights {
         tensors.put(slot.name(), tensor);
       }
     }
-    return new FrozenWeights(tensors, matrices);
+    return new FrozenWeights(tensors, matrices, free);
   }
 }

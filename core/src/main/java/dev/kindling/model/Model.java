@@ -28,7 +28,10 @@ public interface Model extends AutoCloseable {
    */
   Arena.Size stepBytes(int rows, int tokens, boolean training);
 
-  /** Logits of the latest batch [examples, classes], row-major. */
+  /**
+   * Logits of the latest batch, row-major: [examples, classes], or of a language model [rows ·
+   * tokens, vocabulary].
+   */
   float[] logits();
 
   @Override

@@ -5,6 +5,7 @@ import dev.kindling.data.TokenBatch;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.Parameter.Role;
+import dev.kindling.nn.Trainables;
 import dev.kindling.tensor.Backend;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -40,9 +41,16 @@ public interface ModelPlan {
   /**
    * Builds one task's model over shared weights.
    *
+   * @param trainables the model's own from here on
    * @param recompute whether activations within blocks are computed again rather than kept
    */
-  Model build(Backend backend, FrozenWeights weights, AdapterLayout layout, boolean recompute);
+  Model build(Backend backend, FrozenWeights weights, Trainables trainables, boolean recompute);
+
+  /** Builds one task's model with trainables of its own. */
+  default Model build(
+      Backend backend, FrozenWeights weights, AdapterLayout layout, boolean recompute) {
+    return build(backend, weights, new Trainables(backend, layout), recompute);
+  }
 
   /** The weight table: all that a complete base holds. */
   default List<WeightSlot> weights() {

@@ -78,12 +78,13 @@ public final class Stack<S, G> {
     List<S> saved = new ArrayList<>(arena.inTurn(savers.subList(0, firstKept)));
     savers.subList(firstKept, savers.size()).forEach(saver -> saved.add(saver.apply(arena)));
     arena.endOfActivations();
+    long gradients = training ? n : 0;
     return new Step<>(
         saved,
         y,
         blocks.get(0).scratch(arena, shape),
-        arena.real(n, hidden),
-        arena.real(n, hidden));
+        arena.real(gradients, hidden),
+        arena.real(gradients, hidden));
   }
 
   private boolean keeps(int block, boolean training) {

@@ -5,6 +5,7 @@ import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.LinearModule.Kind;
 import dev.kindling.lora.Parameter;
 import dev.kindling.lora.Parameter.Role;
+import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Tensor;
@@ -25,14 +26,32 @@ public final class Trainables implements AutoCloseable {
   private final Tensor gradients;
 
   public Trainables(Backend backend, AdapterLayout layout) {
+    this(
+        backend,
+        layout,
+        backend.allocate(backend.real(), layout.elements()),
+        backend.allocate(backend.real(), layout.elements()));
+  }
+
+  private Trainables(Backend backend, AdapterLayout layout, Tensor values, Tensor gradients) {
     this.backend = backend;
     this.layout = layout;
-    this.values = backend.allocate(backend.real(), layout.elements());
-    this.gradients = backend.allocate(backend.real(), layout.elements());
+    this.values = values;
+    this.gradients = gradients;
+  }
+
+  /** Trainables without memory, to plan a model with; not to be closed. */
+  public static Trainables unplaced(Backend backend, AdapterLayout layout) {
+    Tensor none = Arena.unplaced(backend.real(), layout.elements());
+    return new Trainables(backend, layout, none, none);
   }
 
   /** Overwrites all trainables. */
   public void load(float[] vector) {
+    if (vector.length != layout.elements()) {
+      throw new IllegalArgumentException(
+          vector.length + " trainables for a layout of " + layout.elements());
+    }
     backend.write(values, 0, vector, 0, layout.elements());
   }
 

@@ -1,8 +1,10 @@
 package dev.kindling.tensor;
 
+import dev.kindling.InvalidInput;
 import java.util.ArrayList;
 import java.util.EnumMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.function.Function;
 
@@ -83,6 +85,15 @@ public final class Arena implements AutoCloseable {
     public Tensor take(DType type, long... shape) {
       long from = used.getOrDefault(type, 0L);
       long count = Tensor.elements(shape);
+      if (count > backend.mostElements()) {
+        throw new InvalidInput(
+            "train.micro-batch-size",
+            "a step needs a tensor " + new Tensor(type, UNPLACED, shape),
+            String.format(
+                Locale.ROOT,
+                "at most %,d elements: compute fewer or shorter rows at once",
+                backend.mostElements()));
+      }
       used.put(type, from + (count + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
       return placing ? blocks.get(type).slice(from, shape) : unplaced(type, shape);
     }

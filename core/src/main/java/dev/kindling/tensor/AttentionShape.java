@@ -45,11 +45,6 @@ public record AttentionShape(
     return kvHeads * headSize;
   }
 
-  /** Query heads that one head of keys and values serves. */
-  public int group() {
-    return heads / kvHeads;
-  }
-
   /**
    * One past the last key that a query looks at, in a row of {@code length} real keys.
    *

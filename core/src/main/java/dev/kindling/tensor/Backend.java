@@ -19,6 +19,9 @@ public interface Backend extends AutoCloseable {
   /** Element type of weights, activations and gradients. */
   DType real();
 
+  /** Most elements that a tensor of a step may have; frozen weights may have more. */
+  long mostElements();
+
   // ── memory ────────────────────────────────────────────────────────────────────────────────────
 
   /** New zeroed memory; freed by {@link #free}. */

@@ -42,13 +42,6 @@ class ExampleTest {
   }
 
   @Test
-  void targets_ignoredLabels_doNotCount() {
-    assertThat(new Example(0, new int[] {1}, new int[] {Backend.IGNORED}).targets()).isZero();
-    assertThat(new Example(0, new int[] {1}, new int[] {0, Backend.IGNORED, 3}).targets())
-        .isEqualTo(2);
-  }
-
-  @Test
   void at_otherPlace_keepsTheRow() {
     Example row = new Example(3, new int[] {8, 9}, new int[] {1});
     same(row.at(17), new Example(17, row.ids(), row.labels()));

@@ -77,6 +77,12 @@ class LanguageTextTest {
         .containsExactly("one", "two", "three");
   }
 
+  @ParameterizedTest
+  @ValueSource(strings = {"one\r\ntwo\r\nthree", "one\ntwo\nthree"})
+  void paragraphs_linesWithoutABlankOne_areOne(String text) {
+    assertThat(bytes(99).paragraphs(text)).hasSize(1);
+  }
+
   /** Every token but the very first is predicted exactly once, whatever the window. */
   @ParameterizedTest
   @ValueSource(ints = {2, 3, 7, 20, 21, 22, 1000})

@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.kindling.InvalidInput;
 import dev.kindling.checkpoint.Safetensors;
+import dev.kindling.checkpoint.StoredTensor;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.model.Golden;
 import java.io.IOException;
@@ -77,6 +78,27 @@ class PeftAdapterTest {
     ObjectNode extra = (ObjectNode) new ObjectMapper().readTree(flags);
     folder.configure(config -> config.setAll(extra));
     refused(folder::open, path.resolve("adapter_config.json").toString(), named, "plain LoRA");
+  }
+
+  /** PEFT saves the base's table beside an adapter on it: a copy is nothing new, another is. */
+  @Test
+  void requireCopiesOf_tableBesideAnAdapter_mustBeTheBases() {
+    Golden golden = new Golden("llama3-rope-tied");
+    AdapterLayout layout = golden.layout;
+    PeftFolder folder =
+        new PeftFolder(path).write(golden.plan.linears(), layout, golden.adapter.values(layout));
+    StoredTensor table = golden.base.find("model.embed_tokens.weight").orElseThrow();
+    String key = "base_model.model.model.embed_tokens.base_layer.weight";
+    float[] values = table.floats();
+    folder.tensors(t -> t.put(key, new Safetensors.Values(values.clone(), table.shape())));
+    PeftAdapter same = folder.open();
+    same.requireCopiesOf(m -> golden.base.find(m + ".weight"));
+    assertThat(same.values(layout)).isEqualTo(golden.adapter.values(layout));
+
+    values[3] += 1;
+    folder.tensors(t -> t.put(key, new Safetensors.Values(values, table.shape())));
+    assertThatThrownBy(() -> folder.open().requireCopiesOf(m -> golden.base.find(m + ".weight")))
+        .hasMessageContainingAll("embed_tokens.base_layer.weight", "differs", "resized");
   }
 
   @Test

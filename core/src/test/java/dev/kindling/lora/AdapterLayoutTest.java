@@ -1,6 +1,7 @@
 package dev.kindling.lora;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kindling.lora.Parameter.Role;
 import java.util.ArrayList;
@@ -196,6 +197,14 @@ class AdapterLayoutTest {
         .containsOnly(2f);
     // A pair never comes from the base.
     assertThat(slice(start.values(), layout.parameters().get(1))).containsOnly(0f);
+  }
+
+  @Test
+  void of_moreTrainablesThanASumCanCarry_isRefusedWithTheNumber() {
+    List<LinearModule> modules = List.of(LinearModule.embedding("words", 128_256, 2_048));
+    assertThatThrownBy(() -> AdapterLayout.of(modules, settings(names("none"), "words")))
+        .hasMessageContainingAll("262,670,336 trainables", "at most 250,000,000");
+    assertThat(AdapterLayout.of(modules, settings(names("words"))).elements()).isPositive();
   }
 
   /** Adapting more layers must not change what a layer starts from. */

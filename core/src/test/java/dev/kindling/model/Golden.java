@@ -71,6 +71,29 @@ public final class Golden {
     return labels;
   }
 
+  /** The same case with its weights rounded to bf16, in a folder of its own. */
+  public Golden inHalfWidth(Path below) {
+    try {
+      Path copy = Files.createDirectories(below.resolve(folder.getFileName() + "-bf16"));
+      Files.copy(folder.resolve("config.json"), copy.resolve("config.json"));
+      HalfWidth.write(Safetensors.open(folder.resolve("model.safetensors")), copy);
+      return new Golden(this, HfFolder.open(copy));
+    } catch (IOException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  private Golden(Golden other, HfFolder base) {
+    this.folder = other.folder;
+    this.settings = other.settings;
+    this.base = base;
+    this.adapter = other.adapter;
+    this.plan = other.plan;
+    this.layout = other.layout;
+    this.rows.addAll(other.rows);
+    this.expected = other.expected;
+  }
+
   /** The case's model on a backend, with the adapter's start values. */
   public Model model(Backend backend) {
     Model model = plan.build(backend, weights(backend), layout, false);

@@ -94,6 +94,11 @@ public final class ReferenceBackend implements Backend {
   }
 
   @Override
+  public long mostElements() {
+    return Integer.MAX_VALUE;
+  }
+
+  @Override
   public Tensor allocate(DType type, long... shape) {
     int n = (int) Tensor.elements(shape);
     return switch (type) {

@@ -186,7 +186,8 @@ public final class FineTuneJob {
         throw new InvalidInput(
             "data.train",
             "the batch of step " + (step + 1) + " has no target",
-            "remove rows whose label is -100, or use larger batches");
+            "rows teach nothing whose labels are all -100, or whose prompt fills data.max-length:"
+                + " mend them, or use larger batches");
       }
       if (outcome.sum().fits()) {
         return outcome;

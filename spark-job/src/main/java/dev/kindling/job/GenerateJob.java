@@ -22,6 +22,7 @@ import dev.kindling.model.ModelPlan;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.nd4j.Nd4jBackend;
 import java.io.PrintStream;
+import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
@@ -60,8 +61,8 @@ public final class GenerateJob {
       FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots, asStored);
       base.stream(slots, loader::accept);
       boolean recompute = config.compute().recompute() == Recompute.BLOCK;
-      try (LanguageModel model =
-          (LanguageModel) plan.build(backend, loader.finish(), layout, recompute)) {
+      try (FrozenWeights weights = loader.finish();
+          LanguageModel model = (LanguageModel) plan.build(backend, weights, layout, recompute)) {
         model.load(trainables);
         return continued(config, base, plan, tokenizer, model, people);
       }
@@ -86,6 +87,7 @@ public final class GenerateJob {
               "prompt has %d tokens: the base takes 1 to %d and needs room for an answer"
                   .formatted(prompt.length, context - 1)));
     }
+    String before = tokenizer.decode(prompt);
     people.print(wanted.prompt());
     StringBuilder shown = new StringBuilder();
     long start = System.nanoTime();
@@ -98,9 +100,9 @@ public final class GenerateJob {
             new HashSet<>(ends),
             new Sampler(wanted.temperature(), wanted.topP(), wanted.seed()),
             plan.vocabulary(),
-            ids -> show(text(tokenizer, prompt, ids), shown, people));
+            ids -> show(text(tokenizer, before, prompt, ids), shown, people));
     double seconds = (System.nanoTime() - start) / 1e9;
-    String text = text(tokenizer, prompt, continued.ids());
+    String text = text(tokenizer, before, prompt, continued.ids());
     people.println(text.substring(Math.min(shown.length(), text.length())));
     ObjectNode result = new ObjectMapper().createObjectNode();
     result.put("prompt", wanted.prompt());
@@ -113,12 +115,12 @@ public final class GenerateJob {
   }
 
   /** What follows the prompt: decoded with it, since tokens may share a character or a space. */
-  private static String text(TextTokenizer tokenizer, int[] prompt, List<Integer> ids) {
-    int[] all = java.util.Arrays.copyOf(prompt, prompt.length + ids.size());
+  private static String text(
+      TextTokenizer tokenizer, String before, int[] prompt, List<Integer> ids) {
+    int[] all = Arrays.copyOf(prompt, prompt.length + ids.size());
     for (int i = 0; i < ids.size(); i++) {
       all[prompt.length + i] = ids.get(i);
     }
-    String before = tokenizer.decode(prompt);
     String whole = tokenizer.decode(all);
     return whole.startsWith(before) ? whole.substring(before.length()) : whole;
   }

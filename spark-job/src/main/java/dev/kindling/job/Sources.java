@@ -109,11 +109,12 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
 
   /** Their values before the first step. */
   float[] start(JobConfig config, ModelPlan plan, AdapterLayout layout) {
-    if (adapter.isPresent()) {
-      return adapter.get().values(layout);
-    }
     Map<String, String> weights = new HashMap<>();
     plan.linears().forEach(m -> weights.put(m.name(), m.weight()));
+    if (adapter.isPresent()) {
+      adapter.get().requireCopiesOf(m -> base.find(weights.getOrDefault(m, m)));
+      return adapter.get().values(layout);
+    }
     AdapterLayout.Start start =
         layout.start(
             config.compute().seed(),

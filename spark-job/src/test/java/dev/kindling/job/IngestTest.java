@@ -135,6 +135,27 @@ class IngestTest {
     assertThat(losses(csv)).isEqualTo(losses(jsonl));
   }
 
+  /** Columns that mean something elsewhere mean nothing here, and any can be the text. */
+  @Test
+  void train_otherColumns_areNotLookedAt() throws IOException {
+    List<Double> expected = losses(jsonl("rows.jsonl", rows));
+    ObjectMapper json = new ObjectMapper();
+    List<String> lines = new ArrayList<>();
+    List<String> csv = new ArrayList<>(List.of("labels,completion,label"));
+    for (String[] row : rows) {
+      lines.add(
+          json.writeValueAsString(
+              json.createObjectNode()
+                  .put("labels", "positive")
+                  .put("completion", row[0])
+                  .put("label", row[1])));
+      csv.add("positive,\"" + row[0].replace("\"", "\"\"") + "\"," + row[1]);
+    }
+    String column = "data.text-column=completion";
+    assertThat(losses(Files.write(temp.resolve("other.jsonl"), lines), column)).isEqualTo(expected);
+    assertThat(losses(Files.write(temp.resolve("other.csv"), csv), column)).isEqualTo(expected);
+  }
+
   @Test
   void maxLength_noRoomBesideTheSpecials_isConfigError() throws IOException {
     InProcess run =

@@ -211,6 +211,53 @@ class LanguageModelTest {
         .isBetween(1, 7);
   }
 
+  /** Rows without examples count as rows; prompts that leave no room for an answer are counted. */
+  @Test
+  void rows_thatTeachNothing_areCountedAndKeepTheirNumbers() throws IOException {
+    Path bad =
+        file(
+            "bad.jsonl",
+            List.of(json("text", " "), json("text", "Enter"), json("text", ""), "{\"label\": 1}"));
+    InProcess run =
+        kindling(
+            "train",
+            "base.path=" + base,
+            "data.train=" + bad,
+            "data.split=blank-line",
+            "train.steps=1",
+            "output=" + temp.resolve("none"));
+    assertThat(run.messages()).contains("bad.jsonl, row 4", "has no text");
+
+    Path output = temp.resolve("full");
+    train(
+        file(
+            "full.jsonl",
+            List.of(
+                json("prompt", "word ".repeat(70), "completion", "lost"),
+                json("prompt", "Who", "completion", " comes here?"))),
+        output);
+    JsonNode manifest = new ObjectMapper().readTree(output.resolve("_SUCCESS").toFile());
+    assertThat(manifest.get("withoutTarget").asInt()).isEqualTo(1);
+    assertThat(manifest.get("truncated").asInt()).isEqualTo(1);
+  }
+
+  /** With packing one micro-batch holds the whole batch: the other task has nothing to send. */
+  @Test
+  void packing_fewerMicroBatchesThanTasks_sendsOneSumOnly() throws IOException {
+    long both = train(jsonl(), temp.resolve("two")).json().at("/bytesUp").asLong();
+    long one =
+        train(
+                jsonl(),
+                temp.resolve("one"),
+                "data.packing=true",
+                "train.micro-batch-size=6",
+                "train.global-batch-size=12")
+            .json()
+            .at("/bytesUp")
+            .asLong();
+    assertThat(one).isLessThan(both * 6 / 10);
+  }
+
   /**
    * A batch's examples meet those of like length, so less is padded than in the order they come.
    */

@@ -1,7 +1,6 @@
 package dev.kindling.model.bert;
 
 import dev.kindling.data.TokenBatch;
-import dev.kindling.lora.AdapterLayout;
 import dev.kindling.model.BatchResult;
 import dev.kindling.model.Block;
 import dev.kindling.model.FrozenWeights;
@@ -45,13 +44,13 @@ final class BertModel implements Model {
       BertPlan plan,
       Backend backend,
       FrozenWeights weights,
-      AdapterLayout layout,
+      Trainables trainables,
       boolean recompute) {
     this.config = plan.config();
     this.classes = plan.classes();
     this.backend = backend;
     this.weights = weights;
-    this.trainables = new Trainables(backend, layout);
+    this.trainables = trainables;
     this.steps = new StepCache<>(backend, this::lay);
     Map<String, Linear> linears =
         trainables.linears(plan.linears(), weights::matrix, weights::tensor);
@@ -114,27 +113,36 @@ final class BertModel implements Model {
     boolean drops = trainables.drops();
     int widest = Math.max(d, config.intermediate());
     AttentionShape shape = new AttentionShape(batch, tokens, heads, heads, d / heads, false);
+    Tensor positions = a.take(DType.I32, n);
+    Tensor starts = a.take(DType.I32, n);
+    Tensor lengths = a.take(DType.I32, batch);
+    Tensor ids = a.take(DType.I32, n);
+    Tensor types = a.take(DType.I32, n);
+    Tensor labels = a.take(DType.I32, batch);
+    Tensor firstRows = a.take(DType.I32, batch);
+    Tensor sum = a.real(n, d);
+    Norm.Saved embedded = embeddingNorm.save(a, n);
+    Tensor first = a.real(batch, d);
+    Tensor inner = a.real(batch, d);
+    Tensor pooled = a.real(batch, d);
+    Linear.Saved savedDense = dense.save(a, batch);
+    Linear.Saved savedOut = out.save(a, batch);
+    var blocks = stack.lay(a, shape, d, training); // ends what lasts until the backward
+    Linear.Scratch linear = Linear.Scratch.take(a, n, rank, widest, drops);
     return new Step(
-        new Block.Pass(
-            shape,
-            a.take(DType.I32, n),
-            a.take(DType.I32, n),
-            a.take(DType.I32, batch),
-            Linear.Scratch.take(a, n, rank, widest, drops),
-            training,
-            null),
-        a.take(DType.I32, n),
-        a.take(DType.I32, n),
-        a.take(DType.I32, batch),
-        a.take(DType.I32, batch),
-        a.real(n, d),
-        embeddingNorm.save(a, n),
-        a.real(batch, d),
-        a.real(batch, d),
-        a.real(batch, d),
-        dense.save(a, batch),
-        out.save(a, batch),
-        stack.lay(a, shape, d, training),
+        new Block.Pass(shape, positions, starts, lengths, linear, training, null),
+        ids,
+        types,
+        labels,
+        firstRows,
+        sum,
+        embedded,
+        first,
+        inner,
+        pooled,
+        savedDense,
+        savedOut,
+        blocks,
         a.real(batch, classes),
         a.real(batch),
         a.real(batch, classes),

@@ -2,11 +2,11 @@ package dev.kindling.model.bert;
 
 import dev.kindling.checkpoint.WeightSlot;
 import dev.kindling.data.TokenBatch;
-import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.model.FrozenWeights;
 import dev.kindling.model.Model;
 import dev.kindling.model.ModelPlan;
+import dev.kindling.nn.Trainables;
 import dev.kindling.tensor.Backend;
 import java.util.ArrayList;
 import java.util.List;
@@ -84,7 +84,7 @@ public record BertPlan(BertConfig config, int classes) implements ModelPlan {
 
   @Override
   public Model build(
-      Backend backend, FrozenWeights weights, AdapterLayout layout, boolean recompute) {
-    return new BertModel(this, backend, weights, layout, recompute);
+      Backend backend, FrozenWeights weights, Trainables trainables, boolean recompute) {
+    return new BertModel(this, backend, weights, trainables, recompute);
   }
 }

@@ -8,6 +8,7 @@ import dev.kindling.tensor.AttentionShape;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.Tensor;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
 
@@ -16,6 +17,9 @@ import java.util.stream.IntStream;
  * one row, not the whole sequence again.
  */
 final class DecoderContinuation<S, G> implements Continuation {
+  /** Tokens read at once: scores need PORTION rows of all keys, not as many as there are keys. */
+  private static final int PORTION = 256;
+
   private final Backend backend;
   private final DecoderModel<S, G> model;
   private final DecoderParts<S, G> parts;
@@ -62,11 +66,17 @@ final class DecoderContinuation<S, G> implements Continuation {
 
   @Override
   public void append(int[] ids, float[] logits) {
-    int n = ids.length;
-    if (n < 1 || tokens + n > capacity) {
+    if (ids.length < 1 || tokens + ids.length > capacity) {
       throw new IllegalArgumentException(
-          n + " tokens after " + tokens + " exceed a capacity of " + capacity);
+          ids.length + " tokens after " + tokens + " exceed a capacity of " + capacity);
     }
+    for (int from = 0; from < ids.length; from += PORTION) {
+      part(Arrays.copyOfRange(ids, from, Math.min(from + PORTION, ids.length)), logits);
+    }
+  }
+
+  private void part(int[] ids, float[] logits) {
+    int n = ids.length;
     DecoderModel.Step<S, G> s = lay(n, tokens + n);
     Block.Pass pass = s.pass();
     backend.write(s.ids(), ids);

@@ -59,28 +59,34 @@ public final class DecoderModel<S, G> implements LanguageModel {
     return lay(arena, parts.heads().over(batch, tokens, tokens), training);
   }
 
-  /** What is kept from forward to backward comes before the stack, whose layout ends with it. */
+  /** What is kept from forward to backward comes first; the stack's layout ends it. */
   Step<S, G> lay(Arena.Layout a, AttentionShape shape, boolean training) {
     int n = shape.batch() * shape.tokens();
     int d = parts.hidden();
-    Linear.Scratch linear =
-        Linear.Scratch.take(a, n, trainables.largestRank(), parts.widest(), trainables.drops());
     Tensor positions = a.take(DType.I32, n);
     Tensor starts = a.take(DType.I32, n);
     Tensor lengths = a.take(DType.I32, shape.batch());
-    Embedding places = parts.places();
+    Tensor ids = a.take(DType.I32, n);
+    Tensor labels = a.take(DType.I32, n);
+    Tensor embedded = a.real(n, d);
+    Embedding.Saved words = parts.words().save(a, n);
+    Embedding.Saved places = parts.places() == null ? null : parts.places().save(a, n);
+    Norm.Saved lastNorm = parts.lastNorm().save(a, n);
+    Stack.Step<S, G> blocks = stack.lay(a, shape, d, training);
+    Linear.Scratch linear =
+        Linear.Scratch.take(a, n, trainables.largestRank(), parts.widest(), trainables.drops());
     return new Step<>(
         new Block.Pass(shape, positions, starts, lengths, linear, training, null),
-        a.take(DType.I32, n),
-        a.take(DType.I32, n),
-        a.real(n, d),
-        parts.words().save(a, n),
-        places == null ? null : places.save(a, n),
-        parts.lastNorm().save(a, n),
-        stack.lay(a, shape, d, training),
+        ids,
+        labels,
+        embedded,
+        words,
+        places,
+        lastNorm,
+        blocks,
         parts.loss().scratch(a, n),
         a.real(n),
-        a.real(n, d));
+        a.real(training ? n : 0, d));
   }
 
   @Override

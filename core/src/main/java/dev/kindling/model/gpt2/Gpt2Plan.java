@@ -2,7 +2,6 @@ package dev.kindling.model.gpt2;
 
 import dev.kindling.checkpoint.WeightSlot;
 import dev.kindling.data.TokenBatch;
-import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.model.FrozenWeights;
 import dev.kindling.model.Model;
@@ -93,8 +92,7 @@ public record Gpt2Plan(Gpt2Config config) implements ModelPlan {
 
   @Override
   public Model build(
-      Backend backend, FrozenWeights weights, AdapterLayout layout, boolean recompute) {
-    Trainables trainables = new Trainables(backend, layout);
+      Backend backend, FrozenWeights weights, Trainables trainables, boolean recompute) {
     Map<String, Linear> linears = trainables.linears(linears(), weights::matrix, weights::tensor);
     List<Gpt2Block> blocks = new ArrayList<>();
     for (int l = 0; l < config.layers(); l++) {

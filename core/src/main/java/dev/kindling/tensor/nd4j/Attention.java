@@ -141,15 +141,15 @@ final class Attention {
   }
 
   private void softmaxBackward(FloatBuffer p, FloatBuffer dp) {
-    int tokens = shape.keys();
+    int keys = shape.keys();
     float scale = (float) shape.scale();
     for (int row = 0, rows = Math.toIntExact(groups * shape.tokens()); row < rows; row++) {
-      int at = row * tokens;
+      int at = row * keys;
       double dot = 0;
-      for (int c = 0; c < tokens; c++) {
+      for (int c = 0; c < keys; c++) {
         dot += p.get(at + c) * dp.get(at + c);
       }
-      for (int c = 0; c < tokens; c++) {
+      for (int c = 0; c < keys; c++) {
         dp.put(at + c, p.get(at + c) * (float) (dp.get(at + c) - dot) * scale);
       }
     }

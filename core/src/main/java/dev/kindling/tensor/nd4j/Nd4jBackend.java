@@ -95,21 +95,25 @@ public final class Nd4jBackend implements Backend {
   @Override
   public void decode(Tensor to, long at, ByteBuffer stored, StoredType as) {
     ByteBuffer little = stored.slice().order(ByteOrder.LITTLE_ENDIAN);
-    int start = Math.toIntExact(at);
+    Tensor part = to.slice(at, little.remaining() / as.bytes()); // the whole may exceed a buffer
     if (as == StoredType.F32) {
-      FloatBuffer source = little.asFloatBuffer();
-      floats(to).put(start, source, 0, source.remaining());
+      floats(part).put(little.asFloatBuffer());
       return;
     }
     ShortBuffer words = little.asShortBuffer();
     if (to.type() == as.kept()) {
-      halves(to).put(start, words, 0, words.remaining());
+      halves(part).put(words);
       return;
     }
-    FloatBuffer target = floats(to);
+    FloatBuffer target = floats(part);
     for (int i = 0; i < words.remaining(); i++) {
-      target.put(start + i, as.widen(words.get(i)));
+      target.put(i, as.widen(words.get(i)));
     }
+  }
+
+  @Override
+  public long mostElements() {
+    return Nd4jMemory.MOST_FLOATS;
   }
 
   @Override

@@ -28,7 +28,7 @@ final class Nd4jMemory implements Memory {
   private final Pointer pointer;
   private final DType type;
   private final long elements;
-  private @Nullable FloatBuffer floats;
+  private volatile @Nullable FloatBuffer floats;
 
   private Nd4jMemory(Pointer pointer, DType type, long elements) {
     this.pointer = pointer;
@@ -71,11 +71,17 @@ final class Nd4jMemory implements Memory {
     pointer.close();
   }
 
-  /** The elements for plain loops. Index from 0; at most 2³¹ − 1 of them. */
+  /** Most elements that plain loops reach: a buffer's bytes are counted in an int. */
+  static final int MOST_FLOATS = Integer.MAX_VALUE / 4;
+
+  /** The elements for plain loops, at most {@link #MOST_FLOATS}; index from 0. */
   static FloatBuffer floats(Tensor tensor) {
     Nd4jMemory memory = of(tensor);
     FloatBuffer known = memory.floats;
     if (known == null) {
+      if (memory.elements > MOST_FLOATS) {
+        throw new IllegalArgumentException(tensor + " is too large for one buffer");
+      }
       known = ((FloatPointer) memory.pointer).asBuffer();
       memory.floats = known;
     }

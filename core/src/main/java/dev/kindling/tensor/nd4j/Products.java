@@ -59,16 +59,18 @@ final class Products {
 
     /** Copies rows {@code from …} into {@code to} [rows, in], widened. */
     void widen(int from, int rows, FloatBuffer to, int at, boolean accumulate) {
-      int first = Math.multiplyExact(from, in());
-      int count = rows * in();
+      int count = Math.multiplyExact(rows, in());
+      boolean whole = w.elements() <= Nd4jMemory.MOST_FLOATS;
+      int first = whole ? from * in() : 0;
+      Tensor part = whole ? w : w.slice((long) from * in(), rows, in());
       if (!half()) {
-        FloatBuffer source = floats(w);
+        FloatBuffer source = floats(part);
         for (int i = 0; i < count; i++) {
           to.put(at + i, source.get(first + i) + (accumulate ? to.get(at + i) : 0));
         }
         return;
       }
-      ShortBuffer source = halves(w);
+      ShortBuffer source = halves(part);
       StoredType type = w.type() == DType.BF16 ? StoredType.BF16 : StoredType.F16;
       for (int i = 0; i < count; i++) {
         float value = type.widen(source.get(first + i));

@@ -6,9 +6,11 @@ import dev.kindling.model.Model;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.nd4j.Nd4jBackend;
+import java.util.ArrayDeque;
+import java.util.Deque;
+import java.util.IdentityHashMap;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
-import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.atomic.AtomicInteger;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -26,7 +28,10 @@ public final class ExecutorModels {
   private final ModelPlan plan;
   private final AdapterLayout layout;
   private final FrozenWeights weights;
-  private final ConcurrentLinkedQueue<Model> idle = new ConcurrentLinkedQueue<>();
+  private final Backend loading;
+  private final Deque<Owned> idle = new ArrayDeque<>();
+  private final IdentityHashMap<Model, Owned> borrowed = new IdentityHashMap<>();
+  private boolean released;
 
   private ExecutorModels(ModelSpec spec, WeightDelivery delivery) {
     this.spec = spec;
@@ -34,15 +39,25 @@ public final class ExecutorModels {
     this.layout = spec.layout(plan);
     long start = System.nanoTime();
     var slots = plan.weights(layout);
-    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend(), slots, spec.asStored());
-    delivery.deliver(slots, loader);
+    this.loading = Nd4jBackend.open(spec.threads());
+    FrozenWeights.Loader loader = new FrozenWeights.Loader(loading, slots, spec.asStored());
+    try {
+      delivery.deliver(slots, loader);
+    } catch (RuntimeException e) {
+      loader.abandon();
+      throw e;
+    }
     this.weights = loader.finish();
     LOADS.incrementAndGet();
     LOG.info("frozen weights loaded in {} ms", (System.nanoTime() - start) / 1_000_000);
   }
 
-  private Backend backend() {
-    return Nd4jBackend.open(spec.threads());
+  /** A model and the backend that is its own. */
+  private record Owned(Model model, Backend backend) {
+    void close() {
+      model.close();
+      backend.close();
+    }
   }
 
   /** The models of a run; loads the weights if this JVM does not have them yet. */
@@ -55,12 +70,26 @@ public final class ExecutorModels {
     return LOADS.get();
   }
 
-  /** Frees the idle models of a run; weights go with the garbage collector. */
+  /** Frees a run's models and weights, once no task uses them any more. */
   public static void release(String run) {
     ExecutorModels models = RUNS.remove(run);
     if (models != null) {
-      models.idle.forEach(Model::close);
+      models.release();
     }
+  }
+
+  private synchronized void release() {
+    released = true;
+    if (borrowed.isEmpty()) {
+      free();
+    }
+  }
+
+  private void free() {
+    idle.forEach(Owned::close);
+    idle.clear();
+    weights.close();
+    loading.close();
   }
 
   public ModelPlan plan() {
@@ -72,12 +101,24 @@ public final class ExecutorModels {
   }
 
   /** A model that no other task uses; give it back. */
-  public Model borrow() {
-    Model model = idle.poll();
-    return model != null ? model : plan.build(backend(), weights, layout, spec.recompute());
+  public synchronized Model borrow() {
+    if (released) {
+      throw new IllegalStateException("the run is over");
+    }
+    Owned owned = idle.poll();
+    if (owned == null) {
+      Backend backend = Nd4jBackend.open(spec.threads());
+      owned = new Owned(plan.build(backend, weights, layout, spec.recompute()), backend);
+    }
+    borrowed.put(owned.model, owned);
+    return owned.model;
   }
 
-  public void giveBack(Model model) {
-    idle.add(model);
+  /** The last one frees what a release has left. */
+  public synchronized void giveBack(Model model) {
+    idle.add(borrowed.remove(model));
+    if (released && borrowed.isEmpty()) {
+      free();
+    }
   }
 }

@@ -6,6 +6,7 @@ import dev.kindling.lora.AdapterLayout;
 import dev.kindling.model.FrozenWeights;
 import dev.kindling.model.Model;
 import dev.kindling.model.ModelPlan;
+import dev.kindling.nn.Trainables;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.StoredType;
@@ -47,19 +48,19 @@ public record MemoryPlan(
     stored.forEach((slot, tensor) -> types.put(slot, tensor.type()));
     try (Backend backend = Nd4jBackend.open(spec.threads())) {
       FrozenWeights weights = FrozenWeights.unplaced(backend, types, spec.asStored());
-      try (Model model = plan.build(backend, weights, layout, spec.recompute())) {
-        Arena.Size step = model.stepBytes(rows, tokens, true);
-        Arena.Size evaluation = model.stepBytes(rows, Math.max(1, evaluated), false);
-        long scratch = Math.max(step.scratch(), evaluation.total() - step.activations());
-        return new MemoryPlan(
-            tasks,
-            rows,
-            tokens,
-            weights.bytes(),
-            tasks * step.activations(),
-            tasks * 2L * backend.real().bytes() * layout.elements(),
-            tasks * (scratch + weights.scratchBytes()));
-      }
+      Trainables unplaced = Trainables.unplaced(backend, layout);
+      Model model = plan.build(backend, weights, unplaced, spec.recompute()); // nothing to close
+      Arena.Size step = model.stepBytes(rows, tokens, true);
+      Arena.Size evaluation = model.stepBytes(rows, Math.max(1, evaluated), false);
+      long scratch = Math.max(step.scratch(), evaluation.total() - step.activations());
+      return new MemoryPlan(
+          tasks,
+          rows,
+          tokens,
+          weights.bytes(),
+          tasks * step.activations(),
+          tasks * 2L * backend.real().bytes() * layout.elements(),
+          tasks * (scratch + weights.scratchBytes()));
     }
   }
 

@@ -63,6 +63,12 @@ final class ConfigReader {
     return has(key) && config.getValue(key).valueType() == ConfigValueType.LIST;
   }
 
+  /** A whole number that has a default. */
+  long number(String key, LongPredicate legal, String expected, long standIn) {
+    requireSet(key);
+    return whole(key, legal, expected).orElse(standIn);
+  }
+
   Optional<Long> whole(String key, LongPredicate legal, String expected) {
     Optional<Long> value = read(key, () -> whole(key));
     return value.filter(v -> check(key, legal.test(v), v, expected));
@@ -77,7 +83,15 @@ final class ConfigReader {
     }
   }
 
+  /** {@code key = null} hides a default, and is not one. */
+  private void requireSet(String key) {
+    if (!has(key)) {
+      problem(key + " is null: leave it out for its default");
+    }
+  }
+
   int count(String key) {
+    requireSet(key);
     return whole(key, v -> v >= 1 && v <= Integer.MAX_VALUE, "a whole number of at least 1")
         .map(Long::intValue)
         .orElse(1);
@@ -88,6 +102,7 @@ final class ConfigReader {
   }
 
   double number(String key, DoublePredicate legal, String expected) {
+    requireSet(key);
     Optional<Double> value = read(key, () -> config.getDouble(key));
     return value
         .filter(v -> check(key, Double.isFinite(v) && legal.test(v), v, expected))
@@ -95,11 +110,13 @@ final class ConfigReader {
   }
 
   boolean flag(String key) {
+    requireSet(key);
     return read(key, () -> config.getBoolean(key)).orElse(false);
   }
 
   /** One of an enum's constants, spelled in lower case with dashes. */
   <E extends Enum<E>> E choice(String key, Class<E> type) {
+    requireSet(key);
     String text = string(key).orElse("");
     List<String> known = new ArrayList<>();
     for (E constant : type.getEnumConstants()) {

@@ -73,7 +73,7 @@ final class JobConfigReader {
         in.count("max-tokens"),
         in.number("temperature", v -> v >= 0, "0 (the likeliest token) or a number above 0"),
         in.number("top-p", v -> v > 0 && v <= 1, "a number above 0, at most 1"),
-        in.whole("seed", v -> true, "a whole number").orElse(0L));
+        in.number("seed", v -> true, "a whole number", 0));
   }
 
   private Adapter adapter() {
@@ -136,7 +136,7 @@ final class JobConfigReader {
         in.string("data.train"),
         in.string("data.validation"),
         in.choice("data.format", JobConfig.Format.class),
-        in.string("data.text-column").orElse("text"),
+        in.required("data.text-column", "the name of a column"),
         in.choice("data.split", JobConfig.Split.class),
         in.optionalCount("data.max-length"),
         in.flag("data.packing"),
@@ -160,18 +160,18 @@ final class JobConfigReader {
         in.number("optimizer.beta2", v -> v >= 0 && v < 1, "a number from 0 to below 1"),
         in.number("optimizer.epsilon", v -> v > 0, "a number above 0"),
         in.choice("optimizer.schedule", Schedule.Curve.class),
-        in.whole(
+        (int)
+            in.number(
                 "optimizer.warmup-steps",
                 v -> v >= 0 && v <= Integer.MAX_VALUE,
-                "a whole number of at least 0")
-            .map(Long::intValue)
-            .orElse(0));
+                "a whole number of at least 0",
+                0));
   }
 
   private Compute compute() {
     int batch = in.count("train.global-batch-size");
     int micro = in.optionalCount("train.micro-batch-size").orElse(Math.min(8, batch));
-    long seed = in.whole("train.seed", v -> true, "a whole number").orElse(0L);
+    long seed = in.number("train.seed", v -> true, "a whole number", 0);
     return new Compute(
         in.count("compute.threads"),
         batch,

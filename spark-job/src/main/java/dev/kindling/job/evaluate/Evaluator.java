@@ -8,12 +8,16 @@ import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.WeightDelivery;
 import dev.kindling.job.ingest.Batches;
 import dev.kindling.job.ingest.Examples;
+import dev.kindling.job.ingest.MicroBatch;
 import dev.kindling.job.ingest.Tasks;
 import dev.kindling.job.sync.Cluster;
 import dev.kindling.job.sync.Diverged;
 import dev.kindling.job.sync.StepReport;
 import dev.kindling.train.Totals;
 import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.List;
 import java.util.OptionalDouble;
 import org.apache.spark.broadcast.Broadcast;
 
@@ -58,7 +62,10 @@ public final class Evaluator implements AutoCloseable {
     for (byte[] frame :
         Tasks.runAll(
             cluster.spark(), batches.frames(), work(cluster.spec(), cluster.delivery(), sent))) {
-      totals.add(Totals.decode(ByteBuffer.wrap(StepReport.decode(frame).payload())));
+      StepReport report = StepReport.decode(frame);
+      if (report.worked()) {
+        totals.add(Totals.decode(ByteBuffer.wrap(report.payload())));
+      }
     }
     sent.destroy();
     if (totals.targets() == 0) {
@@ -83,11 +90,11 @@ public final class Evaluator implements AutoCloseable {
             spec,
             delivery,
             trainables,
-            frames,
+            all(frames),
             (models, model, mine) -> {
               Totals totals = new Totals();
-              while (mine.hasNext()) {
-                Batches.MicroBatch batch = Batches.MicroBatch.decode(mine.next());
+              for (byte[] frame : mine) {
+                MicroBatch batch = MicroBatch.decode(frame);
                 totals.add(
                     model.evaluate(TokenBatch.packed(batch.rows(), models.plan().rules(), 0)));
               }
@@ -95,6 +102,13 @@ public final class Evaluator implements AutoCloseable {
               totals.encode(encoded);
               return encoded.array();
             });
+  }
+
+  /** Encoded micro-batches of a partition: their tokens are few beside the model. */
+  private static List<byte[]> all(Iterator<byte[]> frames) {
+    List<byte[]> all = new ArrayList<>();
+    frames.forEachRemaining(all::add);
+    return all;
   }
 
   @Override

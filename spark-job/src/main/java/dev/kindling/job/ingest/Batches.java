@@ -3,10 +3,7 @@ package dev.kindling.job.ingest;
 import dev.kindling.data.EpochOrder;
 import dev.kindling.data.Example;
 import dev.kindling.data.Grouping;
-import java.nio.ByteBuffer;
-import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Deque;
 import java.util.Iterator;
 import java.util.List;
 import java.util.NoSuchElementException;
@@ -15,7 +12,6 @@ import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.storage.StorageLevel;
-import org.jspecify.annotations.Nullable;
 import scala.Tuple2;
 
 /**
@@ -37,47 +33,6 @@ public final class Batches {
   private Batches(JavaRDD<byte[]> frames, Layout layout) {
     this.frames = frames;
     this.layout = layout;
-  }
-
-  /**
-   * One micro-batch as it lies in a partition.
-   *
-   * @param step from 0
-   * @param rows each of one example, or of several behind each other
-   */
-  public record MicroBatch(long step, List<List<Example>> rows) {
-    static byte[] encode(long step, List<List<Example>> rows) {
-      int size = 12;
-      for (List<Example> row : rows) {
-        size += 4 + row.stream().mapToInt(Example::encodedBytes).sum();
-      }
-      ByteBuffer frame = ByteBuffer.allocate(size).putLong(step).putInt(rows.size());
-      for (List<Example> row : rows) {
-        frame.putInt(row.size());
-        row.forEach(example -> example.encode(frame));
-      }
-      return frame.array();
-    }
-
-    /** The step of a frame, without decoding its rows. */
-    public static long step(byte[] encoded) {
-      return ByteBuffer.wrap(encoded).getLong();
-    }
-
-    /** Decodes a frame. */
-    public static MicroBatch decode(byte[] encoded) {
-      ByteBuffer frame = ByteBuffer.wrap(encoded);
-      long step = frame.getLong();
-      List<List<Example>> rows = new ArrayList<>();
-      for (int n = frame.getInt(); n > 0; n--) {
-        List<Example> row = new ArrayList<>();
-        for (int m = frame.getInt(); m > 0; m--) {
-          row.add(Example.decode(frame));
-        }
-        rows.add(row);
-      }
-      return new MicroBatch(step, rows);
-    }
   }
 
   /** Where positions gather: a run of steps in each partition. */
@@ -244,55 +199,6 @@ public final class Batches {
         throw new NoSuchElementException();
       }
       return now.next();
-    }
-  }
-
-  /** Cuts sorted positions into steps, and each step's examples into micro-batches. */
-  private static final class Assembler implements Iterator<Tuple2<Long, byte[]>> {
-    private final Iterator<Tuple2<Long, byte[]>> sorted;
-    private final int batch;
-    private final Grouping grouping;
-    private final Deque<Tuple2<Long, byte[]>> ready = new ArrayDeque<>();
-    private @Nullable Example ahead;
-
-    Assembler(Iterator<Tuple2<Long, byte[]>> sorted, int batch, Grouping grouping) {
-      this.sorted = sorted;
-      this.batch = batch;
-      this.grouping = grouping;
-      this.ahead = pull();
-    }
-
-    private @Nullable Example pull() {
-      return sorted.hasNext() ? Example.decode(ByteBuffer.wrap(sorted.next()._2())) : null;
-    }
-
-    @Override
-    public boolean hasNext() {
-      return !ready.isEmpty() || ahead != null;
-    }
-
-    @Override
-    public Tuple2<Long, byte[]> next() {
-      if (ready.isEmpty()) {
-        assemble();
-      }
-      return ready.remove();
-    }
-
-    private void assemble() {
-      if (ahead == null) {
-        throw new NoSuchElementException();
-      }
-      long step = ahead.position() / batch;
-      List<Example> examples = new ArrayList<>();
-      while (ahead != null && ahead.position() / batch == step) {
-        examples.add(ahead);
-        ahead = pull();
-      }
-      long key = step * batch;
-      for (List<List<Example>> rows : grouping.cut(examples)) {
-        ready.add(new Tuple2<>(key++, MicroBatch.encode(step, rows)));
-      }
     }
   }
 }

@@ -43,6 +43,7 @@ public final class Examples {
   private final long tokens;
   private final long truncated;
   private final int longest;
+  private final long targetless;
 
   private Examples(
       JavaRDD<byte[]> frames, Broadcast<long[][]> firstIndices, long count, Survey totals) {
@@ -52,6 +53,7 @@ public final class Examples {
     this.tokens = totals.tokens;
     this.truncated = totals.truncated;
     this.longest = totals.longest;
+    this.targetless = totals.targetless;
   }
 
   /** Rows. */
@@ -67,6 +69,11 @@ public final class Examples {
   /** Rows whose text was cut. */
   public long truncated() {
     return truncated;
+  }
+
+  /** Examples that teach nothing: no label counts, or only a prompt was left. */
+  public long targetless() {
+    return targetless;
   }
 
   /** Tokens of the longest row. */
@@ -89,7 +96,7 @@ public final class Examples {
   public static Examples read(SparkSession session, Location location, RowReader reader) {
     JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
     JavaRDD<byte[]> frames =
-        Source.read(session, location, reader.textColumn())
+        Source.read(session, location, reader.textColumn(), reader.nextToken())
             .javaRDD()
             .mapPartitions(rows -> new Tokeniser(rows, reader))
             .persist(StorageLevel.MEMORY_AND_DISK_SER());
@@ -118,7 +125,7 @@ public final class Examples {
     JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
     TreeSet<String> distinct = new TreeSet<>();
     try {
-      JavaRDD<Row> rows = Source.read(session, location, textColumn).javaRDD();
+      JavaRDD<Row> rows = Source.read(session, location, textColumn, false).javaRDD();
       for (byte[] frame : Tasks.runAll(spark, rows, Examples::distinctLabels)) {
         ByteBuffer in = ByteBuffer.wrap(frame);
         for (int n = in.getInt(); n > 0; n--) {
@@ -162,6 +169,7 @@ public final class Examples {
     for (Survey part : parts) {
       totals.tokens += part.tokens;
       totals.truncated += part.truncated;
+      totals.targetless += part.targetless;
       totals.longest = Math.max(totals.longest, part.longest);
       for (Survey.Block block : part.blocks) {
         blocks.computeIfAbsent(block.path(), p -> new TreeMap<>()).put(block.start(), block);
@@ -233,9 +241,10 @@ public final class Examples {
       private @Nullable Example advance() {
         while (frames.hasNext()) {
           ByteBuffer frame = ByteBuffer.wrap(frames.next());
-          if (frame.get() == Tokeniser.BLOCK) {
+          byte kind = frame.get();
+          if (kind == Tokeniser.BLOCK) {
             block++;
-          } else {
+          } else if (kind == Tokeniser.EXAMPLE) {
             frame.get();
             Example example = Example.decode(frame);
             return example.at(first[block] + example.position());

@@ -10,9 +10,11 @@ import dev.kindling.job.config.JobConfig.Split;
 import dev.kindling.tensor.Backend;
 import java.io.Serializable;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalInt;
 import org.apache.spark.sql.Row;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Turns a row into tokenised examples, or says what is wrong with it; where, only the driver knows.
@@ -43,7 +45,7 @@ public record RowReader(
   /** The reader opened on an executor: tokenizer and class index. */
   final class Opened implements AutoCloseable {
     private final Labels labels = new Labels(classes);
-    private TextTokenizer open;
+    private @Nullable TextTokenizer open;
 
     /** The examples of a row, in order. */
     List<Piece> read(Row row) {
@@ -81,7 +83,6 @@ public record RowReader(
         throw new InvalidInput(ROW, "has no input_ids", "data.format = tokens needs them");
       }
       int[] ids = ints(row.getList(Source.INPUT_IDS));
-      check(ids);
       return new Piece(ids, nextToken ? tokenLabels(row, ids) : new int[] {label(row)}, false);
     }
 
@@ -100,9 +101,7 @@ public record RowReader(
         case BLANK_LINE -> language.paragraphs(text);
         case NONE -> language.whole(text);
         case AUTO ->
-            row.getString(Source.PATH)
-                    .toLowerCase(java.util.Locale.ROOT)
-                    .matches(".*\\.txt(\\.\\w+)?")
+            row.getString(Source.PATH).toLowerCase(Locale.ROOT).matches(".*\\.txt(\\.\\w+)?")
                 ? language.paragraphs(text)
                 : language.whole(text);
       };

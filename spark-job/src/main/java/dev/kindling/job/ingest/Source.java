@@ -51,13 +51,15 @@ final class Source {
    * are null. A plain text file is one row.
    *
    * @param textColumn the column that becomes text
+   * @param nextToken whether labels, one for each token, are wanted
    */
-  static Dataset<Row> read(SparkSession session, Location location, String textColumn) {
+  static Dataset<Row> read(
+      SparkSession session, Location location, String textColumn, boolean nextToken) {
     String uri = location.readable(session.sparkContext().hadoopConfiguration());
     try {
       String kind = kind(session, uri, location);
-      Dataset<Row> rows = load(session.read(), uri, kind, textColumn);
-      return shaped(rows, location, kind.equals("text") ? "value" : textColumn);
+      Dataset<Row> rows = load(session.read(), uri, kind, textColumn, nextToken);
+      return shaped(rows, location, kind.equals("text") ? "value" : textColumn, nextToken);
     } catch (Exception e) {
       if (e instanceof AnalysisException || e instanceof SparkException) {
         throw unreadable(location, e);
@@ -100,7 +102,7 @@ final class Source {
   }
 
   private static Dataset<Row> load(
-      DataFrameReader reader, String uri, String kind, String textColumn) {
+      DataFrameReader reader, String uri, String kind, String textColumn, boolean nextToken) {
     return switch (kind) {
       case "text" -> reader.option("wholetext", "true").text(uri);
       case "parquet" -> reader.parquet(uri);
@@ -112,22 +114,32 @@ final class Source {
               .csv(uri);
       default ->
           reader
-              .schema(
-                  new StructType()
-                      .add(textColumn, DataTypes.StringType)
-                      .add("label", DataTypes.StringType)
-                      .add("input_ids", IDS)
-                      .add("labels", IDS)
-                      .add("prompt", DataTypes.StringType)
-                      .add("completion", DataTypes.StringType)
-                      .add(CORRUPT_NAME, DataTypes.StringType))
+              .schema(schema(textColumn, nextToken))
               .option("columnNameOfCorruptRecord", CORRUPT_NAME)
               .option("allowNonNumericNumbers", "false")
               .json(uri);
     };
   }
 
-  private static Dataset<Row> shaped(Dataset<Row> rows, Location location, String textColumn) {
+  /** Of JSON rows; labels of a classifier's data may be anything, and are not looked at. */
+  private static StructType schema(String textColumn, boolean nextToken) {
+    StructType schema =
+        new StructType()
+            .add("label", DataTypes.StringType)
+            .add("input_ids", IDS)
+            .add("prompt", DataTypes.StringType)
+            .add("completion", DataTypes.StringType)
+            .add(CORRUPT_NAME, DataTypes.StringType);
+    if (nextToken) {
+      schema = schema.add("labels", IDS);
+    }
+    return Arrays.asList(schema.fieldNames()).contains(textColumn)
+        ? schema
+        : schema.add(textColumn, DataTypes.StringType);
+  }
+
+  private static Dataset<Row> shaped(
+      Dataset<Row> rows, Location location, String textColumn, boolean nextToken) {
     List<String> columns = Arrays.asList(rows.columns());
     if (!columns.contains(textColumn)
         && !columns.contains("input_ids")
@@ -146,7 +158,7 @@ final class Source {
         column(columns, CORRUPT_NAME).cast(DataTypes.StringType).as("corrupt"),
         functions.col("_metadata.file_path"),
         functions.col("_metadata.file_block_start"),
-        column(columns, "labels").cast(IDS).as("labels"),
+        (nextToken ? column(columns, "labels") : functions.lit(null)).cast(IDS).as("labels"),
         column(columns, "prompt").cast(DataTypes.StringType).as("prompt"),
         column(columns, "completion").cast(DataTypes.StringType).as("completion"));
   }

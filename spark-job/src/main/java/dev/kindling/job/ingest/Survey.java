@@ -13,6 +13,7 @@ final class Survey {
   final List<Block> blocks = new ArrayList<>();
   long tokens;
   long truncated;
+  long targetless;
   int longest;
   @Nullable BadRow problem;
 
@@ -59,7 +60,11 @@ final class Survey {
       int begins = (flags & Tokeniser.FIRST_OF_ROW) == 0 ? 0 : 1;
       part.blocks.set(
           part.blocks.size() - 1,
-          new Block(last.path, last.start, last.rows + begins, last.examples + 1));
+          new Block(
+              last.path,
+              last.start,
+              last.rows + begins,
+              last.examples + (kind == Tokeniser.EXAMPLE ? 1 : 0)));
       if (kind == Tokeniser.PROBLEM) {
         part.problem = BadRow.decode(part.blocks.size() - 1, last.rows + 1, frame);
       }
@@ -67,6 +72,7 @@ final class Survey {
         continue;
       }
       part.truncated += (flags & Tokeniser.TRUNCATED) == 0 ? 0 : 1;
+      part.targetless += (flags & Tokeniser.TARGETLESS) == 0 ? 0 : 1;
       int length = Example.decode(frame).ids().length;
       part.tokens += length;
       part.longest = Math.max(part.longest, length);
@@ -80,7 +86,7 @@ final class Survey {
   }
 
   byte[] encode() {
-    int size = 4 + 21;
+    int size = 4 + 29;
     for (Block block : blocks) {
       size += Frames.bytes(block.path) + 24;
     }
@@ -93,7 +99,12 @@ final class Survey {
       Frames.put(frame, block.path);
       frame.putLong(block.start).putLong(block.rows).putLong(block.examples);
     }
-    frame.putLong(tokens).putLong(truncated).putInt(longest).put((byte) (problem == null ? 0 : 1));
+    frame
+        .putLong(tokens)
+        .putLong(truncated)
+        .putLong(targetless)
+        .putInt(longest)
+        .put((byte) (problem == null ? 0 : 1));
     if (problem != null) {
       frame.putInt(problem.block).putLong(problem.row);
       Frames.put(frame, problem.what.found());
@@ -110,6 +121,7 @@ final class Survey {
     }
     part.tokens = frame.getLong();
     part.truncated = frame.getLong();
+    part.targetless = frame.getLong();
     part.longest = frame.getInt();
     if (frame.get() == 1) {
       part.problem = BadRow.decode(frame.getInt(), frame.getLong(), frame);

@@ -3,11 +3,13 @@ package dev.kindling.job.ingest;
 import dev.kindling.InvalidInput;
 import dev.kindling.data.Example;
 import dev.kindling.data.LanguageText;
+import dev.kindling.tensor.Backend;
 import java.nio.ByteBuffer;
 import java.util.ArrayDeque;
+import java.util.Arrays;
 import java.util.Deque;
 import java.util.Iterator;
-import java.util.NoSuchElementException;
+import java.util.List;
 import org.apache.spark.TaskContext;
 import org.apache.spark.sql.Row;
 import org.apache.spark.util.TaskCompletionListener;
@@ -27,8 +29,8 @@ final class Tokeniser implements Iterator<byte[]> {
   /** Frame {PROBLEM, flags, found, expected}. */
   static final byte PROBLEM = 2;
 
-  /** Frame {SKIPPED, flags}: a row after a problem. */
-  static final byte SKIPPED = 3;
+  /** Frame {NOTHING, flags}: a row without examples, or after a problem. */
+  static final byte NOTHING = 3;
 
   /** Flag: the first or only frame of its row. */
   static final byte FIRST_OF_ROW = 1;
@@ -36,8 +38,15 @@ final class Tokeniser implements Iterator<byte[]> {
   /** Flag: the text was cut to fit. */
   static final byte TRUNCATED = 2;
 
+  /** Flag: no label counts. */
+  static final byte TARGETLESS = 4;
+
   private final Iterator<Row> rows;
   private final RowReader.Opened reader;
+
+  /** A language model never predicts the first token. */
+  private final int firstTarget;
+
   private final Deque<byte[]> ready = new ArrayDeque<>();
   private String path = "";
   private long start = -1;
@@ -47,24 +56,28 @@ final class Tokeniser implements Iterator<byte[]> {
   Tokeniser(Iterator<Row> rows, RowReader reader) {
     this.rows = rows;
     this.reader = reader.open();
+    this.firstTarget = reader.nextToken() ? 1 : 0;
     TaskContext.get()
         .addTaskCompletionListener((TaskCompletionListener) task -> this.reader.close());
   }
 
   @Override
   public boolean hasNext() {
-    while (ready.isEmpty() && rows.hasNext()) { // a row may hold no example
-      read(rows.next());
-    }
-    return !ready.isEmpty();
+    return !ready.isEmpty() || rows.hasNext();
   }
 
   @Override
   public byte[] next() {
-    if (!hasNext()) {
-      throw new NoSuchElementException();
+    if (ready.isEmpty()) {
+      read(rows.next());
     }
     return ready.remove();
+  }
+
+  private byte flags(LanguageText.Piece piece) {
+    boolean teaches =
+        Arrays.stream(piece.labels()).skip(firstTarget).anyMatch(l -> l != Backend.IGNORED);
+    return (byte) ((piece.truncated() ? TRUNCATED : 0) | (teaches ? 0 : TARGETLESS));
   }
 
   private void read(Row row) {
@@ -80,15 +93,19 @@ final class Tokeniser implements Iterator<byte[]> {
       ready.add(frame.putLong(start).array());
     }
     if (stopped) {
-      ready.add(new byte[] {SKIPPED, FIRST_OF_ROW});
+      ready.add(new byte[] {NOTHING, FIRST_OF_ROW});
       return;
     }
     try {
+      List<LanguageText.Piece> pieces = reader.read(row);
+      if (pieces.isEmpty()) {
+        ready.add(new byte[] {NOTHING, FIRST_OF_ROW});
+      }
       byte flags = FIRST_OF_ROW;
-      for (LanguageText.Piece piece : reader.read(row)) {
+      for (LanguageText.Piece piece : pieces) {
         Example example = new Example(position++, piece.ids(), piece.labels());
         ByteBuffer frame = ByteBuffer.allocate(2 + example.encodedBytes());
-        frame.put(EXAMPLE).put((byte) (flags | (piece.truncated() ? TRUNCATED : 0)));
+        frame.put(EXAMPLE).put((byte) (flags | flags(piece)));
         example.encode(frame);
         ready.add(frame.array());
         flags = 0;

@@ -159,6 +159,7 @@ public final class RunReport {
     manifest.put("examples", data.count());
     manifest.put("tokens", data.tokens());
     manifest.put("truncated", data.truncated());
+    manifest.put("withoutTarget", data.targetless());
     manifest.set("memory", memory());
     ObjectNode adapter = manifest.putObject("adapter");
     adapter.put("r", layout.settings().r());
@@ -185,10 +186,13 @@ public final class RunReport {
     line(
         text,
         "steps",
-        "%,d over %,d examples, %,d cut to fit",
+        "%,d over %,d examples, %,d cut to fit%s",
         steps,
         data.count(),
-        data.truncated());
+        data.truncated(),
+        data.targetless() == 0
+            ? ""
+            : String.format(Locale.ROOT, ", %,d without a target", data.targetless()));
     line(text, "trained", "%,d parameters", trainables);
     line(text, "loss", "%.4f at the last step", loss);
     if (before.isPresent() && after.isPresent()) {

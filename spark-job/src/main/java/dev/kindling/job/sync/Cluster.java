@@ -5,7 +5,10 @@ import dev.kindling.job.broadcast.MemoryUse;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.WeightDelivery;
 import dev.kindling.model.Model;
-import java.util.Iterator;
+import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.apache.spark.SparkConf;
 import org.apache.spark.SparkEnv;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
@@ -20,7 +23,7 @@ import org.apache.spark.broadcast.Broadcast;
 public record Cluster(JavaSparkContext spark, ModelSpec spec, WeightDelivery delivery) {
   /** What a task does with its model. */
   public interface Use {
-    byte[] apply(ExecutorModels models, Model model, Iterator<byte[]> frames);
+    byte[] apply(ExecutorModels models, Model model, List<byte[]> frames);
   }
 
   /** Sends a vector of trainables down, once to each executor that asks. */
@@ -33,20 +36,38 @@ public record Cluster(JavaSparkContext spark, ModelSpec spec, WeightDelivery del
     return Math.max(1, spark.defaultParallelism());
   }
 
-  /** Tasks that one executor runs at once. */
+  /** Tasks that one executor runs at once, as configured or else as the cluster looks now. */
   public int tasksPerExecutor() {
+    SparkConf conf = spark.getConf();
+    int cpus = Math.max(1, conf.getInt("spark.task.cpus", 1));
+    Matcher local = Pattern.compile("local(?:\\[(\\d+|\\*).*)?").matcher(spark.master());
+    if (local.matches()) {
+      String cores = local.group(1) == null ? "1" : local.group(1);
+      int all = Runtime.getRuntime().availableProcessors();
+      return Math.max(1, (cores.equals("*") ? all : Integer.parseInt(cores)) / cpus);
+    }
+    if (conf.contains("spark.executor.cores")) {
+      return Math.max(1, conf.getInt("spark.executor.cores", 1) / cpus);
+    }
     int all = spark.sc().statusTracker().getExecutorInfos().length;
-    int executors = spark.isLocal() ? 1 : Math.max(1, all - 1); // the driver is one of them
+    int executors = Math.max(1, all - 1); // the driver is one of them
     return (slots() + executors - 1) / executors;
   }
 
-  /** Runs in a task: borrows a model with the given trainables and reports what it made. */
+  /**
+   * Runs in a task: borrows a model with the given trainables and reports what it made. Without
+   * frames there is nothing to load or to report.
+   */
   public static byte[] inTask(
       ModelSpec spec,
       WeightDelivery delivery,
       Broadcast<float[]> trainables,
-      Iterator<byte[]> frames,
+      List<byte[]> frames,
       Use use) {
+    if (frames.isEmpty()) {
+      return new StepReport(SparkEnv.get().executorId(), 0, 0, MemoryUse.now(), new byte[0])
+          .encode();
+    }
     ExecutorModels models = ExecutorModels.of(spec, delivery);
     Model model = models.borrow();
     long start = System.nanoTime();

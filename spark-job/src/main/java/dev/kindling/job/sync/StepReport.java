@@ -11,10 +11,15 @@ import java.nio.charset.StandardCharsets;
  * @param weightLoads how often its JVM has loaded frozen weights
  * @param nanos time in the model
  * @param memory of its JVM
- * @param payload encoded sums
+ * @param payload encoded sums; empty of a task that had nothing to do
  */
 public record StepReport(
     String executor, int weightLoads, long nanos, MemoryUse memory, byte[] payload) {
+  /** Whether the task computed anything. */
+  public boolean worked() {
+    return payload.length > 0;
+  }
+
   /** A frame that {@link #decode} reads. */
   public byte[] encode() {
     byte[] name = executor.getBytes(StandardCharsets.UTF_8);

@@ -6,11 +6,13 @@ import dev.kindling.job.broadcast.MemoryUse;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.WeightDelivery;
 import dev.kindling.job.ingest.Batches;
+import dev.kindling.job.ingest.MicroBatch;
 import dev.kindling.job.ingest.Tasks;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.model.BatchResult;
 import dev.kindling.model.Model;
 import dev.kindling.train.GradientSum;
+import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
 import java.util.TreeMap;
@@ -91,9 +93,12 @@ public final class SynchronousGradients {
     MemoryUse memory = new MemoryUse(0, 0);
     for (byte[] frame : frames) {
       StepReport report = StepReport.decode(frame);
+      up += frame.length;
+      if (!report.worked()) {
+        continue;
+      }
       sum.merge(report.payload());
       executors.merge(report.executor(), report.weightLoads(), Math::max);
-      up += frame.length;
       memory = memory.max(report.memory());
       slowest = Math.max(slowest, report.nanos());
     }
@@ -119,28 +124,36 @@ public final class SynchronousGradients {
             spec,
             delivery,
             trainables,
-            frames,
-            (models, model, mine) -> sum(models, model, mine, step, exponents, parts, spec.seed()));
+            of(frames, step),
+            (models, model, mine) -> sum(models, model, mine, exponents, parts, spec.seed()));
+  }
+
+  /** A partition may hold several steps. */
+  private static List<byte[]> of(Iterator<byte[]> frames, long step) {
+    List<byte[]> mine = new ArrayList<>();
+    while (frames.hasNext()) {
+      byte[] frame = frames.next();
+      if (MicroBatch.step(frame) == step) {
+        mine.add(frame);
+      }
+    }
+    return mine;
   }
 
   private static byte[] sum(
       ExecutorModels models,
       Model model,
-      Iterator<byte[]> frames,
-      long step,
+      List<byte[]> frames,
       int[] exponents,
       int parts,
       long seed) {
     GradientSum sum = new GradientSum(models.layout(), exponents, parts);
     float[] gradient = new float[models.layout().elements()];
-    while (frames.hasNext()) {
-      byte[] frame = frames.next();
-      if (Batches.MicroBatch.step(frame) == step) {
-        TokenBatch batch =
-            TokenBatch.packed(Batches.MicroBatch.decode(frame).rows(), models.plan().rules(), seed);
-        BatchResult result = model.gradient(batch, gradient);
-        sum.add(gradient, result);
-      }
+    for (byte[] frame : frames) {
+      TokenBatch batch =
+          TokenBatch.packed(MicroBatch.decode(frame).rows(), models.plan().rules(), seed);
+      BatchResult result = model.gradient(batch, gradient);
+      sum.add(gradient, result);
     }
     return sum.encode();
   }

@@ -178,6 +178,32 @@ class JobConfigTest {
             "optimiser.learning-rate: no such key; did you mean optimizer.learning-rate?");
   }
 
+  /** null hides a default in HOCON: it must not become some other value in silence. */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "optimizer.learning-rate",
+        "optimizer.warmup-steps",
+        "train.global-batch-size",
+        "train.seed",
+        "train.recompute",
+        "data.shuffle",
+        "data.packing",
+        "data.split",
+        "adapter.r",
+        "base.storage",
+        "compute.threads"
+      })
+  void default_hiddenByNull_isRefused(String key, @TempDir Path folder) throws IOException {
+    Path file = folder.resolve("job.conf");
+    Files.writeString(
+        file, "base.path=b, data.train=t, train.steps=5, output=o, " + key + " = null");
+    ConfigSource source = ConfigSource.read(Optional.of(file), List.of());
+    ConfigProblems problems =
+        catchThrowableOfType(ConfigProblems.class, () -> JobConfig.of(source, Command.TRAIN));
+    assertThat(problems.problems()).containsExactly(key + " is null: leave it out for its default");
+  }
+
   @Test
   void problems_many_areAllListed() {
     assertThat(

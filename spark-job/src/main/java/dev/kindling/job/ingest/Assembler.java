@@ -1,0 +1,62 @@
+package dev.kindling.job.ingest;
+
+import dev.kindling.data.Example;
+import dev.kindling.data.Grouping;
+import java.nio.ByteBuffer;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.Iterator;
+import java.util.List;
+import java.util.NoSuchElementException;
+import org.jspecify.annotations.Nullable;
+import scala.Tuple2;
+
+/** Cuts sorted positions into steps, and each step's examples into micro-batches. */
+final class Assembler implements Iterator<Tuple2<Long, byte[]>> {
+  private final Iterator<Tuple2<Long, byte[]>> sorted;
+  private final int batch;
+  private final Grouping grouping;
+  private final Deque<Tuple2<Long, byte[]>> ready = new ArrayDeque<>();
+  private @Nullable Example ahead;
+
+  Assembler(Iterator<Tuple2<Long, byte[]>> sorted, int batch, Grouping grouping) {
+    this.sorted = sorted;
+    this.batch = batch;
+    this.grouping = grouping;
+    this.ahead = pull();
+  }
+
+  private @Nullable Example pull() {
+    return sorted.hasNext() ? Example.decode(ByteBuffer.wrap(sorted.next()._2())) : null;
+  }
+
+  @Override
+  public boolean hasNext() {
+    return !ready.isEmpty() || ahead != null;
+  }
+
+  @Override
+  public Tuple2<Long, byte[]> next() {
+    if (ready.isEmpty()) {
+      assemble();
+    }
+    return ready.remove();
+  }
+
+  private void assemble() {
+    if (ahead == null) {
+      throw new NoSuchElementException();
+    }
+    long step = ahead.position() / batch;
+    List<Example> examples = new ArrayList<>();
+    while (ahead != null && ahead.position() / batch == step) {
+      examples.add(ahead);
+      ahead = pull();
+    }
+    long key = step * batch;
+    for (List<List<Example>> rows : grouping.cut(examples)) {
+      ready.add(new Tuple2<>(key++, MicroBatch.encode(step, rows)));
+    }
+  }
+}

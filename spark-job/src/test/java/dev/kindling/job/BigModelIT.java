@@ -54,7 +54,6 @@ class BigModelIT {
             "train.steps=2",
             "train.global-batch-size=2",
             "train.recompute=" + recompute,
-            "compute.threads=2",
             "output=" + output);
     assertThat(run.code()).as(run.stderr()).isZero();
     JsonNode memory =

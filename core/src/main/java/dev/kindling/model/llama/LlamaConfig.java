@@ -57,6 +57,14 @@ public record LlamaConfig(
           "sliding_window is " + config.get("sliding_window"),
           "only full attention (null) is supported");
     }
+    for (JsonNode layer : config.path("layer_types")) {
+      if (!layer.asText().equals("full_attention")) {
+        throw new InvalidInput(
+            "config.json",
+            "layer_types name " + layer.asText(),
+            "only full_attention is supported");
+      }
+    }
     boolean bias = config.path("attention_bias").asBoolean(false);
     int hidden = read.size("hidden_size");
     int heads = read.size("num_attention_heads");

@@ -10,30 +10,45 @@ final class Rope {
   private Rope() {}
 
   /**
-   * Radians per position of each pair i of a head: theta^(−2i / headSize), then as rope_scaling
-   * says.
+   * Radians per position of each pair i of a head: theta^(−2i / headSize), then scaled as the
+   * config says: under rope_scaling, or in newer ones, theta included, under rope_parameters.
    *
-   * @throws InvalidInput if the kind of scaling is not supported
+   * @throws InvalidInput if the kind of scaling is not supported, or lacks a number
    */
   static double[] frequencies(JsonNode config, int headSize) {
-    JsonNode scaling = config.path("rope_scaling");
-    double theta = config.path("rope_theta").asDouble(DEFAULT_THETA);
+    boolean newer = config.path("rope_parameters").isObject();
+    String key = newer ? "rope_parameters" : "rope_scaling";
+    JsonNode scaling = config.path(key);
+    double theta =
+        scaling.path("rope_theta").asDouble(config.path("rope_theta").asDouble(DEFAULT_THETA));
     double[] frequencies = new double[headSize / 2];
     for (int i = 0; i < frequencies.length; i++) {
       frequencies[i] = Math.pow(theta, -2.0 * i / headSize);
     }
-    String kind = scaling.path("rope_type").asText(scaling.path("type").asText("default"));
+    String unsaid = scaling.isEmpty() ? "default" : "?";
+    String kind = scaling.path("rope_type").asText(scaling.path("type").asText(unsaid));
     switch (kind) {
       case "default" -> {}
-      case "linear" -> linear(frequencies, scaling.path("factor").asDouble());
+      case "linear" -> linear(frequencies, number(scaling, "factor"));
       case "llama3" -> llama3(frequencies, scaling);
       default ->
           throw new InvalidInput(
               "config.json",
-              "rope_scaling of type '" + kind + "' is not supported",
+              key + " of type '" + kind + "' is not supported",
               "supported are default, linear and llama3");
     }
     return frequencies;
+  }
+
+  private static double number(JsonNode scaling, String key) {
+    double value = scaling.path(key).asDouble();
+    if (!(value > 0)) {
+      throw new InvalidInput(
+          "config.json",
+          "the scaling of rotary positions has " + key + " " + scaling.path(key),
+          "expected a number above 0");
+    }
+    return value;
   }
 
   private static void linear(double[] frequencies, double factor) {
@@ -47,10 +62,10 @@ final class Rope {
    * kept, and between the two a share of each is taken.
    */
   private static void llama3(double[] frequencies, JsonNode scaling) {
-    double factor = scaling.path("factor").asDouble();
-    double low = scaling.path("low_freq_factor").asDouble();
-    double high = scaling.path("high_freq_factor").asDouble();
-    double old = scaling.path("original_max_position_embeddings").asDouble();
+    double factor = number(scaling, "factor");
+    double low = number(scaling, "low_freq_factor");
+    double high = number(scaling, "high_freq_factor");
+    double old = number(scaling, "original_max_position_embeddings");
     for (int i = 0; i < frequencies.length; i++) {
       double turns = old * frequencies[i] / (2 * Math.PI); // within the old context
       double kept = Math.min(1, Math.max(0, (turns - low) / (high - low)));

@@ -38,6 +38,13 @@ public final class Families {
    * @throws InvalidInput if the family or a variant of it is not supported
    */
   public static ModelPlan plan(JsonNode config, int classes) {
+    if (config.path("quantization_config").isObject()) {
+      throw new InvalidInput(
+          "config.json",
+          "quantization_config is "
+              + config.at("/quantization_config/quant_method").asText("there"),
+          "quantised checkpoints are not supported: give the base before its quantisation");
+    }
     String type = config.path("model_type").asText("");
     Family family = BY_TYPE.get(type);
     if (family == null) {

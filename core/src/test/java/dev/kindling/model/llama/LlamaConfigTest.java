@@ -66,6 +66,10 @@ class LlamaConfigTest {
         "{\"mlp_bias\": true}|mlp_bias 'true'",
         "{\"sliding_window\": 4096}|sliding_window is 4096",
         "{\"rope_scaling\": {\"rope_type\": \"yarn\", \"factor\": 2}}|rope_scaling of type 'yarn'",
+        "{\"rope_parameters\": {\"rope_type\": \"yarn\"}}|rope_parameters of type 'yarn'",
+        "{\"rope_parameters\": {\"full_attention\": {\"rope_theta\": 1}}}|rope_parameters of type '?'",
+        "{\"rope_scaling\": {\"rope_type\": \"linear\"}}|has factor",
+        "{\"layer_types\": [\"full_attention\", \"sliding_attention\"]}|layer_types name sliding",
         "{\"partial_rotary_factor\": 0.5}|partial_rotary_factor '0.5'",
         "{\"vocab_size\": 0}|vocab_size is 0"
       })
@@ -86,6 +90,29 @@ class LlamaConfigTest {
     for (int i = 0; i < plain.length; i++) {
       assertThat(scaled[i]).isCloseTo(plain[i] / 4, within(1e-15));
     }
+  }
+
+  /** transformers 5 moved rope_theta into rope_parameters. */
+  @Test
+  void frequencies_newerSpelling_areTheSame() {
+    double[] older =
+        Rope.frequencies(
+            config(
+                "{\"rope_theta\": 500, \"rope_scaling\": {\"type\": \"linear\", \"factor\": 2}}"),
+            8);
+    double[] newer =
+        Rope.frequencies(
+            config(
+                "{\"rope_parameters\": {\"rope_type\": \"linear\", \"rope_theta\": 500, \"factor\": 2}}"),
+            8);
+    assertThat(newer).isEqualTo(older);
+    double[] plain = Rope.frequencies(config("{\"rope_theta\": 500}"), 8);
+    assertThat(
+            Rope.frequencies(
+                config("{\"rope_parameters\": {\"rope_type\": \"default\", \"rope_theta\": 500}}"),
+                8))
+        .isEqualTo(plain)
+        .isNotEqualTo(Rope.frequencies(config("{}"), 8));
   }
 
   /** Fast pairs turn often within the old context and stay; slow ones are stretched whole. */

@@ -40,6 +40,11 @@ record Reading(JobConfig config, ModelPlan outline, int maxTokens, byte[] tokeni
           "data.max-length is " + maxTokens + ": the base's position table holds " + limit);
     }
     boolean language = outline.predictsTokens();
+    refuse(
+        problems,
+        language && maxTokens < 2,
+        "data.max-length is 1: a language model predicts a token from those before it; set at"
+            + " least 2");
     if (!language) {
       refuse(problems, data.packing(), "data.packing is for language models");
       refuse(problems, data.split() != Split.AUTO, "data.split is for language models");

@@ -294,6 +294,7 @@ class BadInputTest {
     Path text = rows("text.jsonl", "{\"text\": \"once\"}");
     fails(3, gpt2.train(output, "data.train=" + text), "text.jsonl, row 1", "no tokenizer.json");
     fails(2, gpt2.train(output, "data.format=classification"), "is for classifiers");
+    fails(2, gpt2.train(output, "data.max-length=1"), "set at least 2");
     fails(
         2,
         train("data.format=text", "data.packing=true", "data.split=window"),

@@ -43,7 +43,10 @@ class FineTuneJobTest {
         "llama3-rope-tied",
         "qwen2",
         "llama-bf16-sharded",
-        "gpt2"
+        "gpt2",
+        "llama-tied-table-head",
+        "llama-table-saved-head",
+        "gpt2-table-head"
       })
   void train_goldenCase_followsPyTorchAndEvaluatesTheSame(String name) throws IOException {
     GoldenFolder golden = GoldenFolder.copy(name, temp);

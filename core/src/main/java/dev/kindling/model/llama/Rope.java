@@ -1,11 +1,13 @@
 package dev.kindling.model.llama;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import dev.kindling.InvalidInput;
 
 /** The angles of rotary positions, with the scalings of longer contexts. */
 final class Rope {
   private static final double DEFAULT_THETA = 10_000;
+  private static final JsonNode EMPTY = JsonNodeFactory.instance.objectNode();
 
   private Rope() {}
 
@@ -25,7 +27,8 @@ final class Rope {
     for (int i = 0; i < frequencies.length; i++) {
       frequencies[i] = Math.pow(theta, -2.0 * i / headSize);
     }
-    String unsaid = scaling.isEmpty() ? "default" : "?";
+    boolean none = scaling.isMissingNode() || scaling.isNull() || scaling.equals(EMPTY);
+    String unsaid = none ? "default" : "?";
     String kind = scaling.path("rope_type").asText(scaling.path("type").asText(unsaid));
     switch (kind) {
       case "default" -> {}
@@ -66,6 +69,12 @@ final class Rope {
     double low = number(scaling, "low_freq_factor");
     double high = number(scaling, "high_freq_factor");
     double old = number(scaling, "original_max_position_embeddings");
+    if (low >= high) {
+      throw new InvalidInput(
+          "config.json",
+          "low_freq_factor " + low + " is not below high_freq_factor " + high,
+          "is the scaling of rotary positions as published?");
+    }
     for (int i = 0; i < frequencies.length; i++) {
       double turns = old * frequencies[i] / (2 * Math.PI); // within the old context
       double kept = Math.min(1, Math.max(0, (turns - low) / (high - low)));

@@ -69,6 +69,9 @@ class LlamaConfigTest {
         "{\"rope_parameters\": {\"rope_type\": \"yarn\"}}|rope_parameters of type 'yarn'",
         "{\"rope_parameters\": {\"full_attention\": {\"rope_theta\": 1}}}|rope_parameters of type '?'",
         "{\"rope_scaling\": {\"rope_type\": \"linear\"}}|has factor",
+        "{\"rope_scaling\": \"linear\"}|rope_scaling of type '?'",
+        "{\"rope_scaling\": {\"factor\": 2}}|rope_scaling of type '?'",
+        "{\"rope_scaling\": {\"type\": \"llama3\", \"factor\": 8, \"low_freq_factor\": 4, \"high_freq_factor\": 1, \"original_max_position_embeddings\": 32}}|low_freq_factor 4.0 is not below",
         "{\"layer_types\": [\"full_attention\", \"sliding_attention\"]}|layer_types name sliding",
         "{\"partial_rotary_factor\": 0.5}|partial_rotary_factor '0.5'",
         "{\"vocab_size\": 0}|vocab_size is 0"

@@ -27,6 +27,20 @@ public record ConfigJson(JsonNode json) {
     return value;
   }
 
+  /**
+   * A size that divides another.
+   *
+   * @throws InvalidInput naming both if it does not
+   */
+  public void divides(String key, int part, String wholeKey, int whole) {
+    if (whole % part != 0) {
+      throw new InvalidInput(
+          "config.json",
+          key + " " + part + " does not divide " + wholeKey + " " + whole,
+          "is it as published?");
+    }
+  }
+
   /** Tokens that end a text: the first is what a model learns to say; empty if there is none. */
   public List<Integer> endTokens() {
     List<Integer> ends = new ArrayList<>();

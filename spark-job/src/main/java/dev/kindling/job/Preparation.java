@@ -57,6 +57,7 @@ record Preparation(
     if (!unused.isEmpty()) {
       LOG.info("{} tensors of the base are not used: {}", unused.size(), Safetensors.some(unused));
     }
+    base.resolve(plan.weights(layout)); // here, not first on an executor
     String digest = base.digest(plan.weights());
     float[] start = sources.start(config, plan, layout);
     JobConfig.Compute compute = config.compute();

@@ -295,6 +295,13 @@ class BadInputTest {
     fails(3, gpt2.train(output, "data.train=" + text), "text.jsonl, row 1", "no tokenizer.json");
     fails(2, gpt2.train(output, "data.format=classification"), "is for classifiers");
     fails(2, gpt2.train(output, "data.max-length=1"), "set at least 2");
+    GoldenFolder headless = GoldenFolder.copy("llama3-rope-tied", temp);
+    Path tied = headless.folder().resolve("config.json");
+    Files.writeString(
+        tied,
+        Files.readString(tied)
+            .replace("\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false"));
+    fails(3, headless.train(output), "lacks 1 of", "lm_head.weight");
     fails(
         2,
         train("data.format=text", "data.packing=true", "data.split=window"),

@@ -37,6 +37,7 @@ public record Gpt2Config(
     read.only("scale_attn_by_inverse_layer_idx", "false");
     read.only("add_cross_attention", "false");
     int hidden = read.size("n_embd");
+    read.divides("n_head", read.size("n_head"), "n_embd", hidden);
     return new Gpt2Config(
         hidden,
         config.path("n_inner").asInt(4 * hidden),

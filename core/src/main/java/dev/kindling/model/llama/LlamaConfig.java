@@ -68,13 +68,19 @@ public record LlamaConfig(
     boolean bias = config.path("attention_bias").asBoolean(false);
     int hidden = read.size("hidden_size");
     int heads = read.size("num_attention_heads");
+    if (!config.path("head_dim").isInt()) {
+      read.divides("num_attention_heads", heads, "hidden_size", hidden);
+    }
     int headSize = config.path("head_dim").asInt(hidden / heads);
+    read.divides("2, for rotary positions,", 2, "the size of a head", headSize);
+    int kvHeads = config.path("num_key_value_heads").asInt(heads);
+    read.divides("num_key_value_heads", kvHeads, "num_attention_heads", heads);
     return new LlamaConfig(
         hidden,
         read.size("intermediate_size"),
         read.size("num_hidden_layers"),
         heads,
-        config.path("num_key_value_heads").asInt(heads),
+        kvHeads,
         headSize,
         read.size("vocab_size"),
         read.size("max_position_embeddings"),

@@ -46,12 +46,28 @@ public interface Block<S, G> {
         Tensor q,
         Tensor k,
         Tensor v,
-        Tensor probabilities,
+        Tensor kept,
         Tensor context,
         Tensor scratch) {
       Tensor keys = past == null ? k : past.append(backend, past.keys, k);
       Tensor values = past == null ? v : past.append(backend, past.values, v);
-      backend.attention(shape, q, keys, values, starts, lengths, probabilities, context, scratch);
+      backend.attention(shape, q, keys, values, starts, lengths, kept, context, scratch);
+    }
+
+    /** Backward of {@link #attend}, without a past. */
+    public void attendBackward(
+        Backend backend,
+        Tensor q,
+        Tensor k,
+        Tensor v,
+        Tensor kept,
+        Tensor dcontext,
+        Tensor dq,
+        Tensor dk,
+        Tensor dv,
+        Tensor scratch) {
+      backend.attentionBackward(
+          shape, q, k, v, starts, lengths, kept, dcontext, dq, dk, dv, scratch);
     }
   }
 

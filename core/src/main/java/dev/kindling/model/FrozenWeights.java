@@ -136,7 +136,7 @@ public final class FrozenWeights implements AutoCloseable {
   }
 
   private static DType kept(Backend backend, WeightSlot slot, StoredType type, boolean asStored) {
-    return asStored && slot.matrix() && type != StoredType.F32 ? type.kept() : backend.real();
+    return slot.matrix() ? backend.frozen(type, asStored) : backend.real();
   }
 
   private static FrozenWeights frozen(

@@ -72,7 +72,7 @@ public final class Stack<S, G> {
     for (int l = 0; l < blocks.size(); l++) {
       Block<S, G> block = blocks.get(l);
       savers.add(layout -> block.save(layout, shape));
-      y.add(l < 2 || keeps(l + 1, training) ? arena.real(n, hidden) : y.get(l - 2));
+      y.add(l < 2 || keeps(l + 1, training) ? arena.active(n, hidden) : y.get(l - 2));
     }
     int firstKept = training && !recompute ? lowest : blocks.size();
     List<S> saved = new ArrayList<>(arena.inTurn(savers.subList(0, firstKept)));
@@ -83,8 +83,8 @@ public final class Stack<S, G> {
         saved,
         y,
         blocks.get(0).scratch(arena, shape),
-        arena.real(gradients, hidden),
-        arena.real(gradients, hidden));
+        arena.active(gradients, hidden),
+        arena.active(gradients, hidden));
   }
 
   private boolean keeps(int block, boolean training) {

@@ -25,8 +25,8 @@ public sealed interface Linear permits FrozenLinear, LoraLinear, TrainedLinear {
     /** Takes the scratch of {@code n} rows, keys included. */
     public static Scratch take(Arena.Layout arena, int n, int rank, int widest, boolean drops) {
       return new Scratch(
-          arena.real(n, Math.max(rank, 1)),
-          drops ? arena.real(n, widest) : null,
+          arena.active(n, Math.max(rank, 1)),
+          drops ? arena.active(n, widest) : null,
           arena.take(DType.I64, n));
     }
 
@@ -47,7 +47,7 @@ public sealed interface Linear permits FrozenLinear, LoraLinear, TrainedLinear {
 
   /** Takes what a step with {@code rows} rows keeps. */
   default Saved save(Arena.Layout arena, int rows) {
-    return new Saved(rank() == 0 ? null : arena.real(rows, rank()));
+    return new Saved(rank() == 0 ? null : arena.active(rows, rank()));
   }
 
   /**

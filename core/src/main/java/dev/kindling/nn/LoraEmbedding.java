@@ -33,7 +33,7 @@ record LoraEmbedding(
 
   @Override
   public Saved save(Arena.Layout arena, int rows) {
-    return new Saved(arena.real(rows, a.columns()), arena.real(rows, a.columns()));
+    return new Saved(arena.active(rows, a.columns()), arena.active(rows, a.columns()));
   }
 
   @Override

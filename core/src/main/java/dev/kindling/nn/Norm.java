@@ -9,7 +9,7 @@ public sealed interface Norm permits LayerNorm, RmsNorm {
    * What the backward reads besides x.
    *
    * @param y output [N, d], which the next layer reads
-   * @param statistics [N, 2] of a layer norm, [N, 1] of an RMS norm
+   * @param statistics real, [N, 2] of a layer norm, [N, 1] of an RMS norm
    */
   record Saved(Tensor y, Tensor statistics) {}
 
@@ -21,7 +21,7 @@ public sealed interface Norm permits LayerNorm, RmsNorm {
 
   /** Takes what a step with {@code rows} rows keeps. */
   default Saved save(Arena.Layout arena, int rows) {
-    return new Saved(arena.real(rows, features()), statistics(arena, rows));
+    return new Saved(arena.active(rows, features()), statistics(arena, rows));
   }
 
   /** Normalises x into y. */

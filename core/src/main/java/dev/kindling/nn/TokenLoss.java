@@ -24,9 +24,10 @@ public record TokenLoss(Backend backend, Linear head, int vocabulary, long bytes
   /**
    * What one chunk needs.
    *
-   * @param logits [chunk, vocabulary], then their gradient
+   * @param logits [chunk, vocabulary]
+   * @param dlogits their gradient: the same tensor, if it is of the same type
    */
-  public record Scratch(Tensor logits, Linear.Saved head) {}
+  public record Scratch(Tensor logits, Tensor dlogits, Linear.Saved head) {}
 
   /** Tokens whose logits are held at once. */
   public int chunk(int tokens) {
@@ -37,7 +38,10 @@ public record TokenLoss(Backend backend, Linear head, int vocabulary, long bytes
   /** Takes the scratch of a step of {@code tokens} tokens. */
   public Scratch scratch(Arena.Layout arena, int tokens) {
     int chunk = chunk(tokens);
-    return new Scratch(arena.real(chunk, vocabulary), head.save(arena, chunk));
+    Tensor logits = arena.real(chunk, vocabulary);
+    boolean same = backend.active() == backend.real();
+    return new Scratch(
+        logits, same ? logits : arena.active(chunk, vocabulary), head.save(arena, chunk));
   }
 
   /** logits [N, vocabulary] = h·wᵀ of at most a chunk's tokens, without dropout. */
@@ -82,13 +86,14 @@ public record TokenLoss(Backend backend, Linear head, int vocabulary, long bytes
       int rows = Math.min(step, h.rows() - from);
       Tensor x = h.slice((long) from * d, rows, d);
       Tensor logits = scratch.logits.slice(0, rows, vocabulary);
+      Tensor dlogits = scratch.dlogits.slice(0, rows, vocabulary);
       Linear.Scratch part = linear.part(from, rows);
       head.forward(x, logits, scratch.head, part, training);
       backend.crossEntropy(
-          logits, labels.slice(from, rows), losses.slice(from, rows), learns ? logits : null);
+          logits, labels.slice(from, rows), losses.slice(from, rows), learns ? dlogits : null);
       if (learns) {
         Tensor dx = dh == null ? null : dh.slice((long) from * d, rows, d);
-        head.backward(x, scratch.head, logits, dx, false, part, from > 0);
+        head.backward(x, scratch.head, dlogits, dx, false, part, from > 0);
       }
     }
   }

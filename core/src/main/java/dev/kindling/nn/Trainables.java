@@ -14,15 +14,18 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Function;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Mutable: one task's flat vector of trainables and their gradients in backend memory, and the
- * layers that are views of them.
+ * layers that are views of them. Where the backend multiplies in a narrower type than it learns in,
+ * products read a rounded copy.
  */
 public final class Trainables implements AutoCloseable {
   private final Backend backend;
   private final AdapterLayout layout;
   private final Tensor values;
+  private final Tensor operands;
   private final Tensor gradients;
 
   public Trainables(Backend backend, AdapterLayout layout) {
@@ -30,20 +33,30 @@ public final class Trainables implements AutoCloseable {
         backend,
         layout,
         backend.allocate(backend.real(), layout.elements()),
+        backend.active() == backend.real()
+            ? null
+            : backend.allocate(backend.active(), layout.elements()),
         backend.allocate(backend.real(), layout.elements()));
   }
 
-  private Trainables(Backend backend, AdapterLayout layout, Tensor values, Tensor gradients) {
+  private Trainables(
+      Backend backend,
+      AdapterLayout layout,
+      Tensor values,
+      @Nullable Tensor rounded,
+      Tensor gradients) {
     this.backend = backend;
     this.layout = layout;
     this.values = values;
+    this.operands = rounded == null ? values : rounded;
     this.gradients = gradients;
   }
 
   /** Trainables without memory, to plan a model with; not to be closed. */
   public static Trainables unplaced(Backend backend, AdapterLayout layout) {
     Tensor none = Arena.unplaced(backend.real(), layout.elements());
-    return new Trainables(backend, layout, none, none);
+    Tensor rounded = Arena.unplaced(backend.active(), layout.elements());
+    return new Trainables(backend, layout, none, rounded, none);
   }
 
   /** Overwrites all trainables. */
@@ -53,6 +66,9 @@ public final class Trainables implements AutoCloseable {
           vector.length + " trainables for a layout of " + layout.elements());
     }
     backend.write(values, 0, vector, 0, layout.elements());
+    if (operands != values) {
+      backend.convert(values, operands);
+    }
   }
 
   /** Copies all gradients out; waits for the backend. */
@@ -98,7 +114,7 @@ public final class Trainables implements AutoCloseable {
       Optional<Parameter> bias = layout.find(module.name(), Role.BIAS);
       return new TrainedLinear(
           backend,
-          view(values, w),
+          view(operands, w),
           bias.map(b -> view(values, b)).orElse(null),
           view(gradients, w),
           bias.map(b -> view(gradients, b)).orElse(null));
@@ -115,8 +131,8 @@ public final class Trainables implements AutoCloseable {
         backend,
         w,
         bias,
-        view(values, a),
-        view(values, b),
+        view(operands, a),
+        view(operands, b),
         view(gradients, a),
         view(gradients, b),
         layout.settings().scale(),
@@ -128,7 +144,8 @@ public final class Trainables implements AutoCloseable {
   public Embedding embedding(LinearModule module, Function<String, FrozenMatrix> matrix) {
     Optional<Parameter> whole = layout.find(module.name(), Role.WEIGHT);
     if (whole.isPresent()) {
-      return new TrainedEmbedding(backend, view(values, whole.get()), view(gradients, whole.get()));
+      return new TrainedEmbedding(
+          backend, view(operands, whole.get()), view(gradients, whole.get()));
     }
     FrozenMatrix table = matrix.apply(module.weight());
     Optional<Parameter> down = layout.find(module.name(), Role.EMBEDDING_A);
@@ -140,8 +157,8 @@ public final class Trainables implements AutoCloseable {
     return new LoraEmbedding(
         backend,
         table,
-        view(values, a),
-        view(values, b),
+        view(operands, a),
+        view(operands, b),
         view(gradients, a),
         view(gradients, b),
         layout.settings().scale());
@@ -167,6 +184,9 @@ public final class Trainables implements AutoCloseable {
 
   @Override
   public void close() {
+    if (operands != values) {
+      backend.free(operands);
+    }
     backend.free(values);
     backend.free(gradients);
   }

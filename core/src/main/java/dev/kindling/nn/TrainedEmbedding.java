@@ -19,7 +19,7 @@ record TrainedEmbedding(Backend backend, Tensor w, Tensor dw) implements Embeddi
 
   @Override
   public Saved save(Arena.Layout arena, int rows) {
-    return new Saved(arena.real(rows, w.columns()), null);
+    return new Saved(arena.active(rows, w.columns()), null);
   }
 
   @Override

@@ -76,7 +76,12 @@ public final class Arena implements AutoCloseable {
       activations = bytes();
     }
 
-    /** A tensor of the backend's real type. */
+    /** A tensor of activations, or of their gradients. */
+    public Tensor active(long... shape) {
+      return take(backend.active(), shape);
+    }
+
+    /** A tensor of the backend's real type: losses, statistics, scratch. */
     public Tensor real(long... shape) {
       return take(backend.real(), shape);
     }

@@ -16,8 +16,28 @@ public interface Backend extends AutoCloseable {
   /** Name as {@code compute.backend} spells it. */
   String name();
 
-  /** Element type of weights, activations and gradients. */
+  /**
+   * Element type of trainables and their gradients, of norms' weights and statistics, biases,
+   * logits and losses.
+   */
   DType real();
+
+  /**
+   * Element type of activations, of their gradients and of all that is multiplied: {@link #real},
+   * or half of it. Sums of products are kept in {@link #real} and rounded at the end.
+   */
+  default DType active() {
+    return real();
+  }
+
+  /**
+   * Element type in which a matrix of stored weights is kept.
+   *
+   * @param asStored whether in the width that it is stored in, where this backend can
+   */
+  default DType frozen(StoredType stored, boolean asStored) {
+    return asStored && stored != StoredType.F32 ? stored.kept() : active();
+  }
 
   /** Most elements that a tensor of a step may have; frozen weights may have more. */
   long mostElements();
@@ -31,8 +51,8 @@ public interface Backend extends AutoCloseable {
   void free(Tensor allocated);
 
   /**
-   * Copies {@code count} values from {@code values[from]} into elements {@code at…} of a real
-   * tensor.
+   * Copies {@code count} values from {@code values[from]} into elements {@code at…} of a real or
+   * active tensor, rounded to its type.
    */
   void write(Tensor to, long at, float[] values, int from, int count);
 
@@ -43,34 +63,43 @@ public interface Backend extends AutoCloseable {
   void write(Tensor to, long[] values);
 
   /**
-   * Copies little-endian stored weights into elements {@code at…} of a tensor: widened into a real
-   * one, as they are into one of {@link StoredType#kept}.
+   * Copies little-endian stored weights into elements {@code at…} of a tensor: as they are into one
+   * of {@link StoredType#kept}, else widened or rounded to its type, real or active.
    *
    * @param stored the remaining bytes are the elements, as many as fit
    */
   void decode(Tensor to, long at, ByteBuffer stored, StoredType as);
 
-  /** Waits for all work on a real tensor and copies its first {@code into.length} elements out. */
+  /**
+   * Waits for all work on a real or active tensor and copies its first {@code into.length} elements
+   * out.
+   */
   void read(Tensor from, float[] into);
+
+  /** to = from, real or active, rounded to the type of {@code to}. */
+  void convert(Tensor from, Tensor to);
 
   /** y [b, a] = xᵀ of x [a, b], both of one type, real or half. */
   void transpose(Tensor x, Tensor y);
 
   /**
-   * Takes over a loaded w [out, in], real or half, which must not be used or freed afterwards.
-   * Products widen a half one piece by piece.
+   * Takes over a loaded w [out, in] of a {@link #frozen} type, which must not be used or freed
+   * afterwards. One that is not of the active type is converted piece by piece in each product.
    */
   FrozenMatrix freeze(Tensor w);
 
   // ── products ──────────────────────────────────────────────────────────────────────────────────
 
-  /** y [N, out] = x [N, in] · wᵀ + bias [out]. */
+  /** y [N, out] = x [N, in] · wᵀ + bias [out]; x active, y active or real, bias real. */
   void linear(Tensor x, FrozenMatrix w, @Nullable Tensor bias, Tensor y);
 
   /** dx [N, in] = dy [N, out] · w, or += with {@code accumulate}. */
   void linearBackward(Tensor dy, FrozenMatrix w, Tensor dx, boolean accumulate);
 
-  /** c = alpha · op(a) · op(b) + beta · c, where op transposes if asked; beta 0 ignores old c. */
+  /**
+   * c = alpha · op(a) · op(b) + beta · c, where op transposes if asked; beta 0 ignores old c. a and
+   * b are active, c is active or real.
+   */
   void matmul(
       Tensor a,
       boolean transposeA,
@@ -97,7 +126,7 @@ public interface Backend extends AutoCloseable {
   /** y [N, d] += bias [d] on every row. */
   void addBias(Tensor y, Tensor bias);
 
-  /** db [d] = sum of the rows of dy [N, d], or += with {@code accumulate}. */
+  /** db [d] = sum of the rows of dy [N, d], or += with {@code accumulate}; db is real. */
   void addBiasBackward(Tensor dy, Tensor db, boolean accumulate);
 
   /** out = a + b, element by element; out may be a or b. */
@@ -122,7 +151,7 @@ public interface Backend extends AutoCloseable {
   /**
    * y = (x − mean)/√(variance + epsilon) · gamma + beta on each row of x [N, d].
    *
-   * @param statistics [N, 2], kept for the backward: mean and 1/√(variance + epsilon)
+   * @param statistics [N, 2], real, kept for the backward, which alone understands it
    */
   void layerNorm(Tensor x, Tensor gamma, Tensor beta, double epsilon, Tensor y, Tensor statistics);
 
@@ -133,7 +162,7 @@ public interface Backend extends AutoCloseable {
    * y = x / √(mean of squares + epsilon) · gamma on each row of x [N, d] (Zhang, Sennrich,
    * arXiv:1910.07467).
    *
-   * @param statistics [N, 1], kept for the backward: 1/√(mean of squares + epsilon)
+   * @param statistics [N, 1], real, kept for the backward, which alone understands it
    */
   void rmsNorm(Tensor x, Tensor gamma, double epsilon, Tensor y, Tensor statistics);
 
@@ -153,7 +182,7 @@ public interface Backend extends AutoCloseable {
   /** out = silu(gate) · up, element by element (Shazeer, arXiv:2002.05202). */
   void swiGlu(Tensor gate, Tensor up, Tensor out);
 
-  /** dgate and dup of {@link #swiGlu}; either may be dout. */
+  /** dgate and dup of {@link #swiGlu}; dgate may be dout. */
   void swiGluBackward(Tensor gate, Tensor up, Tensor dout, Tensor dgate, Tensor dup);
 
   /** Columns {@code from …} of x [N, wide], as many as part [N, d] has. */
@@ -168,7 +197,10 @@ public interface Backend extends AutoCloseable {
   /** dx = dy · f′(x), given x and y = f(x); dx may be dy. */
   void activationBackward(Activation kind, Tensor x, Tensor y, Tensor dy, Tensor dx);
 
-  /** Elements of scratch that {@link #attention} and its backward need. */
+  /** Active elements that {@link #attention} keeps for its backward. */
+  long attentionKept(AttentionShape shape);
+
+  /** Real elements of scratch that {@link #attention} and its backward need. */
   long attentionScratch(AttentionShape shape);
 
   /**
@@ -180,7 +212,7 @@ public interface Backend extends AutoCloseable {
    * @param starts I32 [batch · tokens]: the first key that each query looks at, where its sequence
    *     begins within the row
    * @param lengths I32 [batch]: real keys of each row, from 0 to keys
-   * @param probabilities [batch, heads, tokens, keys], kept for the backward
+   * @param kept {@link #attentionKept} elements, for the backward, which alone understands them
    * @param scratch {@link #attentionScratch} elements, free again afterwards
    */
   void attention(
@@ -190,7 +222,7 @@ public interface Backend extends AutoCloseable {
       Tensor v,
       Tensor starts,
       Tensor lengths,
-      Tensor probabilities,
+      Tensor kept,
       Tensor context,
       Tensor scratch);
 
@@ -200,7 +232,9 @@ public interface Backend extends AutoCloseable {
       Tensor q,
       Tensor k,
       Tensor v,
-      Tensor probabilities,
+      Tensor starts,
+      Tensor lengths,
+      Tensor kept,
       Tensor dcontext,
       Tensor dq,
       Tensor dk,
@@ -210,11 +244,11 @@ public interface Backend extends AutoCloseable {
   /**
    * Softmax cross entropy of each row, and its gradient.
    *
-   * @param logits [N, classes]
+   * @param logits [N, classes], real; overwritten
    * @param labels I32 [N]; {@link #IGNORED} marks rows without a target
-   * @param losses [N]: −log p(label), 0 where ignored
-   * @param dlogits [N, classes]: softmax − one-hot, 0 where ignored; null if not wanted; may be
-   *     logits
+   * @param losses [N], real: −log p(label), 0 where ignored
+   * @param dlogits [N, classes], active: softmax − one-hot, 0 where ignored; null if not wanted;
+   *     may be logits if active is real
    */
   void crossEntropy(Tensor logits, Tensor labels, Tensor losses, @Nullable Tensor dlogits);
 

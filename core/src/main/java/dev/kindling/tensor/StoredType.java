@@ -36,6 +36,18 @@ public enum StoredType {
     };
   }
 
+  /** The nearest half-width word, ties to the even one; NaN stays NaN. Of BF16 alone. */
+  public short narrow(float value) {
+    if (this != BF16) {
+      throw new IllegalStateException("nothing is rounded to " + this);
+    }
+    int bits = Float.floatToRawIntBits(value);
+    if (Float.isNaN(value)) {
+      return (short) ((bits >>> 16) | 0x40);
+    }
+    return (short) ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16);
+  }
+
   /** Exact: every half is a float. JDK 20 has this as Float.float16ToFloat; we run on 17. */
   private static float halfToFloat(short word) {
     int sign = (word & 0x8000) << 16;

@@ -151,6 +151,13 @@ public final class ReferenceBackend implements Backend {
   }
 
   @Override
+  public void convert(Tensor from, Tensor to) {
+    for (int i = 0; i < to.elements(); i++) {
+      put(to, i, get(from, i));
+    }
+  }
+
+  @Override
   public void transpose(Tensor x, Tensor y) {
     for (int i = 0; i < x.elements(); i++) {
       put(y, i % x.columns() * x.rows() + i / x.columns(), get(x, i));
@@ -455,6 +462,11 @@ public final class ReferenceBackend implements Backend {
   }
 
   @Override
+  public long attentionKept(AttentionShape s) {
+    return (long) s.batch() * s.heads() * s.tokens() * s.keys();
+  }
+
+  @Override
   public long attentionScratch(AttentionShape shape) {
     return 1;
   }
@@ -518,6 +530,8 @@ public final class ReferenceBackend implements Backend {
       Tensor q,
       Tensor k,
       Tensor v,
+      Tensor starts,
+      Tensor lengths,
       Tensor p,
       Tensor dcontext,
       Tensor dq,

@@ -36,7 +36,7 @@ record BertBlock(
       Tensor q,
       Tensor k,
       Tensor v,
-      Tensor probabilities,
+      Tensor kept,
       Tensor context,
       Tensor attentionSum,
       Norm.Saved attention,
@@ -60,12 +60,12 @@ record BertBlock(
     int n = shape.batch() * shape.tokens();
     int d = shape.hidden();
     return new Scratch(
-        arena.real(n, intermediateSize),
-        arena.real(n, d),
-        arena.real(n, d),
-        arena.real(n, d),
-        arena.real(n, d),
-        arena.real(n, d),
+        arena.active(n, intermediateSize),
+        arena.active(n, d),
+        arena.active(n, d),
+        arena.active(n, d),
+        arena.active(n, d),
+        arena.active(n, d),
         arena.real(backend.attentionScratch(shape)));
   }
 
@@ -85,16 +85,16 @@ record BertBlock(
     int n = shape.batch() * shape.tokens();
     int d = shape.hidden();
     return new Saved(
-        arena.real(n, d),
-        arena.real(n, d),
-        arena.real(n, d),
-        arena.real(shape.batch(), shape.heads(), shape.tokens(), shape.keys()),
-        arena.real(n, d),
-        arena.real(n, d),
+        arena.active(n, d),
+        arena.active(n, d),
+        arena.active(n, d),
+        arena.active(backend.attentionKept(shape)),
+        arena.active(n, d),
+        arena.active(n, d),
         attentionNorm.save(arena, n),
-        arena.real(n, f),
-        arena.real(n, f),
-        arena.real(n, d),
+        arena.active(n, f),
+        arena.active(n, f),
+        arena.active(n, d),
         outputNorm.statistics(arena, n),
         query.save(arena, n),
         key.save(arena, n),
@@ -111,7 +111,7 @@ record BertBlock(
     query.forward(x, s.q, s.query, linear, training);
     key.forward(x, s.k, s.key, linear, training);
     value.forward(x, s.v, s.value, linear, training);
-    pass.attend(backend, s.q, s.k, s.v, s.probabilities, s.context, scratch.attention);
+    pass.attend(backend, s.q, s.k, s.v, s.kept, s.context, scratch.attention);
     attentionOut.forward(s.context, s.attentionSum, s.attentionOut, linear, training);
     backend.add(s.attentionSum, x, s.attentionSum);
     attentionNorm.forward(s.attentionSum, s.attention);
@@ -136,8 +136,7 @@ record BertBlock(
 
     attentionNorm.backward(s.attentionSum, s.attention.statistics(), g.h, g.sum); // of x + out(…)
     attentionOut.backward(s.context, s.attentionOut, g.sum, dy, false, linear); // dy: now dcontext
-    backend.attentionBackward(
-        pass.shape(), s.q, s.k, s.v, s.probabilities, dy, g.dq, g.dk, g.dv, g.attention);
+    pass.attendBackward(backend, s.q, s.k, s.v, s.kept, dy, g.dq, g.dk, g.dv, g.attention);
     query.backward(x, s.query, g.dq, dx, false, linear);
     key.backward(x, s.key, g.dk, dx, true, linear);
     value.backward(x, s.value, g.dv, dx, true, linear);

@@ -120,11 +120,11 @@ final class BertModel implements Model {
     Tensor types = a.take(DType.I32, n);
     Tensor labels = a.take(DType.I32, batch);
     Tensor firstRows = a.take(DType.I32, batch);
-    Tensor sum = a.real(n, d);
+    Tensor sum = a.active(n, d);
     Norm.Saved embedded = embeddingNorm.save(a, n);
-    Tensor first = a.real(batch, d);
-    Tensor inner = a.real(batch, d);
-    Tensor pooled = a.real(batch, d);
+    Tensor first = a.active(batch, d);
+    Tensor inner = a.active(batch, d);
+    Tensor pooled = a.active(batch, d);
     Linear.Saved savedDense = dense.save(a, batch);
     Linear.Saved savedOut = out.save(a, batch);
     var blocks = stack.lay(a, shape, d, training); // ends what lasts until the backward
@@ -145,9 +145,9 @@ final class BertModel implements Model {
         blocks,
         a.real(batch, classes),
         a.real(batch),
-        a.real(batch, classes),
-        a.real(batch, d),
-        a.real(batch, d),
+        a.active(batch, classes),
+        a.active(batch, d),
+        a.active(batch, d),
         Linear.Scratch.take(a, batch, rank, widest, drops));
   }
 

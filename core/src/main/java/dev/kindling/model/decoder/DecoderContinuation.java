@@ -46,7 +46,7 @@ final class DecoderContinuation<S, G> implements Continuation {
     int d = parts.heads().kvHidden();
     int blocks = parts.blocks().size();
     long one = (long) capacity * d;
-    this.cache = backend.allocate(backend.real(), 2L * blocks, one);
+    this.cache = backend.allocate(backend.active(), 2L * blocks, one);
     for (int l = 0; l < blocks; l++) {
       keys.add(cache.slice(2L * l * one, capacity, d));
       values.add(cache.slice((2L * l + 1) * one, capacity, d));

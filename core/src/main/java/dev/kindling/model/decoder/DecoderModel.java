@@ -68,7 +68,7 @@ public final class DecoderModel<S, G> implements LanguageModel {
     Tensor lengths = a.take(DType.I32, shape.batch());
     Tensor ids = a.take(DType.I32, n);
     Tensor labels = a.take(DType.I32, n);
-    Tensor embedded = a.real(n, d);
+    Tensor embedded = a.active(n, d);
     Embedding.Saved words = parts.words().save(a, n);
     Embedding.Saved places = parts.places() == null ? null : parts.places().save(a, n);
     Norm.Saved lastNorm = parts.lastNorm().save(a, n);
@@ -86,7 +86,7 @@ public final class DecoderModel<S, G> implements LanguageModel {
         blocks,
         parts.loss().scratch(a, n),
         a.real(n),
-        a.real(training ? n : 0, d));
+        a.active(training ? n : 0, d));
   }
 
   @Override

@@ -38,7 +38,7 @@ record Gpt2Block(
       Tensor q,
       Tensor k,
       Tensor v,
-      Tensor probabilities,
+      Tensor kept,
       Tensor context,
       Tensor h,
       Norm.Saved feedNorm,
@@ -70,15 +70,15 @@ record Gpt2Block(
     int n = shape.batch() * shape.tokens();
     return new Saved(
         attentionNorm.save(arena, n),
-        arena.real(n, hidden),
-        arena.real(n, hidden),
-        arena.real(n, hidden),
-        arena.real(shape.batch(), shape.heads(), shape.tokens(), shape.keys()),
-        arena.real(n, hidden),
-        arena.real(n, hidden),
+        arena.active(n, hidden),
+        arena.active(n, hidden),
+        arena.active(n, hidden),
+        arena.active(backend.attentionKept(shape)),
+        arena.active(n, hidden),
+        arena.active(n, hidden),
         feedNorm.save(arena, n),
-        arena.real(n, intermediate),
-        arena.real(n, intermediate),
+        arena.active(n, intermediate),
+        arena.active(n, intermediate),
         joined.save(arena, n),
         attentionOut.save(arena, n),
         up.save(arena, n),
@@ -89,13 +89,13 @@ record Gpt2Block(
   public Scratch scratch(Arena.Layout arena, AttentionShape shape) {
     int n = shape.batch() * shape.tokens();
     return new Scratch(
-        arena.real(n, 3L * hidden),
-        arena.real(n, intermediate),
-        arena.real(n, hidden),
-        arena.real(n, hidden),
-        arena.real(n, hidden),
-        arena.real(n, hidden),
-        arena.real(n, hidden),
+        arena.active(n, 3L * hidden),
+        arena.active(n, intermediate),
+        arena.active(n, hidden),
+        arena.active(n, hidden),
+        arena.active(n, hidden),
+        arena.active(n, hidden),
+        arena.active(n, hidden),
         arena.real(backend.attentionScratch(shape)));
   }
 
@@ -108,7 +108,7 @@ record Gpt2Block(
     backend.takeColumns(scratch.joined, 0, s.q);
     backend.takeColumns(scratch.joined, hidden, s.k);
     backend.takeColumns(scratch.joined, 2 * hidden, s.v);
-    pass.attend(backend, s.q, s.k, s.v, s.probabilities, s.context, scratch.attention);
+    pass.attend(backend, s.q, s.k, s.v, s.kept, s.context, scratch.attention);
     attentionOut.forward(s.context, s.h, s.outPair, linear, training);
     backend.add(s.h, x, s.h);
 
@@ -129,8 +129,7 @@ record Gpt2Block(
     backend.add(dy, g.h, dy); // now the gradient of h
 
     attentionOut.backward(s.context, s.outPair, dy, g.h, false, linear);
-    backend.attentionBackward(
-        pass.shape(), s.q, s.k, s.v, s.probabilities, g.h, g.dq, g.dk, g.dv, g.attention);
+    pass.attendBackward(backend, s.q, s.k, s.v, s.kept, g.h, g.dq, g.dk, g.dv, g.attention);
     backend.putColumns(g.dq, 0, g.joined);
     backend.putColumns(g.dk, hidden, g.joined);
     backend.putColumns(g.dv, 2 * hidden, g.joined);

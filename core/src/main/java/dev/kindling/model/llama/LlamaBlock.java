@@ -38,7 +38,7 @@ record LlamaBlock(
       Tensor q,
       Tensor k,
       Tensor v,
-      Tensor probabilities,
+      Tensor kept,
       Tensor context,
       Tensor h,
       Norm.Saved feedNorm,
@@ -80,14 +80,14 @@ record LlamaBlock(
   public Scratch scratch(Arena.Layout arena, AttentionShape shape) {
     int n = shape.batch() * shape.tokens();
     return new Scratch(
-        arena.real(n, intermediate),
-        arena.real(n, intermediate),
-        arena.real(n, hidden),
-        arena.real(n, hidden),
-        arena.real(n, shape.hidden()),
-        arena.real(n, shape.hidden()),
-        arena.real(n, shape.kvHidden()),
-        arena.real(n, shape.kvHidden()),
+        arena.active(n, intermediate),
+        arena.active(n, intermediate),
+        arena.active(n, hidden),
+        arena.active(n, hidden),
+        arena.active(n, shape.hidden()),
+        arena.active(n, shape.hidden()),
+        arena.active(n, shape.kvHidden()),
+        arena.active(n, shape.kvHidden()),
         arena.real(backend.attentionScratch(shape)));
   }
 
@@ -98,16 +98,16 @@ record LlamaBlock(
     int f = intermediate;
     return new Saved(
         attentionNorm.save(arena, n),
-        arena.real(n, shape.hidden()),
-        arena.real(n, shape.kvHidden()),
-        arena.real(n, shape.kvHidden()),
-        arena.real(shape.batch(), shape.heads(), shape.tokens(), shape.keys()),
-        arena.real(n, shape.hidden()),
-        arena.real(n, d),
+        arena.active(n, shape.hidden()),
+        arena.active(n, shape.kvHidden()),
+        arena.active(n, shape.kvHidden()),
+        arena.active(backend.attentionKept(shape)),
+        arena.active(n, shape.hidden()),
+        arena.active(n, d),
         feedNorm.save(arena, n),
-        arena.real(n, f),
-        arena.real(n, f),
-        arena.real(n, f),
+        arena.active(n, f),
+        arena.active(n, f),
+        arena.active(n, f),
         query.save(arena, n),
         key.save(arena, n),
         value.save(arena, n),
@@ -128,7 +128,7 @@ record LlamaBlock(
     value.forward(n, s.v, s.valuePair, linear, training);
     backend.rope(s.q, pass.positions(), frequencies, false);
     backend.rope(s.k, pass.positions(), frequencies, false);
-    pass.attend(backend, s.q, s.k, s.v, s.probabilities, s.context, scratch.attention);
+    pass.attend(backend, s.q, s.k, s.v, s.kept, s.context, scratch.attention);
     attentionOut.forward(s.context, s.h, s.outPair, linear, training);
     backend.add(s.h, x, s.h);
 
@@ -154,8 +154,7 @@ record LlamaBlock(
 
     Tensor n = s.attentionNorm.y();
     attentionOut.backward(s.context, s.outPair, dy, g.context, false, linear);
-    backend.attentionBackward(
-        pass.shape(), s.q, s.k, s.v, s.probabilities, g.context, g.dq, g.dk, g.dv, g.attention);
+    pass.attendBackward(backend, s.q, s.k, s.v, s.kept, g.context, g.dq, g.dk, g.dv, g.attention);
     backend.rope(g.dq, pass.positions(), frequencies, true);
     backend.rope(g.dk, pass.positions(), frequencies, true);
     Tensor dn = dx == null ? null : g.normed;

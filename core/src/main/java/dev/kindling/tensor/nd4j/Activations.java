@@ -1,6 +1,6 @@
 package dev.kindling.tensor.nd4j;
 
-import static dev.kindling.tensor.nd4j.Nd4jMemory.floats;
+import static dev.kindling.tensor.cpu.CpuMemory.floats;
 
 import dev.kindling.tensor.Activation;
 import dev.kindling.tensor.Tensor;
@@ -26,7 +26,7 @@ final class Activations {
         for (int i = 0; i < n; i++) {
           out.put(i, in.get(i) * INVERSE_SQRT_2);
         }
-        INDArray flat = Nd4jBackend.array(y, n);
+        INDArray flat = Arrays.array(y, n);
         Nd4j.getExecutioner().exec(new Erf(flat, flat));
         for (int i = 0; i < n; i++) {
           out.put(i, 0.5f * in.get(i) * (1 + out.get(i)));

@@ -1,6 +1,6 @@
 package dev.kindling.tensor.nd4j;
 
-import static dev.kindling.tensor.nd4j.Nd4jMemory.floats;
+import static dev.kindling.tensor.cpu.CpuMemory.floats;
 
 import dev.kindling.tensor.AttentionShape;
 import dev.kindling.tensor.Tensor;
@@ -95,15 +95,15 @@ final class Attention {
   }
 
   private Tensor grouped(Tensor probabilities) {
-    return probabilities.reshape(groups, shape.tokens(), shape.keys());
+    return probabilities.slice(0, groups, shape.tokens(), shape.keys());
   }
 
   private static void product(Tensor a, Tensor b, MMulTranspose transpose, Tensor c) {
     Nd4j.exec(
         new Mmul(
-            Nd4jBackend.array(a, a.shape()),
-            Nd4jBackend.array(b, b.shape()),
-            Nd4jBackend.array(c, c.shape()),
+            Arrays.array(a, a.shape()),
+            Arrays.array(b, b.shape()),
+            Arrays.array(c, c.shape()),
             transpose));
   }
 

@@ -1,13 +1,14 @@
 package dev.kindling.tensor.nd4j;
 
-import static dev.kindling.tensor.nd4j.Nd4jMemory.floats;
-import static dev.kindling.tensor.nd4j.Nd4jMemory.halves;
-import static dev.kindling.tensor.nd4j.Nd4jMemory.pointer;
+import static dev.kindling.tensor.cpu.CpuMemory.floats;
+import static dev.kindling.tensor.cpu.CpuMemory.halves;
+import static dev.kindling.tensor.cpu.CpuMemory.pointer;
 
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
+import dev.kindling.tensor.cpu.CpuMemory;
 import java.nio.FloatBuffer;
 import java.nio.ShortBuffer;
 import org.bytedeco.javacpp.FloatPointer;
@@ -58,23 +59,12 @@ final class Products {
     }
 
     /** Copies rows {@code from …} into {@code to} [rows, in], widened. */
-    void widen(int from, int rows, FloatBuffer to, int at, boolean accumulate) {
+    void widen(int from, int rows, FloatBuffer to) {
       int count = Math.multiplyExact(rows, in());
-      boolean whole = w.elements() <= Nd4jMemory.MOST_FLOATS;
-      int first = whole ? from * in() : 0;
-      Tensor part = whole ? w : w.slice((long) from * in(), rows, in());
-      if (!half()) {
-        FloatBuffer source = floats(part);
-        for (int i = 0; i < count; i++) {
-          to.put(at + i, source.get(first + i) + (accumulate ? to.get(at + i) : 0));
-        }
-        return;
-      }
-      ShortBuffer source = halves(part);
+      ShortBuffer source = halves(w.slice((long) from * in(), rows, in()));
       StoredType type = w.type() == DType.BF16 ? StoredType.BF16 : StoredType.F16;
       for (int i = 0; i < count; i++) {
-        float value = type.widen(source.get(first + i));
-        to.put(at + i, accumulate ? to.get(at + i) + value : value);
+        to.put(i, type.widen(source.get(i)));
       }
     }
   }
@@ -167,9 +157,9 @@ final class Products {
     long elements = (long) rows * w.in();
     if (block == null || block.elements() < elements) {
       close();
-      block = new Tensor(DType.F32, Nd4jMemory.allocate(DType.F32, elements), elements);
+      block = CpuMemory.allocate(DType.F32, elements);
     }
-    w.widen(from, rows, floats(block), 0, false);
+    w.widen(from, rows, floats(block));
     return block;
   }
 
@@ -206,7 +196,7 @@ final class Products {
 
   void close() {
     if (block != null) {
-      Nd4jMemory.of(block).free();
+      CpuMemory.free(block);
       block = null;
     }
   }

@@ -1,6 +1,6 @@
 package dev.kindling.job.broadcast;
 
-import dev.kindling.tensor.nd4j.Nd4jBackend;
+import dev.kindling.tensor.cpu.CpuMemory;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -17,7 +17,7 @@ public record MemoryUse(long nativeBytes, long residentBytes) {
 
   /** Of this JVM, now. */
   public static MemoryUse now() {
-    return new MemoryUse(Nd4jBackend.heldBytes(), resident());
+    return new MemoryUse(CpuMemory.heldBytes(), resident());
   }
 
   /** The larger of both, number by number. */

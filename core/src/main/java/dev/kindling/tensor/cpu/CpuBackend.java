@@ -1,0 +1,186 @@
+package dev.kindling.tensor.cpu;
+
+import static dev.kindling.tensor.cpu.CpuMemory.ints;
+import static dev.kindling.tensor.cpu.CpuMemory.longs;
+
+import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.DType;
+import dev.kindling.tensor.FrozenMatrix;
+import dev.kindling.tensor.StoredType;
+import dev.kindling.tensor.Tensor;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.IntBuffer;
+import java.nio.ShortBuffer;
+import org.bytedeco.javacpp.Pointer;
+
+/**
+ * What all CPU backends do alike: memory, and the operations on single rows that cost too little to
+ * matter. Real is F32.
+ */
+public abstract class CpuBackend implements Backend {
+  private final Rotations rotations = new Rotations();
+
+  @Override
+  public DType real() {
+    return DType.F32;
+  }
+
+  @Override
+  public long mostElements() {
+    return CpuMemory.MOST_FLOATS;
+  }
+
+  @Override
+  public Tensor allocate(DType type, long... shape) {
+    return CpuMemory.allocate(type, shape);
+  }
+
+  @Override
+  public void free(Tensor allocated) {
+    CpuMemory.free(allocated);
+  }
+
+  @Override
+  public void write(Tensor to, long at, float[] values, int from, int count) {
+    Elements.of(to).put(Math.toIntExact(at), values, from, count);
+  }
+
+  @Override
+  public void write(Tensor to, int[] values) {
+    ints(to).put(0, values);
+  }
+
+  @Override
+  public void write(Tensor to, long[] values) {
+    longs(to).put(0, values);
+  }
+
+  @Override
+  public void decode(Tensor to, long at, ByteBuffer stored, StoredType as) {
+    ByteBuffer little = stored.slice().order(ByteOrder.LITTLE_ENDIAN);
+    Tensor part = to.slice(at, little.remaining() / as.bytes()); // the whole may exceed a buffer
+    if (to.type() == as.kept()) {
+      if (as == StoredType.F32) {
+        CpuMemory.floats(part).put(little.asFloatBuffer());
+      } else {
+        CpuMemory.halves(part).put(little.asShortBuffer());
+      }
+      return;
+    }
+    Elements target = Elements.of(part);
+    if (as == StoredType.F32) {
+      for (int i = 0; little.hasRemaining(); i++) {
+        target.put(i, little.getFloat());
+      }
+      return;
+    }
+    ShortBuffer words = little.asShortBuffer();
+    for (int i = 0; i < words.remaining(); i++) {
+      target.put(i, as.widen(words.get(i)));
+    }
+  }
+
+  @Override
+  public void read(Tensor from, float[] into) {
+    Elements.of(from).get(0, into, into.length);
+  }
+
+  @Override
+  public void convert(Tensor from, Tensor to) {
+    Elements source = Elements.of(from);
+    Elements target = Elements.of(to);
+    for (int i = 0, n = Math.toIntExact(to.elements()); i < n; i++) {
+      target.put(i, source.get(i));
+    }
+  }
+
+  @Override
+  public void transpose(Tensor x, Tensor y) {
+    Rows.transpose(Elements.of(x), Elements.of(y), x.rows(), x.columns());
+  }
+
+  /** The rows of a table as they are kept, for {@link #embed}. */
+  protected abstract Tensor tableOf(FrozenMatrix table);
+
+  @Override
+  public void embed(Tensor ids, FrozenMatrix table, Tensor out, boolean accumulate) {
+    Tensor all = tableOf(table);
+    int d = out.columns();
+    boolean copies = !accumulate && all.type() == out.type();
+    Elements to = Elements.of(out);
+    IntBuffer rows = ints(ids);
+    boolean whole = all.elements() <= CpuMemory.MOST_FLOATS;
+    for (int n = 0; n < out.rows(); n++) {
+      int id = rows.get(n);
+      Elements from = Elements.of(whole ? all : all.slice((long) id * d, d));
+      int at = whole ? id * d : 0;
+      if (copies) {
+        to.copy(n * d, from, at, d);
+        continue;
+      }
+      for (int c = 0; c < d; c++) {
+        to.put(n * d + c, from.get(at + c) + (accumulate ? to.get(n * d + c) : 0));
+      }
+    }
+  }
+
+  @Override
+  public void gatherRows(Tensor x, Tensor rows, Tensor out) {
+    Rows.gather(ints(rows), Elements.of(x), Elements.of(out), out.rows(), out.columns());
+  }
+
+  @Override
+  public void gatherRowsBackward(Tensor dy, Tensor rows, Tensor dx, boolean accumulate) {
+    if (!accumulate) {
+      zero(dx);
+    }
+    Rows.scatterAdd(ints(rows), Elements.of(dy), Elements.of(dx), dy.rows(), dy.columns());
+  }
+
+  @Override
+  public void addBias(Tensor y, Tensor bias) {
+    Rows.addToEach(Elements.of(y), Elements.of(bias), y.rows(), y.columns());
+  }
+
+  @Override
+  public void addBiasBackward(Tensor dy, Tensor db, boolean accumulate) {
+    Rows.sum(Elements.of(dy), Elements.of(db), dy.rows(), dy.columns(), accumulate);
+  }
+
+  @Override
+  public void zero(Tensor x) {
+    Pointer.memset(CpuMemory.address(x), 0, x.elements() * x.type().bytes());
+  }
+
+  @Override
+  public void dropout(Tensor x, Tensor rowKeys, long layer, double rate, Tensor y) {
+    Rows.dropout(
+        Elements.of(x), longs(rowKeys), layer, rate, Elements.of(y), x.rows(), x.columns());
+  }
+
+  @Override
+  public void rope(Tensor x, Tensor positions, double[] frequencies, boolean backwards) {
+    rotations.rotate(x, ints(positions), frequencies, backwards);
+  }
+
+  @Override
+  public void takeColumns(Tensor x, int from, Tensor part) {
+    Elements wide = Elements.of(x);
+    Elements narrow = Elements.of(part);
+    int d = part.columns();
+    for (int row = 0; row < x.rows(); row++) {
+      narrow.copy(row * d, wide, row * x.columns() + from, d);
+    }
+  }
+
+  @Override
+  public void putColumns(Tensor part, int from, Tensor x) {
+    Elements wide = Elements.of(x);
+    Elements narrow = Elements.of(part);
+    int d = part.columns();
+    for (int row = 0; row < x.rows(); row++) {
+      wide.copy(row * x.columns() + from, narrow, row * d, d);
+    }
+  }
+}

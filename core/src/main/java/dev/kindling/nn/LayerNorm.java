@@ -30,6 +30,6 @@ public record LayerNorm(Backend backend, Tensor gamma, Tensor beta, double epsil
 
   @Override
   public void backward(Tensor x, Tensor statistics, Tensor dy, Tensor dx) {
-    backend.layerNormBackward(dy, x, gamma, statistics, dx);
+    backend.layerNormBackward(dy, x, gamma, epsilon, statistics, dx);
   }
 }

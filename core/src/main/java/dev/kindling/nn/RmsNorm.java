@@ -28,6 +28,6 @@ public record RmsNorm(Backend backend, Tensor gamma, double epsilon) implements 
 
   @Override
   public void backward(Tensor x, Tensor statistics, Tensor dy, Tensor dx) {
-    backend.rmsNormBackward(dy, x, gamma, statistics, dx);
+    backend.rmsNormBackward(dy, x, gamma, epsilon, statistics, dx);
   }
 }

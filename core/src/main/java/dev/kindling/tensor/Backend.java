@@ -156,7 +156,8 @@ public interface Backend extends AutoCloseable {
   void layerNorm(Tensor x, Tensor gamma, Tensor beta, double epsilon, Tensor y, Tensor statistics);
 
   /** dx of {@link #layerNorm}; gamma and beta are frozen. */
-  void layerNormBackward(Tensor dy, Tensor x, Tensor gamma, Tensor statistics, Tensor dx);
+  void layerNormBackward(
+      Tensor dy, Tensor x, Tensor gamma, double epsilon, Tensor statistics, Tensor dx);
 
   /**
    * y = x / √(mean of squares + epsilon) · gamma on each row of x [N, d] (Zhang, Sennrich,
@@ -167,7 +168,8 @@ public interface Backend extends AutoCloseable {
   void rmsNorm(Tensor x, Tensor gamma, double epsilon, Tensor y, Tensor statistics);
 
   /** dx of {@link #rmsNorm}; gamma is frozen. */
-  void rmsNormBackward(Tensor dy, Tensor x, Tensor gamma, Tensor statistics, Tensor dx);
+  void rmsNormBackward(
+      Tensor dy, Tensor x, Tensor gamma, double epsilon, Tensor statistics, Tensor dx);
 
   /**
    * Rotates each head's pairs of features (i, i + headSize/2) of x [N, heads · headSize] in place

@@ -295,7 +295,8 @@ public final class ReferenceBackend implements Backend {
   }
 
   @Override
-  public void layerNormBackward(Tensor dy, Tensor x, Tensor gamma, Tensor statistics, Tensor dx) {
+  public void layerNormBackward(
+      Tensor dy, Tensor x, Tensor gamma, double epsilon, Tensor statistics, Tensor dx) {
     int d = x.columns();
     for (int row = 0; row < x.rows(); row++) {
       double mean = get(statistics, 2 * row);
@@ -353,7 +354,8 @@ public final class ReferenceBackend implements Backend {
   }
 
   @Override
-  public void rmsNormBackward(Tensor dy, Tensor x, Tensor gamma, Tensor statistics, Tensor dx) {
+  public void rmsNormBackward(
+      Tensor dy, Tensor x, Tensor gamma, double epsilon, Tensor statistics, Tensor dx) {
     int d = x.columns();
     for (int row = 0; row < x.rows(); row++) {
       double inverse = get(statistics, row);

@@ -161,7 +161,7 @@ class ReferenceGradientTest {
     forward.run();
     Tensor dy = filled(n, d);
     Tensor dx = empty(n, d);
-    backend.layerNormBackward(dy, x, gamma, statistics, dx);
+    backend.layerNormBackward(dy, x, gamma, 1e-5, statistics, dx);
     check(x, dx, y, dy, forward);
   }
 
@@ -175,7 +175,7 @@ class ReferenceGradientTest {
     forward.run();
     Tensor dy = filled(5, 7);
     Tensor dx = empty(5, 7);
-    backend.rmsNormBackward(dy, x, gamma, statistics, dx);
+    backend.rmsNormBackward(dy, x, gamma, 1e-5, statistics, dx);
     check(x, dx, y, dy, forward);
   }
 

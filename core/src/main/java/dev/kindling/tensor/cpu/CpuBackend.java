@@ -12,7 +12,6 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.IntBuffer;
 import java.nio.ShortBuffer;
-import org.bytedeco.javacpp.Pointer;
 
 /**
  * What all CPU backends do alike: memory, and the operations on single rows that cost too little to
@@ -150,7 +149,7 @@ public abstract class CpuBackend implements Backend {
 
   @Override
   public void zero(Tensor x) {
-    Pointer.memset(CpuMemory.address(x), 0, x.elements() * x.type().bytes());
+    CpuMemory.zero(x);
   }
 
   @Override

@@ -67,6 +67,11 @@ public final class CpuMemory implements Memory {
     of(allocated).pointer.close();
   }
 
+  /** All elements become zero. */
+  public static void zero(Tensor tensor) {
+    Pointer.memset(address(tensor), 0, tensor.elements() * tensor.type().bytes());
+  }
+
   /** Native bytes that this process holds now, of all backends and models. */
   public static long heldBytes() {
     return Pointer.totalBytes();

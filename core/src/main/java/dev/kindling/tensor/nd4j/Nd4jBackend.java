@@ -91,7 +91,8 @@ public final class Nd4jBackend extends CpuBackend {
   }
 
   @Override
-  public void layerNormBackward(Tensor dy, Tensor x, Tensor gamma, Tensor statistics, Tensor dx) {
+  public void layerNormBackward(
+      Tensor dy, Tensor x, Tensor gamma, double epsilon, Tensor statistics, Tensor dx) {
     Norms.layerNormBackward(
         floats(dy),
         floats(x),
@@ -109,7 +110,8 @@ public final class Nd4jBackend extends CpuBackend {
   }
 
   @Override
-  public void rmsNormBackward(Tensor dy, Tensor x, Tensor gamma, Tensor statistics, Tensor dx) {
+  public void rmsNormBackward(
+      Tensor dy, Tensor x, Tensor gamma, double epsilon, Tensor statistics, Tensor dx) {
     Norms.rmsNormBackward(
         floats(dy),
         floats(x),

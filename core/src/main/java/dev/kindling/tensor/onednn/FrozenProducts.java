@@ -1,0 +1,112 @@
+package dev.kindling.tensor.onednn;
+
+import dev.kindling.tensor.DType;
+import dev.kindling.tensor.FrozenMatrix;
+import dev.kindling.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Mutable: products with frozen matrices, which lie there as they were loaded. One that is kept in
+ * another type than products are made in is converted by blocks of rows into a few megabytes that
+ * stay in the cache.
+ */
+final class FrozenProducts implements AutoCloseable {
+  /** Elements of one converted block: 4 MiB of F32. */
+  private static final long BLOCK = 1 << 20;
+
+  private final Products products;
+  private final Elementwise elementwise;
+  private final Room block;
+
+  FrozenProducts(DType active, Products products, Elementwise elementwise) {
+    this.products = products;
+    this.elementwise = elementwise;
+    this.block = new Room(active);
+  }
+
+  /** A matrix as it was loaded, and the type that its products are made in. */
+  record Frozen(Tensor w, DType active) implements FrozenMatrix {
+    @Override
+    public int out() {
+      return w.rows();
+    }
+
+    @Override
+    public int in() {
+      return w.columns();
+    }
+
+    @Override
+    public long bytes() {
+      return w.elements() * w.type().bytes();
+    }
+
+    @Override
+    public long scratchBytes() {
+      return direct() ? 0 : (long) blockRows() * in() * active.bytes();
+    }
+
+    private boolean direct() {
+      return w.type() == active;
+    }
+
+    private int blockRows() {
+      return (int) Math.max(1, Math.min(out(), BLOCK / in()));
+    }
+  }
+
+  /** y [N, out] = x·wᵀ + bias. */
+  void forward(Tensor x, Frozen w, @Nullable Tensor bias, Tensor y) {
+    Operand in = Operand.matrix(x);
+    if (w.direct()) {
+      linear(in, Operand.matrix(w.w), bias, Operand.matrix(y));
+      return;
+    }
+    for (int from = 0; from < w.out(); from += w.blockRows()) {
+      int rows = Math.min(w.blockRows(), w.out() - from);
+      linear(
+          in,
+          converted(w, from, rows),
+          bias == null ? null : bias.slice(from, rows),
+          Operand.columns(y, from, rows));
+    }
+  }
+
+  private void linear(Operand x, Operand w, @Nullable Tensor bias, Operand y) {
+    if (bias == null) {
+      products.multiply(x, w.turned(), 1, 0, y);
+    } else {
+      products.multiplyWithBias(x, w.turned(), Operand.dense(bias, 1, bias.elements()), y);
+    }
+  }
+
+  /** dx [N, in] = dy·w, or += with {@code accumulate}. */
+  void backward(Tensor dy, Frozen w, Tensor dx, boolean accumulate) {
+    Operand below = Operand.matrix(dx);
+    if (w.direct()) {
+      products.multiply(Operand.matrix(dy), Operand.matrix(w.w), 1, accumulate ? 1 : 0, below);
+      return;
+    }
+    for (int from = 0; from < w.out(); from += w.blockRows()) {
+      int rows = Math.min(w.blockRows(), w.out() - from);
+      products.multiply(
+          Operand.columns(dy, from, rows),
+          converted(w, from, rows),
+          1,
+          accumulate || from > 0 ? 1 : 0,
+          below);
+    }
+  }
+
+  private Operand converted(Frozen w, int from, int rows) {
+    Operand to = Operand.dense(block.of((long) w.blockRows() * w.in()), rows, w.in());
+    elementwise.copy(
+        Operand.dense(w.w.slice((long) from * w.in(), rows, w.in()), rows, w.in()), to);
+    return to;
+  }
+
+  @Override
+  public void close() {
+    block.close();
+  }
+}

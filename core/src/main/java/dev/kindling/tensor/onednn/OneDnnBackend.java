@@ -1,0 +1,255 @@
+package dev.kindling.tensor.onednn;
+
+import static dev.kindling.tensor.cpu.CpuMemory.floats;
+import static dev.kindling.tensor.cpu.CpuMemory.ints;
+
+import dev.kindling.tensor.Activation;
+import dev.kindling.tensor.AttentionShape;
+import dev.kindling.tensor.DType;
+import dev.kindling.tensor.FrozenMatrix;
+import dev.kindling.tensor.StoredType;
+import dev.kindling.tensor.Tensor;
+import dev.kindling.tensor.cpu.CpuBackend;
+import dev.kindling.tensor.cpu.CpuMemory;
+import dev.kindling.tensor.onednn.FrozenProducts.Frozen;
+import java.nio.FloatBuffer;
+import java.nio.IntBuffer;
+import org.bytedeco.dnnl.global.dnnl;
+import org.bytedeco.dnnl.global.dnnl.algorithm;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * The fast backend for CPUs: oneDNN's primitives, in fp32 or with activations and operands in bf16.
+ * One instance per task thread.
+ */
+public final class OneDnnBackend extends CpuBackend {
+  private final DType active;
+  private final Primitives primitives = new Primitives();
+  private final Products products = new Products(primitives);
+  private final Elementwise elementwise = new Elementwise(primitives);
+  private final Norms norms;
+  private final Softmax softmax = new Softmax(primitives);
+  private final Attention attention = new Attention(products, softmax, elementwise);
+  private final FrozenProducts frozen;
+
+  /**
+   * @param active F32, or BF16: what activations are kept and products are made in
+   */
+  public OneDnnBackend(DType active) {
+    this.active = active;
+    this.norms = new Norms(active, primitives, products, elementwise);
+    this.frozen = new FrozenProducts(active, products, elementwise);
+  }
+
+  /** Whether this CPU multiplies bf16 in hardware (AMX or AVX-512 BF16): else it is emulated. */
+  public static boolean hasBf16() {
+    String isa = dnnl.get_effective_cpu_isa().intern().name();
+    return isa.contains("bf16") || isa.contains("amx") || isa.contains("avx10");
+  }
+
+  @Override
+  public String name() {
+    return "onednn";
+  }
+
+  @Override
+  public DType active() {
+    return active;
+  }
+
+  /** All matrices are BF16 where products are, whatever they were stored in. */
+  @Override
+  public DType frozen(StoredType stored, boolean asStored) {
+    return active == DType.BF16 ? DType.BF16 : super.frozen(stored, asStored);
+  }
+
+  @Override
+  public void convert(Tensor from, Tensor to) {
+    elementwise.copy(Operand.dense(from, from.elements()), Operand.dense(to, to.elements()));
+  }
+
+  @Override
+  public FrozenMatrix freeze(Tensor w) {
+    return new Frozen(w, active);
+  }
+
+  @Override
+  protected Tensor tableOf(FrozenMatrix table) {
+    return ((Frozen) table).w();
+  }
+
+  @Override
+  public void linear(Tensor x, FrozenMatrix w, @Nullable Tensor bias, Tensor y) {
+    frozen.forward(x, (Frozen) w, bias, y);
+  }
+
+  @Override
+  public void linearBackward(Tensor dy, FrozenMatrix w, Tensor dx, boolean accumulate) {
+    frozen.backward(dy, (Frozen) w, dx, accumulate);
+  }
+
+  @Override
+  public void matmul(
+      Tensor a,
+      boolean transposeA,
+      Tensor b,
+      boolean transposeB,
+      double alpha,
+      double beta,
+      Tensor c) {
+    Operand left = Operand.matrix(a).turnedIf(transposeA);
+    Operand right = Operand.matrix(b).turnedIf(transposeB);
+    Operand result = Operand.matrix(c);
+    if (left.sizes()[1] != right.sizes()[0]
+        || left.sizes()[0] != result.sizes()[0]
+        || right.sizes()[1] != result.sizes()[1]) {
+      throw new IllegalArgumentException(
+          "cannot multiply %s%s by %s%s into %s"
+              .formatted(a, transposeA ? "ᵀ" : "", b, transposeB ? "ᵀ" : "", c));
+    }
+    products.multiply(left, right, alpha, beta, result);
+  }
+
+  @Override
+  public void add(Tensor a, Tensor b, Tensor out) {
+    boolean intoSecond = CpuMemory.address(b).address() == CpuMemory.address(out).address();
+    elementwise.combine(
+        algorithm.binary_add, intoSecond ? b : a, intoSecond ? a : b, out); // out may be the first
+  }
+
+  @Override
+  public void layerNorm(
+      Tensor x, Tensor gamma, Tensor beta, double epsilon, Tensor y, Tensor statistics) {
+    norms.forward(x, gamma, beta, epsilon, y, statistics);
+  }
+
+  @Override
+  public void layerNormBackward(
+      Tensor dy, Tensor x, Tensor gamma, double epsilon, Tensor statistics, Tensor dx) {
+    norms.backward(dy, x, gamma, true, epsilon, statistics, dx);
+  }
+
+  @Override
+  public void rmsNorm(Tensor x, Tensor gamma, double epsilon, Tensor y, Tensor statistics) {
+    norms.forward(x, gamma, null, epsilon, y, statistics);
+  }
+
+  @Override
+  public void rmsNormBackward(
+      Tensor dy, Tensor x, Tensor gamma, double epsilon, Tensor statistics, Tensor dx) {
+    norms.backward(dy, x, gamma, false, epsilon, statistics, dx);
+  }
+
+  @Override
+  public void swiGlu(Tensor gate, Tensor up, Tensor out) {
+    elementwise.apply(algorithm.eltwise_swish, gate, out);
+    elementwise.combine(algorithm.binary_mul, out, up, out);
+  }
+
+  @Override
+  public void swiGluBackward(Tensor gate, Tensor up, Tensor dout, Tensor dgate, Tensor dup) {
+    elementwise.apply(algorithm.eltwise_swish, gate, dup);
+    elementwise.combine(algorithm.binary_mul, dup, dout, dup);
+    elementwise.combine(algorithm.binary_mul, dout, up, dgate);
+    elementwise.backward(algorithm.eltwise_swish, gate, dgate, dgate);
+  }
+
+  @Override
+  public void takeColumns(Tensor x, int from, Tensor part) {
+    elementwise.copy(Operand.columns(x, from, part.columns()), Operand.matrix(part));
+  }
+
+  @Override
+  public void putColumns(Tensor part, int from, Tensor x) {
+    elementwise.copy(Operand.matrix(part), Operand.columns(x, from, part.columns()));
+  }
+
+  @Override
+  public void activation(Activation kind, Tensor x, Tensor y) {
+    elementwise.apply(Elementwise.of(kind), x, y);
+  }
+
+  @Override
+  public void activationBackward(Activation kind, Tensor x, Tensor y, Tensor dy, Tensor dx) {
+    elementwise.backward(Elementwise.of(kind), x, dy, dx);
+  }
+
+  @Override
+  public long attentionKept(AttentionShape shape) {
+    return 0;
+  }
+
+  @Override
+  public long attentionScratch(AttentionShape shape) {
+    return Attention.scratch(shape, active == DType.BF16);
+  }
+
+  @Override
+  public void attention(
+      AttentionShape shape,
+      Tensor q,
+      Tensor k,
+      Tensor v,
+      Tensor starts,
+      Tensor lengths,
+      Tensor kept,
+      Tensor context,
+      Tensor scratch) {
+    attention.forward(shape, q, k, v, ints(starts), ints(lengths), context, scratch);
+  }
+
+  @Override
+  public void attentionBackward(
+      AttentionShape shape,
+      Tensor q,
+      Tensor k,
+      Tensor v,
+      Tensor starts,
+      Tensor lengths,
+      Tensor kept,
+      Tensor dcontext,
+      Tensor dq,
+      Tensor dk,
+      Tensor dv,
+      Tensor scratch) {
+    attention.backward(shape, q, k, v, ints(starts), ints(lengths), dcontext, dq, dk, dv, scratch);
+  }
+
+  /** Log-softmax in place, whose entry at the label is the loss and whose exponential the rest. */
+  @Override
+  public void crossEntropy(Tensor logits, Tensor labels, Tensor losses, @Nullable Tensor dlogits) {
+    Operand rows = Operand.matrix(logits);
+    softmax.logarithm(rows, rows);
+    int classes = logits.columns();
+    FloatBuffer logarithms = floats(logits);
+    IntBuffer targets = ints(labels);
+    for (int n = 0; n < logits.rows(); n++) {
+      int label = targets.get(n);
+      floats(losses).put(n, label == IGNORED ? 0f : -logarithms.get(n * classes + label));
+    }
+    if (dlogits == null) {
+      return;
+    }
+    elementwise.apply(algorithm.eltwise_exp, logits, logits);
+    for (int n = 0; n < logits.rows(); n++) {
+      int label = targets.get(n);
+      int at = n * classes;
+      if (label == IGNORED) {
+        CpuMemory.zero(logits.slice(at, classes));
+      } else {
+        logarithms.put(at + label, logarithms.get(at + label) - 1);
+      }
+    }
+    if (dlogits.type() != DType.F32
+        || CpuMemory.address(dlogits).address() != CpuMemory.address(logits).address()) {
+      convert(logits, dlogits);
+    }
+  }
+
+  @Override
+  public void close() {
+    frozen.close();
+    norms.close();
+    primitives.close();
+  }
+}

@@ -1,0 +1,12 @@
+package dev.kindling.tensor.onednn;
+
+import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.BackendContract;
+import dev.kindling.tensor.DType;
+
+class OneDnnBf16Test extends BackendContract {
+  @Override
+  protected Backend open() {
+    return new OneDnnBackend(DType.BF16);
+  }
+}

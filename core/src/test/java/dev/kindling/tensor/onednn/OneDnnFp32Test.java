@@ -1,0 +1,12 @@
+package dev.kindling.tensor.onednn;
+
+import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.BackendContract;
+import dev.kindling.tensor.DType;
+
+class OneDnnFp32Test extends BackendContract {
+  @Override
+  protected Backend open() {
+    return new OneDnnBackend(DType.F32);
+  }
+}

@@ -34,7 +34,12 @@ class GoldenTest {
         "gpt2-table-head");
   }
 
-  private final Backend backend = Nd4jBackend.open(1);
+  private final Backend backend = open();
+
+  /** The backend under test. */
+  Backend open() {
+    return Nd4jBackend.open(1);
+  }
 
   @ParameterizedTest
   @MethodSource("cases")
@@ -127,8 +132,7 @@ class GoldenTest {
     }
   }
 
-  private static GradientSum sum(
-      Golden golden, Model model, TrainingState state, int step, int micro) {
+  static GradientSum sum(Golden golden, Model model, TrainingState state, int step, int micro) {
     List<Example> rows = golden.batch(step);
     List<List<Example>> parts = new ArrayList<>();
     for (int from = 0; from < rows.size(); from += micro) {

@@ -99,6 +99,7 @@ final class BertModel implements Model {
       Linear.Saved out,
       Stack.Step<BertBlock.Saved, BertBlock.Scratch> blocks,
       Tensor logits,
+      Tensor normalised,
       Tensor losses,
       Tensor dlogits,
       Tensor dpooled,
@@ -144,6 +145,7 @@ final class BertModel implements Model {
         savedOut,
         blocks,
         a.real(batch, classes),
+        a.real(batch, classes),
         a.real(batch),
         a.active(batch, classes),
         a.active(batch, d),
@@ -160,7 +162,7 @@ final class BertModel implements Model {
   public BatchResult evaluate(TokenBatch batch) {
     Step s = steps.of(batch.rows(), batch.tokens(), false);
     forward(batch, s);
-    backend.crossEntropy(s.logits, s.labels, s.losses, null);
+    backend.crossEntropy(s.normalised, s.labels, s.losses, null);
     return result(batch, s);
   }
 
@@ -168,7 +170,7 @@ final class BertModel implements Model {
   public BatchResult gradient(TokenBatch batch, float[] gradient) {
     Step s = steps.of(batch.rows(), batch.tokens(), true);
     forward(batch, s);
-    backend.crossEntropy(s.logits, s.labels, s.losses, s.dlogits);
+    backend.crossEntropy(s.normalised, s.labels, s.losses, s.dlogits);
     backward(s);
     trainables.readGradients(gradient);
     return result(batch, s);
@@ -188,6 +190,7 @@ final class BertModel implements Model {
     dense.forward(s.first, s.inner, s.dense, s.headLinear, training);
     backend.activation(Activation.TANH, s.inner, s.pooled);
     out.forward(s.pooled, s.logits, s.out, s.headLinear, training);
+    backend.convert(s.logits, s.normalised); // the loss overwrites it
   }
 
   private FrozenMatrix table(String name) {

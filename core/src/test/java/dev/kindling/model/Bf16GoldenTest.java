@@ -1,0 +1,70 @@
+package dev.kindling.model;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.data.Offset.offset;
+
+import dev.kindling.data.TokenBatch;
+import dev.kindling.lora.Parameter;
+import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.DType;
+import dev.kindling.tensor.onednn.OneDnnBackend;
+import dev.kindling.train.GradientSum;
+import dev.kindling.train.TrainingState;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Activations and operands in bf16: losses stay within 2e-2 of PyTorch's in float64. */
+class Bf16GoldenTest {
+  private final Backend backend = new OneDnnBackend(DType.BF16);
+
+  @ParameterizedTest
+  @MethodSource("dev.kindling.model.GoldenTest#cases")
+  void firstBatch_lossAndDirectionOfTheGradient_followPyTorch(String name) {
+    Golden golden = new Golden(name);
+    try (Model model = golden.model(backend)) {
+      float[] gradient = new float[golden.layout.elements()];
+      BatchResult result =
+          model.gradient(TokenBatch.of(golden.batch(0), golden.plan.rules()), gradient);
+      assertThat(result.loss() / result.targets())
+          .isCloseTo(golden.settings.at("/expected/batch0.loss").asDouble(), offset(2e-2));
+      double product = 0;
+      double ours = 0;
+      double theirs = 0;
+      for (Parameter p : golden.layout.parameters()) {
+        float[] wanted = p.fromStored(golden.expected.get("batch0.grad." + p.peftName()).floats());
+        for (int i = 0; i < wanted.length; i++) {
+          double g = gradient[p.offset() + i] / (double) result.targets();
+          product += g * wanted[i];
+          ours += g * g;
+          theirs += wanted[i] * wanted[i];
+        }
+      }
+      assertThat(product / Math.sqrt(ours * theirs)).as("cosine").isGreaterThan(0.999);
+      assertThat(Math.sqrt(ours / theirs)).as("length").isCloseTo(1, offset(0.02));
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("dev.kindling.model.GoldenTest#cases")
+  void training_lossOfEveryStep_followsPyTorch(String name) {
+    Golden golden = new Golden(name);
+    try (Model model = golden.model(backend)) {
+      TrainingState state =
+          new TrainingState(
+              golden.layout,
+              golden.adapter.values(golden.layout),
+              golden.optimizer(),
+              golden.maxGradNorm());
+      for (int step = 0; step < golden.steps(); step++) {
+        GradientSum sum = GoldenTest.sum(golden, model, state, step, 4);
+        while (!sum.fits()) {
+          state.rescale(sum);
+          sum = GoldenTest.sum(golden, model, state, step, 4);
+        }
+        assertThat(state.commit(sum).loss())
+            .isCloseTo(
+                golden.settings.at("/expected/train.losses").get(step).asDouble(), offset(2e-2));
+      }
+    }
+  }
+}

@@ -59,6 +59,12 @@ public final class Trainables implements AutoCloseable {
     return new Trainables(backend, layout, none, rounded, none);
   }
 
+  /** Bytes of backend memory: values, their rounded copy if there is one, gradients. */
+  public long bytes() {
+    long rounded = backend.active() == backend.real() ? 0 : backend.active().bytes();
+    return layout.elements() * (2L * backend.real().bytes() + rounded);
+  }
+
   /** Overwrites all trainables. */
   public void load(float[] vector) {
     if (vector.length != layout.elements()) {

@@ -6,7 +6,7 @@ import static org.assertj.core.data.Offset.offset;
 import dev.kindling.data.TokenBatch;
 import dev.kindling.lora.Parameter;
 import dev.kindling.tensor.Backend;
-import dev.kindling.tensor.DType;
+import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.onednn.OneDnnBackend;
 import dev.kindling.train.GradientSum;
 import dev.kindling.train.TrainingState;
@@ -15,7 +15,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** Activations and operands in bf16: losses stay within 2e-2 of PyTorch's in float64. */
 class Bf16GoldenTest {
-  private final Backend backend = new OneDnnBackend(DType.BF16);
+  private final Backend backend = new OneDnnBackend(Precision.BF16, 1);
 
   @ParameterizedTest
   @MethodSource("dev.kindling.model.GoldenTest#cases")

@@ -6,8 +6,8 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.kindling.checkpoint.StoredTensor;
 import dev.kindling.checkpoint.WeightSlot;
 import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.Counting;
 import dev.kindling.tensor.StoredType;
-import dev.kindling.tensor.cpu.CpuMemory;
 import dev.kindling.tensor.nd4j.Nd4jBackend;
 import java.nio.ByteBuffer;
 import java.util.LinkedHashMap;
@@ -26,16 +26,16 @@ class FrozenWeightsTest {
     Golden golden = new Golden(name);
     List<WeightSlot> slots = golden.plan.weights(golden.layout);
     Map<WeightSlot, StoredTensor> stored = golden.base.resolve(slots);
-    try (Backend backend = Nd4jBackend.open(1)) {
+    Counting counting = new Counting(Nd4jBackend.open(1));
+    try (Backend backend = counting.backend()) {
       FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots, asStored);
-      long before = CpuMemory.heldBytes();
       long[] peak = {0};
       golden.base.stream(
           slots,
           (slot, from, bytes, type) -> {
             int half = bytes.remaining() / 2 / type.bytes() * type.bytes();
             accept(loader, slot, from, bytes.duplicate().limit(half), type);
-            peak[0] = Math.max(peak[0], CpuMemory.heldBytes() - before);
+            peak[0] = Math.max(peak[0], counting.held());
             long second = from + half / type.bytes();
             accept(loader, slot, second, bytes.duplicate().position(half), type);
           });
@@ -46,7 +46,7 @@ class FrozenWeightsTest {
               .mapToLong(e -> 4 * e.getValue().elements())
               .max()
               .orElse(0);
-      assertThat(weights.bytes()).isLessThanOrEqualTo(CpuMemory.heldBytes() - before);
+      assertThat(weights.bytes()).isEqualTo(counting.held());
       assertThat(peak[0]).isLessThanOrEqualTo(weights.bytes() + largestTurned);
       assertThat(planned(golden, backend, asStored)).isEqualTo(weights.bytes());
     }

@@ -1,13 +1,13 @@
 package dev.kindling.model;
 
 import dev.kindling.tensor.Backend;
-import dev.kindling.tensor.DType;
+import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.onednn.OneDnnBackend;
 
 /** The same under oneDNN in fp32, at the same tolerances. */
 class OneDnnGoldenTest extends GoldenTest {
   @Override
   Backend open() {
-    return new OneDnnBackend(DType.F32);
+    return new OneDnnBackend(Precision.FP32, 1);
   }
 }

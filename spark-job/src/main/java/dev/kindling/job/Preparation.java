@@ -69,7 +69,7 @@ record Preparation(
             plan,
             layout,
             compute.seed(),
-            compute.threads(),
+            compute.choose(),
             config.base().storage() == Storage.AS_STORED,
             compute.recompute() == Recompute.BLOCK);
     Cluster cluster =

@@ -127,7 +127,24 @@ class ArchitectureTest {
           .resideOutsideOfPackage("dev.kindling.tensor.nd4j")
           .should()
           .dependOnClassesThat()
-          .resideInAnyPackage("org.nd4j.linalg..", "org.nd4j.nativeblas..", "org.bytedeco..");
+          .resideInAnyPackage(
+              "org.nd4j.linalg..", "org.nd4j.nativeblas..", "org.bytedeco.openblas..");
+
+  private static final ArchRule ONEDNN_STAYS_BEHIND_ITS_DOOR =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("dev.kindling.tensor.onednn")
+          .should()
+          .dependOnClassesThat()
+          .resideInAnyPackage("org.bytedeco.dnnl..");
+
+  private static final ArchRule ONLY_BACKENDS_SEE_NATIVE_MEMORY =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("dev.kindling.tensor..")
+          .should()
+          .dependOnClassesThat()
+          .resideInAnyPackage("org.bytedeco.javacpp..");
 
   private static final ArchRule ONLY_THE_JOB_KNOWS_SPARK =
       noClasses()
@@ -166,6 +183,8 @@ class ArchitectureTest {
         arguments(named("layers of the job", JOB_LAYERS)),
         arguments(named("no cycles", NO_CYCLES)),
         arguments(named("ND4J stays behind its door", ND4J_STAYS_BEHIND_ITS_DOOR)),
+        arguments(named("oneDNN stays behind its door", ONEDNN_STAYS_BEHIND_ITS_DOOR)),
+        arguments(named("only backends see native memory", ONLY_BACKENDS_SEE_NATIVE_MEMORY)),
         arguments(named("only the job knows Spark", ONLY_THE_JOB_KNOWS_SPARK)),
         arguments(named("no rows on the driver", NO_ROWS_ON_THE_DRIVER)),
         arguments(named("nobody prints to stdout", NOBODY_PRINTS_TO_STDOUT)));

@@ -18,6 +18,10 @@ import java.nio.ShortBuffer;
  * matter. Real is F32.
  */
 public abstract class CpuBackend implements Backend {
+  static {
+    CpuMemory.lifted();
+  }
+
   private final Rotations rotations = new Rotations();
 
   @Override

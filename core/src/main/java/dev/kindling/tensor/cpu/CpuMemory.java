@@ -72,6 +72,13 @@ public final class CpuMemory implements Memory {
     Pointer.memset(address(tensor), 0, tensor.elements() * tensor.type().bytes());
   }
 
+  /**
+   * Lifts JavaCPP's limits, if it is not too late; whoever loads a class of JavaCPP calls it first.
+   */
+  public static void lifted() {
+    // The static block above has done it.
+  }
+
   /** Native bytes that this process holds now, of all backends and models. */
   public static long heldBytes() {
     return Pointer.totalBytes();

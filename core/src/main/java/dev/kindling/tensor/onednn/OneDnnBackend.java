@@ -7,6 +7,7 @@ import dev.kindling.tensor.Activation;
 import dev.kindling.tensor.AttentionShape;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.FrozenMatrix;
+import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
 import dev.kindling.tensor.cpu.CpuBackend;
@@ -24,26 +25,45 @@ import org.jspecify.annotations.Nullable;
  */
 public final class OneDnnBackend extends CpuBackend {
   private final DType active;
-  private final Primitives primitives = new Primitives();
-  private final Products products = new Products(primitives);
-  private final Elementwise elementwise = new Elementwise(primitives);
+  private final Primitives primitives;
+  private final Products products;
+  private final Elementwise elementwise;
   private final Norms norms;
-  private final Softmax softmax = new Softmax(primitives);
-  private final Attention attention = new Attention(products, softmax, elementwise);
+  private final Softmax softmax;
+  private final Attention attention;
   private final FrozenProducts frozen;
 
   /**
-   * @param active F32, or BF16: what activations are kept and products are made in
+   * @param threads of each operation, at least 1
    */
-  public OneDnnBackend(DType active) {
-    this.active = active;
+  public OneDnnBackend(Precision precision, int threads) {
+    this.active = precision.active();
+    this.primitives = new Primitives(threads);
+    this.products = new Products(primitives);
+    this.elementwise = new Elementwise(primitives);
+    this.softmax = new Softmax(primitives);
     this.norms = new Norms(active, primitives, products, elementwise);
+    this.attention = new Attention(products, softmax, elementwise);
     this.frozen = new FrozenProducts(active, products, elementwise);
   }
 
-  /** Whether this CPU multiplies bf16 in hardware (AMX or AVX-512 BF16): else it is emulated. */
-  public static boolean hasBf16() {
-    String isa = dnnl.get_effective_cpu_isa().intern().name();
+  /** Whether this machine has oneDNN's native library. */
+  public static boolean available() {
+    try {
+      return !instructionSet().isEmpty();
+    } catch (LinkageError e) { // no native library for this platform, or not in this jar
+      return false;
+    }
+  }
+
+  /** What oneDNN uses of this CPU. */
+  public static String instructionSet() {
+    return dnnl.get_effective_cpu_isa().intern().name();
+  }
+
+  /** Whether this CPU multiplies bf16 in hardware: AMX, AVX10 or AVX-512 BF16. */
+  public static boolean multipliesBf16() {
+    String isa = instructionSet();
     return isa.contains("bf16") || isa.contains("amx") || isa.contains("avx10");
   }
 

@@ -5,6 +5,7 @@ import java.util.List;
 import org.bytedeco.dnnl.IntMemoryMap;
 import org.bytedeco.dnnl.memory;
 import org.bytedeco.dnnl.primitive;
+import org.bytedeco.dnnl.stream;
 
 /**
  * Mutable: a oneDNN primitive with its arguments, which are pointed at other addresses each time it
@@ -34,8 +35,9 @@ final class Primitive implements AutoCloseable {
     for (int i = 0; i < operands.length; i++) {
       slots.get(i).set_data_handle(operands[i].address());
     }
-    code.execute(on.queue(), arguments);
-    on.queue()._wait();
+    stream queue = on.queue();
+    code.execute(queue, arguments);
+    queue._wait();
   }
 
   @Override

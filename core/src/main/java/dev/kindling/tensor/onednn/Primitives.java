@@ -1,5 +1,6 @@
 package dev.kindling.tensor.onednn;
 
+import dev.kindling.tensor.nd4j.OmpThreads;
 import java.util.HashMap;
 import java.util.Map;
 import java.util.function.Supplier;
@@ -16,8 +17,16 @@ final class Primitives implements AutoCloseable {
   static final engine CPU = new engine(engine.kind.cpu, 0);
 
   private final stream queue = new stream(CPU);
+  private final OmpThreads threads;
   private final Map<Key, Primitive> known = new HashMap<>();
   private final Map<Key, matmul> codes = new HashMap<>();
+
+  /**
+   * @param threads of each primitive
+   */
+  Primitives(int threads) {
+    this.threads = new OmpThreads(threads);
+  }
 
   /** The primitive of a key. */
   Primitive get(Key key, Supplier<Primitive> maker) {
@@ -39,7 +48,9 @@ final class Primitives implements AutoCloseable {
     return code;
   }
 
+  /** Where the calling thread's primitives run. */
   stream queue() {
+    threads.ensure();
     return queue;
   }
 

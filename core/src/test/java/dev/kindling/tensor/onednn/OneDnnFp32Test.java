@@ -2,11 +2,11 @@ package dev.kindling.tensor.onednn;
 
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.BackendContract;
-import dev.kindling.tensor.DType;
+import dev.kindling.tensor.Precision;
 
 class OneDnnFp32Test extends BackendContract {
   @Override
   protected Backend open() {
-    return new OneDnnBackend(DType.F32);
+    return new OneDnnBackend(Precision.FP32, 1);
   }
 }

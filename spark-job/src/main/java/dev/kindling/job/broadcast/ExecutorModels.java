@@ -5,7 +5,6 @@ import dev.kindling.model.FrozenWeights;
 import dev.kindling.model.Model;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.tensor.Backend;
-import dev.kindling.tensor.nd4j.Nd4jBackend;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.IdentityHashMap;
@@ -39,7 +38,7 @@ public final class ExecutorModels {
     this.layout = spec.layout(plan);
     long start = System.nanoTime();
     var slots = plan.weights(layout);
-    this.loading = Nd4jBackend.open(spec.threads());
+    this.loading = spec.compute().open();
     FrozenWeights.Loader loader = new FrozenWeights.Loader(loading, slots, spec.asStored());
     try {
       delivery.deliver(slots, loader);
@@ -107,7 +106,7 @@ public final class ExecutorModels {
     }
     Owned owned = idle.poll();
     if (owned == null) {
-      Backend backend = Nd4jBackend.open(spec.threads());
+      Backend backend = spec.compute().open();
       owned = new Owned(plan.build(backend, weights, layout, spec.recompute()), backend);
     }
     borrowed.put(owned.model, owned);

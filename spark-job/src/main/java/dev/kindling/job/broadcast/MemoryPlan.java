@@ -10,7 +10,6 @@ import dev.kindling.nn.Trainables;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.StoredType;
-import dev.kindling.tensor.nd4j.Nd4jBackend;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -46,7 +45,7 @@ public record MemoryPlan(
     AdapterLayout layout = spec.layout(plan);
     Map<WeightSlot, StoredType> types = new LinkedHashMap<>();
     stored.forEach((slot, tensor) -> types.put(slot, tensor.type()));
-    try (Backend backend = Nd4jBackend.open(spec.threads())) {
+    try (Backend backend = spec.compute().open()) {
       FrozenWeights weights = FrozenWeights.unplaced(backend, types, spec.asStored());
       Trainables unplaced = Trainables.unplaced(backend, layout);
       Model model = plan.build(backend, weights, unplaced, spec.recompute()); // nothing to close
@@ -59,7 +58,7 @@ public record MemoryPlan(
           tokens,
           weights.bytes(),
           tasks * step.activations(),
-          tasks * 2L * backend.real().bytes() * layout.elements(),
+          tasks * unplaced.bytes(),
           tasks * (scratch + weights.scratchBytes()));
     }
   }

@@ -9,6 +9,7 @@ import dev.kindling.lora.Parameter.Role;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.model.load.Families;
+import dev.kindling.tensor.load.Compute;
 import java.io.Serializable;
 import java.util.List;
 import java.util.function.Predicate;
@@ -25,7 +26,7 @@ import java.util.function.Predicate;
  * @param adapted full names of the layers with a pair
  * @param trained full names of the layers trained in full
  * @param seed of the run
- * @param threads of matrix products per task
+ * @param compute how every executor computes
  * @param asStored whether frozen matrices stay in the width that they are stored in
  * @param recompute whether activations within blocks are computed again rather than kept
  */
@@ -39,7 +40,7 @@ public record ModelSpec(
     List<String> adapted,
     List<String> trained,
     long seed,
-    int threads,
+    Compute compute,
     boolean asStored,
     boolean recompute)
     implements Serializable {
@@ -51,7 +52,7 @@ public record ModelSpec(
       ModelPlan plan,
       AdapterLayout layout,
       long seed,
-      int threads,
+      Compute compute,
       boolean asStored,
       boolean recompute) {
     AdapterSettings settings = layout.settings();
@@ -65,7 +66,7 @@ public record ModelSpec(
         names(plan, layout::adapts),
         names(plan, name -> layout.find(name, Role.WEIGHT).isPresent()),
         seed,
-        threads,
+        compute,
         asStored,
         recompute);
   }

@@ -3,6 +3,8 @@ package dev.kindling.job.config;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.Schedule;
+import dev.kindling.tensor.Precision;
+import dev.kindling.tensor.load.Engine;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
@@ -67,15 +69,11 @@ public record JobConfig(
     OVERWRITE
   }
 
-  /** Engines. */
+  /** Engines; auto is the fastest that the driver's machine has. */
   public enum BackendName {
     AUTO,
+    ONEDNN,
     ND4J
-  }
-
-  /** Precisions of the computation. */
-  public enum Precision {
-    FP32
   }
 
   /** The frozen model. */
@@ -146,7 +144,25 @@ public record JobConfig(
   }
 
   /** How it is computed. */
-  public record Compute(int threads, int batch, int microBatch, long seed, Recompute recompute) {
+  public record Compute(
+      BackendName backend,
+      Precision precision,
+      int threads,
+      int batch,
+      int microBatch,
+      long seed,
+      Recompute recompute) {
+    /** The engine for a run that this machine drives. */
+    public dev.kindling.tensor.load.Compute choose() {
+      Engine engine =
+          switch (backend) {
+            case AUTO -> Engine.best();
+            case ONEDNN -> Engine.ONEDNN;
+            case ND4J -> Engine.ND4J;
+          };
+      return new dev.kindling.tensor.load.Compute(engine, precision, threads);
+    }
+
     /** Micro-batches of a full batch. */
     public int parts() {
       return (batch + microBatch - 1) / microBatch;

@@ -11,6 +11,7 @@ import dev.kindling.job.config.JobConfig.Training;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.Schedule;
+import dev.kindling.tensor.Precision;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -37,8 +38,6 @@ final class JobConfigReader {
             in.required("base.path", "the folder of a Hugging Face model"),
             in.choice("base.storage", JobConfig.Storage.class));
     JobConfig.Task task = in.choice("task", JobConfig.Task.class);
-    in.choice("compute.backend", JobConfig.BackendName.class);
-    in.choice("train.precision", JobConfig.Precision.class);
     refuseKeysOfGenerate(command);
     JobConfig config =
         new JobConfig(
@@ -172,7 +171,14 @@ final class JobConfigReader {
     int batch = in.count("train.global-batch-size");
     int micro = in.optionalCount("train.micro-batch-size").orElse(Math.min(8, batch));
     long seed = in.number("train.seed", v -> true, "a whole number", 0);
+    JobConfig.BackendName backend = in.choice("compute.backend", JobConfig.BackendName.class);
+    Precision precision = in.choice("train.precision", Precision.class);
+    if (backend == JobConfig.BackendName.ND4J && precision != Precision.FP32) {
+      in.problem("train.precision = bf16 needs compute.backend = onednn, or auto");
+    }
     return new Compute(
+        backend,
+        precision,
         in.count("compute.threads"),
         batch,
         Math.min(micro, batch),

@@ -9,6 +9,7 @@ import dev.kindling.job.evaluate.Evaluation;
 import dev.kindling.job.ingest.Examples;
 import dev.kindling.job.sync.SynchronousGradients.Outcome;
 import dev.kindling.lora.AdapterLayout;
+import dev.kindling.tensor.load.Compute;
 import dev.kindling.train.TrainingState.Committed;
 import java.util.List;
 import java.util.Locale;
@@ -171,12 +172,22 @@ public final class RunReport {
         "kindling", String.valueOf(RunReport.class.getPackage().getImplementationVersion()));
     versions.put("spark", spark.version());
     versions.put("java", Runtime.version().toString());
-    versions.put("backend", "nd4j");
+    Compute compute = config.compute().choose();
+    versions.put("backend", name(compute.engine()));
+    manifest
+        .putObject("compute")
+        .put("backend", name(compute.engine()))
+        .put("precision", name(compute.precision()))
+        .put("threads", compute.threads());
     versions.put("serializer", spark.env().serializer().getClass().getSimpleName());
     ObjectNode computed = manifest.putObject("executors");
     executors.forEach(
         (id, seen) -> computed.putObject(id).put("steps", seen[0]).put("weightLoads", seen[1]));
     return manifest;
+  }
+
+  private static String name(Enum<?> constant) {
+    return constant.name().toLowerCase(Locale.ROOT);
   }
 
   /** A few lines for people. */

@@ -10,6 +10,7 @@ import dev.kindling.job.config.JobConfig.Format;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.optim.OptimizerSettings.Kind;
 import dev.kindling.optim.Schedule.Curve;
+import dev.kindling.tensor.Precision;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -72,7 +73,9 @@ class JobConfigTest {
                 true));
     assertThat(config.base()).isEqualTo(new JobConfig.Base("b", JobConfig.Storage.FP32));
     assertThat(config.compute())
-        .isEqualTo(new JobConfig.Compute(1, 32, 8, 0, JobConfig.Recompute.NONE));
+        .isEqualTo(
+            new JobConfig.Compute(
+                JobConfig.BackendName.AUTO, Precision.FP32, 1, 32, 8, 0, JobConfig.Recompute.NONE));
     assertThat(config.generation()).isEmpty();
     assertThat(
             JobConfig.of(source("base.path=b", "prompt=[Enter three Witches]"), Command.GENERATE)

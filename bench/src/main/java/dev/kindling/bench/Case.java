@@ -91,8 +91,7 @@ public record Case(Workload workload, int rank, int rows, int threads) {
     for (int row = 0; row < rows; row++) {
       SplittableRandom random = new SplittableRandom(Seeds.of(SEED, "row", row));
       int[] ids = random.ints(workload.length(), 1, plan.vocabulary()).toArray();
-      int[] labels =
-          plan.predictsTokens() ? ids : new int[] {random.nextInt(workload.classes())};
+      int[] labels = plan.predictsTokens() ? ids : new int[] {random.nextInt(workload.classes())};
       examples.add(new Example(row, ids, labels));
     }
     return TokenBatch.of(examples, plan.rules());

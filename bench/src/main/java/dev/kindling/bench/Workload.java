@@ -41,7 +41,13 @@ public record Workload(
 
   /** A BERT classifier with pairs on query, key and value, as conf/quickstart.conf has them. */
   public static Workload bert(
-      String name, int hidden, int intermediate, int layers, int heads, int vocabulary, int length) {
+      String name,
+      int hidden,
+      int intermediate,
+      int layers,
+      int heads,
+      int vocabulary,
+      int length) {
     ObjectNode config = JsonNodeFactory.instance.objectNode();
     config.put("model_type", "bert").put("hidden_size", hidden);
     config.put("intermediate_size", intermediate).put("num_hidden_layers", layers);
@@ -53,7 +59,13 @@ public record Workload(
 
   /** A Llama with a head of its own and pairs on all seven projections. */
   public static Workload llama(
-      String name, int hidden, int intermediate, int layers, int heads, int vocabulary, int length) {
+      String name,
+      int hidden,
+      int intermediate,
+      int layers,
+      int heads,
+      int vocabulary,
+      int length) {
     ObjectNode config = JsonNodeFactory.instance.objectNode();
     config.put("model_type", "llama").put("hidden_size", hidden);
     config.put("intermediate_size", intermediate).put("num_hidden_layers", layers);

@@ -10,6 +10,8 @@ import dev.kindling.model.gpt2.Gpt2Config;
 import dev.kindling.model.llama.LlamaConfig;
 import dev.kindling.tensor.Backend;
 import java.util.Arrays;
+import java.util.regex.MatchResult;
+import java.util.regex.Pattern;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.openblas.global.openblas_nolapack;
 import org.bytedeco.pytorch.AdamW;
@@ -57,14 +59,12 @@ public final class Peer implements Side {
 
   private static PeerModel model(Case setting, PeerWeights weights, ScalarType type) {
     var config = setting.workload().config();
+    int length = setting.workload().length();
     String family = config.path("model_type").asText();
     return switch (family) {
-      case "bert" -> new PeerBert(BertConfig.bert(config), weights);
-      case "llama" -> {
-        int length = setting.workload().length();
-        yield new PeerLlama(LlamaConfig.of(config), weights, length, type);
-      }
-      case "gpt2" -> new PeerGpt2(Gpt2Config.of(config), weights);
+      case "bert" -> new PeerBert(BertConfig.bert(config), weights, length, type);
+      case "llama" -> new PeerLlama(LlamaConfig.of(config), weights, length, type);
+      case "gpt2" -> new PeerGpt2(Gpt2Config.of(config), weights, length, type);
       default -> throw new IllegalArgumentException("no peer for " + family);
     };
   }
@@ -104,8 +104,23 @@ public final class Peer implements Side {
     }
   }
 
-  /** BLAS, instruction set and threads, as libtorch reports them. */
+  /** What computes the products, with which instructions and threads: in one line. */
   public static String libraries() {
-    return torch.show_config().getString() + torch.get_parallel_info().getString();
+    return String.join(
+        ", ",
+        found("BLAS_INFO=\\w+", torch.show_config().getString()),
+        openblas_nolapack.blas_get_num_threads() + " threads",
+        found("MKL-DNN v[0-9.]+", torch.show_config().getString()) + " (bf16)",
+        found("CPU capability usage: \\S+", torch.show_config().getString()),
+        "ATen " + torch.get_num_threads() + " threads");
+  }
+
+  private static String found(String pattern, String text) {
+    return Pattern.compile(pattern)
+        .matcher(text)
+        .results()
+        .map(MatchResult::group)
+        .findFirst()
+        .orElse("no " + pattern);
   }
 }

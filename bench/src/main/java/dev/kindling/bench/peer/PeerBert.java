@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /** Transformers' BertForSequenceClassification on rows without padding. */
 final class PeerBert implements PeerModel {
@@ -31,10 +32,11 @@ final class PeerBert implements PeerModel {
   private final Tensor types;
   private final Norm embeddingNorm;
   private final List<Block> blocks = new ArrayList<>();
+  private final PeerAttention attention;
   private final PeerLinear pooler;
   private final PeerLinear classifier;
 
-  PeerBert(BertConfig config, PeerWeights weights) {
+  PeerBert(BertConfig config, PeerWeights weights, int length, ScalarType type) {
     this.config = config;
     this.weights = weights;
     words = weights.tensor("bert.embeddings.word_embeddings.weight");
@@ -54,6 +56,7 @@ final class PeerBert implements PeerModel {
               weights.linear(block + "output.dense"),
               norm(block + "output.LayerNorm")));
     }
+    attention = PeerAttention.of(config.heads(), false, length, type);
     pooler = weights.linear("bert.pooler.dense");
     classifier = weights.linear("classifier");
   }
@@ -75,12 +78,10 @@ final class PeerBert implements PeerModel {
 
   private Tensor forward(Block block, Tensor x) {
     Tensor context =
-        PeerModel.attention(
-            block.query.forward(x),
-            block.key.forward(x),
-            block.value.forward(x),
-            config.heads(),
-            false);
+        attention.forward(
+            attention.split(block.query.forward(x)),
+            attention.split(block.key.forward(x)),
+            attention.split(block.value.forward(x)));
     Tensor h = block.attentionNorm.forward(x.add(block.attentionOut.forward(context)));
     Tensor inner = torch.gelu(block.intermediate.forward(h));
     return block.outNorm.forward(h.add(block.out.forward(inner)));

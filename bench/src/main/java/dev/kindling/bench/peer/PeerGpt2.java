@@ -6,6 +6,7 @@ import java.util.List;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch;
+import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /** Transformers' GPT2LMHeadModel with a tied head. */
 final class PeerGpt2 implements PeerModel {
@@ -23,10 +24,11 @@ final class PeerGpt2 implements PeerModel {
   private final Tensor words;
   private final Tensor positions;
   private final List<Block> blocks = new ArrayList<>();
+  private final PeerAttention attention;
   private final Tensor lastGain;
   private final Tensor lastBias;
 
-  PeerGpt2(Gpt2Config config, PeerWeights weights) {
+  PeerGpt2(Gpt2Config config, PeerWeights weights, int length, ScalarType type) {
     this.config = config;
     words = weights.tensor("transformer.wte.weight");
     positions = weights.tensor("transformer.wpe.weight");
@@ -43,6 +45,7 @@ final class PeerGpt2 implements PeerModel {
               weights.conv1d(block + "mlp.c_fc"),
               weights.conv1d(block + "mlp.c_proj")));
     }
+    attention = PeerAttention.of(config.heads(), true, length, type);
     lastGain = weights.tensor("transformer.ln_f.weight");
     lastBias = weights.tensor("transformer.ln_f.bias");
   }
@@ -60,7 +63,8 @@ final class PeerGpt2 implements PeerModel {
     Tensor n = PeerModel.layerNorm(x, block.attentionGain, block.attentionBias, config.epsilon());
     TensorVector qkv = block.joined.forward(n).split(config.hidden(), 2);
     Tensor context =
-        PeerModel.attention(qkv.get(0), qkv.get(1), qkv.get(2), config.heads(), true);
+        attention.forward(
+            attention.split(qkv.get(0)), attention.split(qkv.get(1)), attention.split(qkv.get(2)));
     Tensor h = x.add(block.out.forward(context));
     Tensor m = PeerModel.layerNorm(h, block.feedGain, block.feedBias, config.epsilon());
     return h.add(block.down.forward(torch.gelu(block.up.forward(m), "tanh")));

@@ -30,6 +30,7 @@ final class PeerLlama implements PeerModel {
   private final List<Block> blocks = new ArrayList<>();
   private final Tensor lastNorm;
   private final PeerLinear head;
+  private final PeerAttention attention;
   private final Tensor cos;
   private final Tensor sin;
 
@@ -52,6 +53,7 @@ final class PeerLlama implements PeerModel {
     }
     lastNorm = weights.tensor("model.norm.weight");
     head = weights.linear("lm_head");
+    attention = PeerAttention.of(config.heads(), true, length, type);
     int size = config.headSize();
     float[] cosines = new float[length * size];
     float[] sines = new float[length * size];
@@ -76,12 +78,11 @@ final class PeerLlama implements PeerModel {
   }
 
   private Tensor forward(Block block, Tensor x) {
-    int heads = config.heads();
     Tensor n = norm(x, block.attentionNorm);
-    Tensor q = rotated(PeerModel.split(block.query.forward(n), heads));
-    Tensor k = rotated(PeerModel.split(block.key.forward(n), heads));
-    Tensor v = PeerModel.split(block.value.forward(n), heads);
-    Tensor h = x.add(block.out.forward(PeerModel.merged(PeerModel.attend(q, k, v, true))));
+    Tensor q = rotated(attention.split(block.query.forward(n)));
+    Tensor k = rotated(attention.split(block.key.forward(n)));
+    Tensor v = attention.split(block.value.forward(n));
+    Tensor h = x.add(block.out.forward(attention.forward(q, k, v)));
     Tensor m = norm(h, block.feedNorm);
     Tensor active = torch.silu(block.gate.forward(m)).mul(block.up.forward(m));
     return h.add(block.down.forward(active));

@@ -7,8 +7,8 @@
  * the modules of its {@code transformers} of the same names do.
  *
  * <p>In bf16 the base, its activations and the logits are bf16, and the trainables fp32, cast when
- * they are used: what {@code torch.autocast} makes of a base loaded in bf16. {@code
- * cross_entropy} reads the logits in fp32, as {@code transformers} does.
+ * they are used: what {@code torch.autocast} makes of a base loaded in bf16. {@code cross_entropy}
+ * reads the logits in fp32, as {@code transformers} does.
  */
 @NullMarked
 package dev.kindling.bench.peer;

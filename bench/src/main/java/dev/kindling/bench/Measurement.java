@@ -21,19 +21,25 @@ record Measurement(List<Timing> sides, double peakMb, String libraries) {
   /** The first two steps find their memory, compile and pack. */
   private static final int WARM_UP = 2;
 
+  /** Whose gradients the others' are compared with. */
+  private static final String REFERENCE = Row.side(Peer.NAME, Precision.FP32);
+
   /**
    * One side's steps.
    *
    * @param side backend and precision, for example {@code nd4j-fp32}
    * @param loss mean loss of the first step
    * @param ms median time of a step, in milliseconds
+   * @param gradientOff ‖g − g′‖ / ‖g′‖ of its first gradient g and libtorch's in fp32 g′; 0 for a
+   *     side that is measured alone
    */
-  record Timing(String side, double loss, double ms) {}
+  record Timing(String side, double loss, double ms, double gradientOff) {}
 
   /** Runs all sides in turn, {@code rounds} times after warming up. */
   static Measurement of(Case setting, List<String> names, int rounds) {
     List<Side> sides = names.stream().map(name -> open(setting, name)).toList();
     double[] losses = new double[sides.size()];
+    double[] off = new double[sides.size()];
     double[][] times = new double[sides.size()][rounds];
     for (int round = -WARM_UP; round < rounds; round++) {
       for (int i = 0; i < sides.size(); i++) {
@@ -47,10 +53,15 @@ record Measurement(List<Timing> sides, double peakMb, String libraries) {
           times[i][round] = ms;
         }
       }
+      int reference = names.indexOf(REFERENCE);
+      if (round == -WARM_UP && sides.size() > 1 && reference >= 0) {
+        float[] wanted = sides.get(reference).gradient();
+        Arrays.setAll(off, i -> distance(sides.get(i).gradient(), wanted));
+      }
     }
     List<Timing> timings = new ArrayList<>();
     for (int i = 0; i < sides.size(); i++) {
-      timings.add(new Timing(names.get(i), losses[i], median(times[i])));
+      timings.add(new Timing(names.get(i), losses[i], median(times[i]), off[i]));
     }
     boolean peer = names.stream().anyMatch(name -> name.startsWith(Peer.NAME));
     return new Measurement(timings, residentPeakMb(), peer ? Peer.libraries() : "");
@@ -72,6 +83,16 @@ record Measurement(List<Timing> sides, double peakMb, String libraries) {
   /** The timing of a side. */
   Timing timing(String side) {
     return sides.stream().filter(one -> one.side.equals(side)).findFirst().orElseThrow();
+  }
+
+  private static double distance(float[] found, float[] wanted) {
+    double off = 0;
+    double norm = 0;
+    for (int i = 0; i < wanted.length; i++) {
+      off += Math.pow(found[i] - wanted[i], 2);
+      norm += Math.pow(wanted[i], 2);
+    }
+    return Math.sqrt(off / norm);
   }
 
   private static double median(double[] values) {

@@ -17,6 +17,8 @@ import org.jspecify.annotations.Nullable;
  * @param peerLoss of the same, by the faster peer
  * @param oursPeakMb largest resident size of a process that computes ours alone, in 10⁶ bytes
  * @param peerPeakMb of one that computes the faster peer alone
+ * @param gradientOff of ours at the first step, from libtorch's in fp32, as a share of its norm:
+ *     says more than the loss does of random weights, but decides nothing
  * @param lossesAgree whether the losses differ by the precision's tolerance at most
  * @param peer the faster peer
  * @param peerBlas what does its products, and its threads
@@ -36,6 +38,7 @@ record Row(
     double peerLoss,
     double oursPeakMb,
     double peerPeakMb,
+    double gradientOff,
     boolean lossesAgree,
     String oursBackend,
     String peer,
@@ -78,6 +81,7 @@ record Row(
         peer.loss(),
         round(alone.applyAsDouble(ours.side()), 0),
         round(alone.applyAsDouble(peer.side()), 0),
+        ours.gradientOff(),
         off <= precision.tolerance(), // false for NaN
         backend,
         peer.side(),

@@ -22,7 +22,7 @@ import picocli.CommandLine.Parameters;
 public final class Bench implements Callable<Integer> {
   private static final int ROUNDS = 9;
 
-  /** Steps after warming up, until memory has grown as far as it will. */
+  /** With the warm-up two steps, after which memory grows no more. */
   private static final int MEMORY_ROUNDS = 1;
 
   @Option(names = "--quick", description = "Four cases, two threads: within ten minutes.")

@@ -15,11 +15,12 @@ import java.util.List;
  * @param sides in the order they were asked for
  * @param peakMb largest resident size of the process so far (VmHWM), in MB of 10⁶ bytes: weights,
  *     activations, libraries, the JVM and its heap
+ * @param othersCores cores that other processes of the machine kept busy while the rounds ran
  * @param libraries what libtorch says of itself; empty if it was not loaded
  */
-record Measurement(List<Timing> sides, double peakMb, String libraries) {
-  /** The first two steps find their memory, compile and pack. */
-  private static final int WARM_UP = 2;
+record Measurement(List<Timing> sides, double peakMb, double othersCores, String libraries) {
+  /** The first step finds its memory, compiles and packs. */
+  private static final int WARM_UP = 1;
 
   /** Whose gradients the others' are compared with. */
   private static final String REFERENCE = Row.side(Peer.NAME, Precision.FP32);
@@ -41,6 +42,7 @@ record Measurement(List<Timing> sides, double peakMb, String libraries) {
     double[] losses = new double[sides.size()];
     double[] off = new double[sides.size()];
     double[][] times = new double[sides.size()][rounds];
+    Load load = Load.now();
     for (int round = -WARM_UP; round < rounds; round++) {
       for (int i = 0; i < sides.size(); i++) {
         long start = System.nanoTime();
@@ -63,8 +65,9 @@ record Measurement(List<Timing> sides, double peakMb, String libraries) {
     for (int i = 0; i < sides.size(); i++) {
       timings.add(new Timing(names.get(i), losses[i], median(times[i]), off[i]));
     }
+    double others = load.othersSince();
     boolean peer = names.stream().anyMatch(name -> name.startsWith(Peer.NAME));
-    return new Measurement(timings, residentPeakMb(), peer ? Peer.libraries() : "");
+    return new Measurement(timings, residentPeakMb(), others, peer ? Peer.libraries() : "");
   }
 
   private static Side open(Case setting, String name) {

@@ -41,7 +41,7 @@ final class Report {
     System.err.printf(Locale.ROOT, "%s%n%n", header);
     System.err.printf(
         Locale.ROOT,
-        "%-12s %4s %2s %4s %6s %-8s %9s %9s %6s %9s %9s %8s %8s  %s%n",
+        "%-12s %4s %2s %4s %6s %-8s %9s %9s %6s %9s %9s %8s %8s %6s  %s%n",
         "workload",
         "",
         "t",
@@ -55,6 +55,7 @@ final class Report {
         "peer loss",
         "ours MB",
         "peer MB",
+        "others",
         "peer");
   }
 
@@ -63,7 +64,7 @@ final class Report {
     System.out.println(write(JSON.valueToTree(row)));
     System.err.printf(
         Locale.ROOT,
-        "%-12s %4s %2d %4d %6d %-8s %9.1f %9.1f %6.2f %9.5f %9.5f %8.0f %8.0f  %s%s%n",
+        "%-12s %4s %2d %4d %6d %-8s %9.1f %9.1f %6.2f %9.5f %9.5f %8.0f %8.0f %6.2f  %s%s%n",
         row.workload(),
         row.precision().label(),
         row.threads(),
@@ -77,6 +78,7 @@ final class Report {
         row.peerLoss(),
         row.oursPeakMb(),
         row.peerPeakMb(),
+        row.othersCores(),
         row.peer(),
         row.lossesAgree() ? "" : "  LOSSES DISAGREE");
   }

@@ -21,6 +21,8 @@ import org.jspecify.annotations.Nullable;
  *     says more than the loss does of random weights, but decides nothing
  * @param lossesAgree whether the losses differ by the precision's tolerance at most
  * @param peer the faster peer
+ * @param othersCores cores that other processes kept busy meanwhile: far above 0, the times are
+ *     noise
  * @param peerBlas what does its products, and its threads
  */
 @JsonNaming(SnakeCaseStrategy.class)
@@ -44,6 +46,7 @@ record Row(
     String peer,
     double peerFp32Ms,
     @Nullable Double peerBf16Ms,
+    double othersCores,
     String peerBlas) {
   /**
    * Puts a row together.
@@ -87,6 +90,7 @@ record Row(
         peer.side(),
         round(fp32.ms(), 1),
         bf16,
+        round(together.othersCores(), 2),
         together.libraries());
   }
 

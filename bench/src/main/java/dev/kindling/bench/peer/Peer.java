@@ -9,9 +9,12 @@ import dev.kindling.model.bert.BertConfig;
 import dev.kindling.model.gpt2.Gpt2Config;
 import dev.kindling.model.llama.LlamaConfig;
 import dev.kindling.tensor.Backend;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.util.Arrays;
 import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
+import org.bytedeco.javacpp.Loader;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.openblas.global.openblas_nolapack;
 import org.bytedeco.pytorch.AdamW;
@@ -47,6 +50,7 @@ public final class Peer implements Side {
 
   /** Opens libtorch's side of a case, with the case's threads in all of this process's BLAS. */
   public static Peer open(Case setting, Precision precision) {
+    unpack();
     torch.set_num_threads(setting.threads());
     openblas_nolapack.blas_set_num_threads(setting.threads());
     return new Peer(
@@ -55,6 +59,19 @@ public final class Peer implements Side {
           case FP32 -> ScalarType.Float;
           case BF16 -> ScalarType.BFloat16;
         });
+  }
+
+  /**
+   * JavaCPP unpacks and loads one library after the other, libtorch.so before the libtorch_cpu.so
+   * that it links, and crashed on the first run of a machine; with all of them unpacked it does
+   * not.
+   */
+  private static void unpack() {
+    try {
+      Loader.cacheResources("/org/bytedeco/pytorch/" + Loader.getPlatform() + "/");
+    } catch (IOException e) {
+      throw new UncheckedIOException("cannot unpack libtorch", e);
+    }
   }
 
   private static PeerModel model(Case setting, PeerWeights weights, ScalarType type) {

@@ -1,0 +1,103 @@
+package dev.kindling.bench;
+
+import dev.kindling.checkpoint.WeightSlot;
+import dev.kindling.data.TokenBatch;
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.model.BatchResult;
+import dev.kindling.model.FrozenWeights;
+import dev.kindling.model.Model;
+import dev.kindling.model.ModelPlan;
+import dev.kindling.optim.Optimizer;
+import dev.kindling.optim.OptimizerSettings;
+import dev.kindling.optim.Schedule;
+import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.StoredType;
+import dev.kindling.tensor.Tensor;
+import dev.kindling.tensor.nd4j.Nd4jBackend;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.List;
+
+/**
+ * Kindling's step, as a task and the driver share it: gradient of the flat vector, AdamW on it, and
+ * the new vector back into the model. All that the bench knows of Kindling's backends is here.
+ */
+final class Ours implements Side {
+  /** Weights are generated and loaded 4 MiB at a time, so that no heap holds a whole tensor. */
+  private static final int PIECE = 1 << 20;
+
+  private final Model model;
+  private final TokenBatch batch;
+  private final Optimizer optimizer;
+  private final float[] trainables;
+  private final float[] gradient;
+
+  private Ours(Case setting, Backend backend) {
+    ModelPlan plan = setting.plan();
+    AdapterLayout layout = setting.layout();
+    model = plan.build(backend, load(backend, plan.weights(layout)), layout, false);
+    batch = setting.batch();
+    trainables = Weights.trainables(layout);
+    gradient = new float[layout.elements()];
+    optimizer =
+        Optimizer.of(
+            new OptimizerSettings(
+                OptimizerSettings.Kind.ADAMW,
+                LEARNING_RATE,
+                WEIGHT_DECAY,
+                0.9,
+                0.999,
+                1e-8,
+                new Schedule(Schedule.Curve.CONSTANT, 0, 1)),
+            trainables.length);
+    model.load(trainables);
+  }
+
+  /** Backends that are measured. */
+  static List<String> backends() {
+    return List.of("nd4j");
+  }
+
+  /** Whether a backend computes in a precision. */
+  static boolean offers(String backend, Precision precision) {
+    return backend.equals("nd4j") && precision == Precision.FP32;
+  }
+
+  static Ours open(Case setting, String backend, Precision precision) {
+    if (!offers(backend, precision)) {
+      throw new IllegalArgumentException(backend + " does not compute in " + precision.label());
+    }
+    return new Ours(setting, Nd4jBackend.open(setting.threads()));
+  }
+
+  private static FrozenWeights load(Backend backend, List<WeightSlot> slots) {
+    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots, false);
+    for (WeightSlot slot : slots) {
+      long elements = Tensor.elements(slot.shape());
+      for (long from = 0; from < elements; from += PIECE) {
+        float[] piece = new float[(int) Math.min(PIECE, elements - from)];
+        Weights.fill(slot, from, piece);
+        ByteBuffer bytes = ByteBuffer.allocate(4 * piece.length).order(ByteOrder.LITTLE_ENDIAN);
+        bytes.asFloatBuffer().put(piece);
+        loader.accept(slot, from, bytes, StoredType.F32);
+      }
+    }
+    return loader.finish();
+  }
+
+  @Override
+  public double step() {
+    BatchResult result = model.gradient(batch, gradient);
+    for (int i = 0; i < gradient.length; i++) {
+      gradient[i] /= result.targets();
+    }
+    optimizer.step(trainables, gradient, LEARNING_RATE);
+    model.load(trainables);
+    return result.loss() / result.targets();
+  }
+
+  @Override
+  public float[] gradient() {
+    return gradient.clone();
+  }
+}

@@ -13,10 +13,12 @@ import dev.kindling.optim.Schedule;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
-import dev.kindling.tensor.nd4j.Nd4jBackend;
+import dev.kindling.tensor.load.Compute;
+import dev.kindling.tensor.load.Engine;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.List;
+import java.util.Locale;
 
 /**
  * Kindling's step, as a task and the driver share it: gradient of the flat vector, AdamW on it, and
@@ -55,19 +57,24 @@ final class Ours implements Side {
 
   /** Backends that are measured. */
   static List<String> backends() {
-    return List.of("nd4j");
+    return List.of("onednn", "nd4j");
   }
 
   /** Whether a backend computes in a precision. */
   static boolean offers(String backend, Precision precision) {
-    return backend.equals("nd4j") && precision == Precision.FP32;
+    return backend.equals("onednn") || precision == Precision.FP32;
   }
 
   static Ours open(Case setting, String backend, Precision precision) {
     if (!offers(backend, precision)) {
       throw new IllegalArgumentException(backend + " does not compute in " + precision.label());
     }
-    return new Ours(setting, Nd4jBackend.open(setting.threads()));
+    Compute compute =
+        new Compute(
+            Engine.valueOf(backend.toUpperCase(Locale.ROOT)),
+            dev.kindling.tensor.Precision.valueOf(precision.name()),
+            setting.threads());
+    return new Ours(setting, compute.open());
   }
 
   private static FrozenWeights load(Backend backend, List<WeightSlot> slots) {

@@ -18,18 +18,8 @@ record FrozenLinear(Backend backend, FrozenMatrix w, @Nullable Tensor bias) impl
   }
 
   @Override
-  public int rank() {
-    return 0;
-  }
-
-  @Override
-  public boolean drops() {
-    return false;
-  }
-
-  @Override
   public void forward(Tensor x, Tensor y, Saved saved, Scratch scratch, boolean training) {
-    backend.linear(x, w, bias, y);
+    backend.linear(x, w, bias, y, false);
   }
 
   /** dx = dy·w. */

@@ -1,8 +1,10 @@
 package dev.kindling.nn;
 
+import dev.kindling.lora.plan.PairPlan;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.Tensor;
+import java.util.Collection;
 import org.jspecify.annotations.Nullable;
 
 /** A linear layer x [N, in] → y [N, out]: frozen, frozen beside a low-rank pair, or trained. */
@@ -10,44 +12,52 @@ public sealed interface Linear permits FrozenLinear, LoraLinear, TrainedLinear {
   /**
    * What the backward reads besides x.
    *
-   * @param p projection onto the rank [N, r]; null without a pair
+   * @param plan in which order a pair's products are formed; null without a pair
+   * @param p projection onto the rank [N, r]; null if it is not kept
    */
-  record Saved(@Nullable Tensor p) {}
+  record Saved(@Nullable PairPlan plan, @Nullable Tensor p) {
+    /** Of a layer without a pair. */
+    public static final Saved NOTHING = new Saved(null, null);
+  }
 
   /**
    * Scratch that layers share, free again after each call.
    *
-   * @param z [N, largest r]
-   * @param x [N, widest in], for dropped inputs; null without dropout
+   * @param room active elements, as many as the layer that needs most
    * @param keys I64 [N], a key per row for random masks
    */
-  record Scratch(Tensor z, @Nullable Tensor x, Tensor keys) {
-    /** Takes the scratch of {@code n} rows, keys included. */
-    public static Scratch take(Arena.Layout arena, int n, int rank, int widest, boolean drops) {
-      return new Scratch(
-          arena.active(n, Math.max(rank, 1)),
-          drops ? arena.active(n, widest) : null,
-          arena.take(DType.I64, n));
+  record Scratch(Tensor room, Tensor keys) {
+    /**
+     * Takes the scratch of {@code n} rows.
+     *
+     * @param elements what {@link Linear#scratch} says of the layer that needs most
+     */
+    public static Scratch take(Arena.Layout arena, int n, long elements) {
+      return new Scratch(arena.active(elements), arena.take(DType.I64, n));
     }
 
     /** For a part of the rows. */
     Scratch part(int from, int rows) {
-      return new Scratch(z, x, keys.slice(from, rows));
+      return new Scratch(room, keys.slice(from, rows));
     }
+  }
+
+  /** Elements of scratch that the layer among these needs which needs most, for {@code n} rows. */
+  static long scratch(Collection<Linear> layers, int n) {
+    return layers.stream().mapToLong(layer -> layer.scratch(n)).max().orElse(0);
   }
 
   /** Whether anything here learns. */
   boolean trains();
 
-  /** Rank of the pair, 0 without one. */
-  int rank();
-
-  /** Whether inputs are dropped in training. */
-  boolean drops();
+  /** Active elements of scratch that a step with {@code rows} rows needs. */
+  default long scratch(int rows) {
+    return 0;
+  }
 
   /** Takes what a step with {@code rows} rows keeps. */
   default Saved save(Arena.Layout arena, int rows) {
-    return new Saved(rank() == 0 ? null : arena.active(rows, rank()));
+    return Saved.NOTHING;
   }
 
   /**

@@ -1,6 +1,15 @@
 package dev.kindling.nn;
 
+import dev.kindling.lora.plan.BackwardPlan.Gradient;
+import dev.kindling.lora.plan.BackwardPlan.InputGradient;
+import dev.kindling.lora.plan.ForwardPlan;
+import dev.kindling.lora.plan.PairPlan;
+import dev.kindling.lora.plan.PairShape;
+import dev.kindling.lora.plan.PlanChooser;
+import dev.kindling.lora.plan.PlanRules;
+import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.DType;
 import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
@@ -17,6 +26,9 @@ import org.jspecify.annotations.Nullable;
  *   dx [N, in]  = dy·w + dropout(z·a)
  * </pre>
  *
+ * <p>In which order these products are formed, and whether some of them as one with w + s·b·a or by
+ * way of dyᵀ·x̃, is the {@link PairPlan} that the chooser gives for the sizes of a step.
+ *
  * @param w [out, in]
  * @param bias [out], or null
  * @param a [r, in]
@@ -26,6 +38,7 @@ import org.jspecify.annotations.Nullable;
  * @param scale s
  * @param dropout share of x dropped before a, in training
  * @param number of the layer within the model, for its random masks
+ * @param chooser of plans
  */
 record LoraLinear(
     Backend backend,
@@ -37,30 +50,104 @@ record LoraLinear(
     Tensor db,
     double scale,
     double dropout,
-    long number)
+    long number,
+    PlanChooser chooser)
     implements Linear {
   @Override
   public boolean trains() {
     return true;
   }
 
-  @Override
-  public int rank() {
+  private int rank() {
     return a.rows();
   }
 
-  @Override
-  public boolean drops() {
+  private boolean drops() {
     return dropout > 0;
+  }
+
+  private PairShape shape(int rows) {
+    return new PairShape(rows, w.in(), w.out(), rank());
+  }
+
+  private PairPlan plan(int rows) {
+    PlanRules rules = new PlanRules(drops(), backend.active() == DType.BF16);
+    return chooser.choose(shape(rows), rules);
+  }
+
+  /** Projections of x and of dy, dropped inputs, and what is as large as w. */
+  @Override
+  public long scratch(int rows) {
+    long dropped = drops() ? (long) rows * w.in() : 0;
+    return 2L * rows * rank() + dropped + plan(rows).scratchElements(shape(rows));
+  }
+
+  @Override
+  public Saved save(Arena.Layout arena, int rows) {
+    PairPlan plan = plan(rows);
+    return new Saved(plan, plan.keepsProjection() ? arena.active(rows, rank()) : null);
+  }
+
+  /** The scratch of one call, in parts; the last two may be beyond what the plan has taken. */
+  private final class Parts {
+    private final Tensor room;
+    private final int rows;
+
+    Parts(Scratch scratch, int rows) {
+      this.room = scratch.room();
+      this.rows = rows;
+    }
+
+    Tensor projection() {
+      return room.slice(0, rows, rank());
+    }
+
+    Tensor gradientProjection() {
+      return room.slice((long) rows * rank(), rows, rank());
+    }
+
+    Tensor inputs() {
+      return room.slice(2L * rows * rank(), rows, w.in());
+    }
+
+    private long afterInputs() {
+      return 2L * rows * rank() + (drops() ? (long) rows * w.in() : 0);
+    }
+
+    Tensor merged() {
+      return room.slice(afterInputs(), w.out(), w.in());
+    }
+
+    /** Behind the merged weight, if that is taken too. */
+    Tensor weightGradient(PairPlan plan) {
+      long from = afterInputs() + (plan.merges() ? (long) w.out() * w.in() : 0);
+      return room.slice(from, w.out(), w.in());
+    }
   }
 
   @Override
   public void forward(Tensor x, Tensor y, Saved saved, Scratch scratch, boolean training) {
-    backend.linear(x, w, bias, y);
-    Tensor dropped = training ? dropped(x, scratch) : x;
-    Tensor p = projected(x, saved);
+    Parts parts = new Parts(scratch, x.rows());
+    ForwardPlan plan = saved.plan().forward();
+    if (plan.merges()) {
+      backend.merge(w, b, a, scale, parts.merged());
+      backend.matmul(x, false, parts.merged(), true, 1, 0, y); // [N, in]·[in, out]
+      if (bias != null) {
+        backend.addBias(y, bias);
+      }
+      return;
+    }
+    boolean baseFirst = plan == ForwardPlan.FACTORED;
+    if (baseFirst) {
+      backend.linear(x, w, bias, y, false);
+    }
+    Tensor p = saved.plan().keepsProjection() ? kept(x, saved) : parts.projection();
+    Tensor dropped = training ? dropped(x, parts, scratch) : x;
     backend.matmul(dropped, false, a, true, 1, 0, p); // [N, in]·[in, r]
-    backend.matmul(p, false, b, true, scale, 1, y); // [N, r]·[r, out]
+    backend.matmul(p, false, b, true, scale, baseFirst ? 1 : 0, y); // [N, r]·[r, out]
+    if (!baseFirst) {
+      backend.linear(x, w, bias, y, true);
+    }
   }
 
   @Override
@@ -72,12 +159,50 @@ record LoraLinear(
       boolean accumulate,
       Scratch scratch,
       boolean more) {
-    Tensor z = scratch.z().slice(0, x.rows(), rank());
-    backend.matmul(
-        dy, true, projected(x, saved), false, scale, more ? 1 : 0, db); // [out, N]·[N, r]
-    backend.matmul(dy, false, b, false, scale, 0, z); // [N, out]·[out, r]
-    backend.matmul(z, true, dropped(x, scratch), false, 1, more ? 1 : 0, da); // [r, N]·[N, in]
-    if (dx == null) {
+    Parts parts = new Parts(scratch, x.rows());
+    PairPlan plan = saved.plan();
+    Tensor inputs = dropped(x, parts, scratch);
+    Tensor z = parts.gradientProjection();
+    double beta = more ? 1 : 0;
+    if (plan.backward().formsWeightGradient()) {
+      Tensor g = parts.weightGradient(plan);
+      backend.matmul(dy, true, inputs, false, 1, 0, g); // [out, N]·[N, in]
+    }
+    if (plan.backward().db() == Gradient.PROJECTION) {
+      Tensor p = plan.keepsProjection() ? kept(x, saved) : parts.projection();
+      if (!plan.keepsProjection()) {
+        backend.matmul(inputs, false, a, true, 1, 0, p); // [N, in]·[in, r]
+      }
+      backend.matmul(dy, true, p, false, scale, beta, db); // [out, N]·[N, r]
+    } else {
+      Tensor g = parts.weightGradient(plan);
+      backend.matmul(g, false, a, true, scale, beta, db); // [out, in]·[in, r]
+    }
+    if (plan.backward().projectsGradient(dx != null)) {
+      backend.matmul(dy, false, b, false, scale, 0, z); // [N, out]·[out, r]
+    }
+    if (plan.backward().da() == Gradient.PROJECTION) {
+      backend.matmul(z, true, inputs, false, 1, beta, da); // [r, N]·[N, in]
+    } else {
+      Tensor g = parts.weightGradient(plan);
+      backend.matmul(b, true, g, false, scale, beta, da); // [r, out]·[out, in]
+    }
+    if (dx != null) {
+      inputGradient(plan, dy, z, dx, accumulate, parts, scratch);
+    }
+  }
+
+  private void inputGradient(
+      PairPlan plan,
+      Tensor dy,
+      Tensor z,
+      Tensor dx,
+      boolean accumulate,
+      Parts parts,
+      Scratch scratch) {
+    if (plan.backward().dx() == InputGradient.MERGED) {
+      backend.merge(w, b, a, scale, parts.merged());
+      backend.matmul(dy, false, parts.merged(), false, 1, accumulate ? 1 : 0, dx);
       return;
     }
     backend.linearBackward(dy, w, dx, accumulate); // [N, out]·[out, in]
@@ -85,22 +210,22 @@ record LoraLinear(
       backend.matmul(z, false, a, false, 1, 1, dx); // [N, r]·[r, in]
       return;
     }
-    Tensor branch = scratch.x().slice(0, x.rows(), x.columns());
+    Tensor branch = parts.inputs();
     backend.matmul(z, false, a, false, 1, 0, branch);
     backend.dropout(branch, scratch.keys(), number, dropout, branch);
     backend.add(dx, branch, dx);
   }
 
   /** The projection of these rows, which may be fewer than there is room for. */
-  private Tensor projected(Tensor x, Saved saved) {
+  private Tensor kept(Tensor x, Saved saved) {
     return saved.p().rows() == x.rows() ? saved.p() : saved.p().slice(0, x.rows(), rank());
   }
 
-  private Tensor dropped(Tensor x, Scratch scratch) {
+  private Tensor dropped(Tensor x, Parts parts, Scratch scratch) {
     if (!drops()) {
       return x;
     }
-    Tensor dropped = scratch.x().slice(0, x.rows(), x.columns());
+    Tensor dropped = parts.inputs();
     backend.dropout(x, scratch.keys(), number, dropout, dropped);
     return dropped;
   }

@@ -35,6 +35,11 @@ public record TokenLoss(Backend backend, Linear head, int vocabulary, long bytes
     return (int) Math.max(1, Math.min(tokens, fit));
   }
 
+  /** Active elements of scratch that the head needs in a step of {@code tokens} tokens. */
+  public long headScratch(int tokens) {
+    return head.scratch(chunk(tokens));
+  }
+
   /** Takes the scratch of a step of {@code tokens} tokens. */
   public Scratch scratch(Arena.Layout arena, int tokens) {
     int chunk = chunk(tokens);

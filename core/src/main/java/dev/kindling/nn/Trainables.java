@@ -5,6 +5,7 @@ import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.LinearModule.Kind;
 import dev.kindling.lora.Parameter;
 import dev.kindling.lora.Parameter.Role;
+import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.FrozenMatrix;
@@ -24,14 +25,24 @@ import org.jspecify.annotations.Nullable;
 public final class Trainables implements AutoCloseable {
   private final Backend backend;
   private final AdapterLayout layout;
+  private final PlanChooser chooser;
   private final Tensor values;
   private final Tensor operands;
   private final Tensor gradients;
 
+  /** Plans with the fewest operations. */
   public Trainables(Backend backend, AdapterLayout layout) {
+    this(backend, layout, new PlanChooser.FewestFlops());
+  }
+
+  /**
+   * @param chooser in which order the products of pairs are formed
+   */
+  public Trainables(Backend backend, AdapterLayout layout, PlanChooser chooser) {
     this(
         backend,
         layout,
+        chooser,
         backend.allocate(backend.real(), layout.elements()),
         backend.active() == backend.real()
             ? null
@@ -42,21 +53,23 @@ public final class Trainables implements AutoCloseable {
   private Trainables(
       Backend backend,
       AdapterLayout layout,
+      PlanChooser chooser,
       Tensor values,
       @Nullable Tensor rounded,
       Tensor gradients) {
     this.backend = backend;
     this.layout = layout;
+    this.chooser = chooser;
     this.values = values;
     this.operands = rounded == null ? values : rounded;
     this.gradients = gradients;
   }
 
   /** Trainables without memory, to plan a model with; not to be closed. */
-  public static Trainables unplaced(Backend backend, AdapterLayout layout) {
+  public static Trainables unplaced(Backend backend, AdapterLayout layout, PlanChooser chooser) {
     Tensor none = Arena.unplaced(backend.real(), layout.elements());
     Tensor rounded = Arena.unplaced(backend.active(), layout.elements());
-    return new Trainables(backend, layout, none, rounded, none);
+    return new Trainables(backend, layout, chooser, none, rounded, none);
   }
 
   /** Bytes of backend memory: values, their rounded copy if there is one, gradients. */
@@ -80,16 +93,6 @@ public final class Trainables implements AutoCloseable {
   /** Copies all gradients out; waits for the backend. */
   public void readGradients(float[] into) {
     backend.read(gradients, into);
-  }
-
-  /** Columns of the scratch that pairs share. */
-  public int largestRank() {
-    return layout.settings().r();
-  }
-
-  /** Whether pairs drop inputs in training. */
-  public boolean drops() {
-    return layout.settings().dropout() > 0;
   }
 
   /** For tests: the flat vector itself. */
@@ -143,7 +146,8 @@ public final class Trainables implements AutoCloseable {
         view(gradients, b),
         layout.settings().scale(),
         layout.settings().dropout(),
-        number);
+        number,
+        chooser);
   }
 
   /** The table for a module: trained in full, adapted or frozen, as the layout says. */

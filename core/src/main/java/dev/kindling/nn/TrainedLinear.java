@@ -21,16 +21,6 @@ record TrainedLinear(
   }
 
   @Override
-  public int rank() {
-    return 0;
-  }
-
-  @Override
-  public boolean drops() {
-    return false;
-  }
-
-  @Override
   public void forward(Tensor x, Tensor y, Saved saved, Scratch scratch, boolean training) {
     backend.matmul(x, false, w, true, 1, 0, y);
     if (bias != null) {

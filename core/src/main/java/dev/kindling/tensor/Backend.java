@@ -90,8 +90,11 @@ public interface Backend extends AutoCloseable {
 
   // ── products ──────────────────────────────────────────────────────────────────────────────────
 
-  /** y [N, out] = x [N, in] · wᵀ + bias [out]; x active, y active or real, bias real. */
-  void linear(Tensor x, FrozenMatrix w, @Nullable Tensor bias, Tensor y);
+  /**
+   * y [N, out] = x [N, in] · wᵀ + bias [out], or += with {@code accumulate}; x active, y active or
+   * real, bias real.
+   */
+  void linear(Tensor x, FrozenMatrix w, @Nullable Tensor bias, Tensor y, boolean accumulate);
 
   /** dx [N, in] = dy [N, out] · w, or += with {@code accumulate}. */
   void linearBackward(Tensor dy, FrozenMatrix w, Tensor dx, boolean accumulate);
@@ -108,6 +111,9 @@ public interface Backend extends AutoCloseable {
       double alpha,
       double beta,
       Tensor c);
+
+  /** into [out, in] = w + scale · b [out, r] · a [r, in], all but w active. */
+  void merge(FrozenMatrix w, Tensor b, Tensor a, double scale, Tensor into);
 
   // ── rows and elements ─────────────────────────────────────────────────────────────────────────
 

@@ -11,6 +11,7 @@ import dev.kindling.model.Golden;
 import dev.kindling.model.Model;
 import dev.kindling.nn.Linear;
 import dev.kindling.nn.Trainables;
+import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.FrozenMatrix;
@@ -200,7 +201,7 @@ class LoraInvariantsTest {
         for (int i = 0; i < w.in(); i++) {
           backend.write(identity, (long) i * w.in() + i, new float[] {1}, 0, 1);
         }
-        backend.linear(identity, w, null, values);
+        backend.linear(identity, w, null, values, false);
       } else {
         values = weights.tensor(slot.name());
       }
@@ -231,13 +232,11 @@ class LoraInvariantsTest {
       ReferenceBackend.set(x, i * in + i, 1);
     }
     Tensor y = exact.allocate(DType.F64, in, out);
-    Tensor keys = exact.allocate(DType.I64, in);
-    layer.forward(
-        x,
-        y,
-        new Linear.Saved(exact.allocate(DType.F64, in, r)),
-        new Linear.Scratch(exact.allocate(DType.F64, in, r), null, keys),
-        false);
+    Arena arena = new Arena(exact);
+    record Step(Linear.Saved saved, Linear.Scratch scratch) {}
+    Step step =
+        arena.lay(a -> new Step(layer.save(a, in), Linear.Scratch.take(a, in, layer.scratch(in))));
+    layer.forward(x, y, step.saved, step.scratch, false);
     assertThat(rank(ReferenceBackend.values(y), in, out)).isEqualTo(Math.min(r, Math.min(in, out)));
   }
 

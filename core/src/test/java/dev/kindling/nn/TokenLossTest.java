@@ -3,6 +3,7 @@ package dev.kindling.nn;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.data.Offset.offset;
 
+import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
@@ -50,7 +51,7 @@ class TokenLossTest {
     Tensor losses = backend.allocate(DType.F64, TOKENS);
     Tensor dlogits = backend.allocate(DType.F64, TOKENS, VOCABULARY);
     Tensor dh = backend.allocate(DType.F64, TOKENS, HIDDEN);
-    backend.linear(h, head, null, logits);
+    backend.linear(h, head, null, logits, false);
     backend.crossEntropy(logits, labels, losses, dlogits);
     backend.linearBackward(dlogits, head, dh, false);
 
@@ -64,7 +65,7 @@ class TokenLossTest {
     Tensor ours = backend.allocate(DType.F64, TOKENS);
     Tensor gradient = backend.allocate(DType.F64, TOKENS, HIDDEN);
     Arena arena = new Arena(backend);
-    Linear.Scratch linear = arena.lay(a -> Linear.Scratch.take(a, TOKENS, 0, HIDDEN, false));
+    Linear.Scratch linear = arena.lay(a -> Linear.Scratch.take(a, TOKENS, 0));
     TokenLoss.Scratch scratch = new Arena(backend).lay(a -> loss.scratch(a, TOKENS));
     loss.lossesAndGradient(h, labels, ours, gradient, scratch, linear);
     assertThat(ReferenceBackend.values(ours)).isEqualTo(ReferenceBackend.values(losses));
@@ -103,12 +104,22 @@ class TokenLossTest {
     };
     Linear pair =
         new LoraLinear(
-            backend, backend.freeze(w), null, a, b, gradients[0], gradients[1], 2, 0.4, 7);
+            backend,
+            backend.freeze(w),
+            null,
+            a,
+            b,
+            gradients[0],
+            gradients[1],
+            2,
+            0.4,
+            7,
+            new PlanChooser.FewestFlops());
     Linear whole = new TrainedLinear(backend, w, null, gradients[2], null);
     for (Linear head : List.of(pair, whole)) {
       TokenLoss loss = new TokenLoss(backend, head, VOCABULARY, (long) chunk * VOCABULARY * 8);
       Linear.Scratch linear =
-          new Arena(backend).lay(x -> Linear.Scratch.take(x, TOKENS, 2, HIDDEN, true));
+          new Arena(backend).lay(x -> Linear.Scratch.take(x, TOKENS, loss.headScratch(TOKENS)));
       backend.write(linear.keys(), random.longs(TOKENS).toArray());
       TokenLoss.Scratch scratch = new Arena(backend).lay(x -> loss.scratch(x, TOKENS));
       Tensor losses = backend.allocate(DType.F64, TOKENS);

@@ -154,15 +154,26 @@ public abstract class BackendContract {
     FrozenMatrix theirs = reference.freeze(w.theirs);
     assertThat(ours.in()).isEqualTo(in);
     assertThat(ours.out()).isEqualTo(out);
-    backend.linear(x.ours, ours, bias.ours, y.ours);
-    reference.linear(x.theirs, theirs, bias.theirs, y.theirs);
+    backend.linear(x.ours, ours, bias.ours, y.ours, false);
+    reference.linear(x.theirs, theirs, bias.theirs, y.theirs, false);
     same(y);
-    backend.linear(x.ours, ours, null, y.ours);
-    reference.linear(x.theirs, theirs, null, y.theirs);
+    backend.linear(x.ours, ours, null, y.ours, false);
+    reference.linear(x.theirs, theirs, null, y.theirs, false);
     same(y);
+    backend.linear(x.ours, ours, bias.ours, y.ours, true);
+    reference.linear(x.theirs, theirs, bias.theirs, y.theirs, true);
+    same(y);
+    for (int r : new int[] {1, Math.min(in, out)}) {
+      Twin a = filled(1, r, in);
+      Twin b = filled(1, out, r);
+      Twin merged = empty(out, in);
+      backend.merge(ours, b.ours, a.ours, 0.5, merged.ours);
+      reference.merge(theirs, b.theirs, a.theirs, 0.5, merged.theirs);
+      same(merged);
+    }
     Twin logits = real(1, n, out);
-    backend.linear(x.ours, ours, bias.ours, logits.ours);
-    reference.linear(x.theirs, theirs, bias.theirs, logits.theirs);
+    backend.linear(x.ours, ours, bias.ours, logits.ours, false);
+    reference.linear(x.theirs, theirs, bias.theirs, logits.theirs, false);
     same(logits);
     adopt(y);
     Twin dx = filled(1, n, in);
@@ -198,8 +209,8 @@ public abstract class BackendContract {
     FrozenMatrix theirs = reference.freeze(w.theirs);
     Twin x = filled(1, n, in);
     Twin y = empty(n, out);
-    backend.linear(x.ours, ours, null, y.ours);
-    reference.linear(x.theirs, theirs, null, y.theirs);
+    backend.linear(x.ours, ours, null, y.ours, false);
+    reference.linear(x.theirs, theirs, null, y.theirs, false);
     same(y);
     adopt(y);
     Twin dx = filled(1, n, in);
@@ -208,6 +219,12 @@ public abstract class BackendContract {
       reference.linearBackward(y.theirs, theirs, dx.theirs, accumulate);
       same(dx);
     }
+    Twin a = filled(1, 2, in);
+    Twin b = filled(1, out, 2);
+    Twin merged = empty(out, in);
+    backend.merge(ours, b.ours, a.ours, 0.5, merged.ours);
+    reference.merge(theirs, b.theirs, a.theirs, 0.5, merged.theirs);
+    same(merged);
     Twin ids = integers(out - 1, 0, 0, out / 2);
     Twin rows = filled(1, 4, in);
     for (boolean accumulate : new boolean[] {true, false}) {
@@ -220,8 +237,8 @@ public abstract class BackendContract {
     adopt(y);
     backend.transpose(w.ours, turned.ours);
     reference.transpose(w.theirs, turned.theirs);
-    backend.linear(y.ours, backend.freeze(turned.ours), null, dx.ours);
-    reference.linear(y.theirs, reference.freeze(turned.theirs), null, dx.theirs);
+    backend.linear(y.ours, backend.freeze(turned.ours), null, dx.ours, false);
+    reference.linear(y.theirs, reference.freeze(turned.theirs), null, dx.theirs, false);
     same(dx);
     assertThat(ours.bytes()).isEqualTo(2L * in * out);
   }

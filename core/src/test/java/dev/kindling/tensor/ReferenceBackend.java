@@ -170,8 +170,9 @@ public final class ReferenceBackend implements Backend {
   }
 
   @Override
-  public void linear(Tensor x, FrozenMatrix w, @Nullable Tensor bias, Tensor y) {
-    matmul(x, false, ((Matrix) w).w, true, 1, 0, y);
+  public void linear(
+      Tensor x, FrozenMatrix w, @Nullable Tensor bias, Tensor y, boolean accumulate) {
+    matmul(x, false, ((Matrix) w).w, true, 1, accumulate ? 1 : 0, y);
     if (bias != null) {
       addBias(y, bias);
     }
@@ -180,6 +181,12 @@ public final class ReferenceBackend implements Backend {
   @Override
   public void linearBackward(Tensor dy, FrozenMatrix w, Tensor dx, boolean accumulate) {
     matmul(dy, false, ((Matrix) w).w, false, 1, accumulate ? 1 : 0, dx);
+  }
+
+  @Override
+  public void merge(FrozenMatrix w, Tensor b, Tensor a, double scale, Tensor into) {
+    convert(((Matrix) w).w, into);
+    matmul(b, false, a, false, scale, 1, into);
   }
 
   @Override

@@ -77,7 +77,7 @@ class ReferenceGradientTest {
     Tensor dy = filled(n, out);
     Tensor dx = empty(n, in);
     backend.linearBackward(dy, w, dx, false);
-    check(x, dx, y, dy, () -> backend.linear(x, w, bias, y));
+    check(x, dx, y, dy, () -> backend.linear(x, w, bias, y, false));
   }
 
   /** With op(a) · op(b) = c: da = dc·op(b)ᵀ and db = op(a)ᵀ·dc, each transposed if a or b was. */

@@ -35,6 +35,7 @@ final class BertModel implements Model {
   private final Trainables trainables;
   private final LayerNorm embeddingNorm;
   private final Stack<BertBlock.Saved, BertBlock.Scratch> stack;
+  private final List<Linear> linears;
   private final Linear dense;
   private final Linear out;
   private final StepCache<Step> steps;
@@ -52,7 +53,7 @@ final class BertModel implements Model {
     this.weights = weights;
     this.trainables = trainables;
     this.steps = new StepCache<>(backend, this::lay);
-    Map<String, Linear> linears =
+    Map<String, Linear> byName =
         trainables.linears(plan.linears(), weights::matrix, weights::tensor);
     embeddingNorm = norm(config.embedding("LayerNorm"));
     List<BertBlock> blocks = new ArrayList<>();
@@ -61,17 +62,18 @@ final class BertModel implements Model {
           new BertBlock(
               backend,
               config.intermediate(),
-              linears.get(config.block(l, BertPlan.QUERY)),
-              linears.get(config.block(l, BertPlan.KEY)),
-              linears.get(config.block(l, BertPlan.VALUE)),
-              linears.get(config.block(l, BertPlan.ATTENTION_OUT)),
+              byName.get(config.block(l, BertPlan.QUERY)),
+              byName.get(config.block(l, BertPlan.KEY)),
+              byName.get(config.block(l, BertPlan.VALUE)),
+              byName.get(config.block(l, BertPlan.ATTENTION_OUT)),
               norm(config.block(l, BertPlan.ATTENTION_NORM)),
-              linears.get(config.block(l, BertPlan.INTERMEDIATE)),
-              linears.get(config.block(l, BertPlan.OUT)),
+              byName.get(config.block(l, BertPlan.INTERMEDIATE)),
+              byName.get(config.block(l, BertPlan.OUT)),
               norm(config.block(l, BertPlan.OUT_NORM))));
     }
-    dense = linears.get(config.kind().dense);
-    out = linears.get(config.kind().out);
+    dense = byName.remove(config.kind().dense);
+    out = byName.remove(config.kind().out);
+    linears = List.copyOf(byName.values());
     stack = new Stack<>(blocks, false, recompute);
   }
 
@@ -110,9 +112,6 @@ final class BertModel implements Model {
     int n = batch * tokens;
     int d = config.hidden();
     int heads = config.heads();
-    int rank = trainables.largestRank();
-    boolean drops = trainables.drops();
-    int widest = Math.max(d, config.intermediate());
     AttentionShape shape = new AttentionShape(batch, tokens, heads, heads, d / heads, false);
     Tensor positions = a.take(DType.I32, n);
     Tensor starts = a.take(DType.I32, n);
@@ -129,7 +128,7 @@ final class BertModel implements Model {
     Linear.Saved savedDense = dense.save(a, batch);
     Linear.Saved savedOut = out.save(a, batch);
     var blocks = stack.lay(a, shape, d, training); // ends what lasts until the backward
-    Linear.Scratch linear = Linear.Scratch.take(a, n, rank, widest, drops);
+    Linear.Scratch linear = Linear.Scratch.take(a, n, Linear.scratch(linears, n));
     return new Step(
         new Block.Pass(shape, positions, starts, lengths, linear, training, null),
         ids,
@@ -150,7 +149,7 @@ final class BertModel implements Model {
         a.active(batch, classes),
         a.active(batch, d),
         a.active(batch, d),
-        Linear.Scratch.take(a, batch, rank, widest, drops));
+        Linear.Scratch.take(a, batch, Math.max(dense.scratch(batch), out.scratch(batch))));
   }
 
   @Override

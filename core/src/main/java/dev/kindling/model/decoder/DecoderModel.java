@@ -73,8 +73,8 @@ public final class DecoderModel<S, G> implements LanguageModel {
     Embedding.Saved places = parts.places() == null ? null : parts.places().save(a, n);
     Norm.Saved lastNorm = parts.lastNorm().save(a, n);
     Stack.Step<S, G> blocks = stack.lay(a, shape, d, training);
-    Linear.Scratch linear =
-        Linear.Scratch.take(a, n, trainables.largestRank(), parts.widest(), trainables.drops());
+    long linearScratch = Math.max(Linear.scratch(parts.linears(), n), parts.loss().headScratch(n));
+    Linear.Scratch linear = Linear.Scratch.take(a, n, linearScratch);
     return new Step<>(
         new Block.Pass(shape, positions, starts, lengths, linear, training, null),
         ids,

@@ -2,9 +2,11 @@ package dev.kindling.model.decoder;
 
 import dev.kindling.model.Block;
 import dev.kindling.nn.Embedding;
+import dev.kindling.nn.Linear;
 import dev.kindling.nn.Norm;
 import dev.kindling.nn.TokenLoss;
 import dev.kindling.tensor.AttentionShape;
+import java.util.Collection;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -15,7 +17,7 @@ import org.jspecify.annotations.Nullable;
  * @param places table of positions, added to the words; null where positions are rotations
  * @param heads shape of the attention for one sequence of one token
  * @param hidden d
- * @param widest widest input of a linear layer
+ * @param linears those of the blocks
  */
 public record DecoderParts<S, G>(
     Embedding words,
@@ -25,7 +27,7 @@ public record DecoderParts<S, G>(
     TokenLoss loss,
     AttentionShape heads,
     int hidden,
-    int widest) {
+    Collection<Linear> linears) {
   /** Whether an embedding learns. */
   boolean embeddingsTrain() {
     return words.trains() || (places != null && places.trains());

@@ -94,6 +94,7 @@ public record Gpt2Plan(Gpt2Config config) implements ModelPlan {
   public Model build(
       Backend backend, FrozenWeights weights, Trainables trainables, boolean recompute) {
     Map<String, Linear> linears = trainables.linears(linears(), weights::matrix, weights::tensor);
+    Linear head = linears.remove(HEAD);
     List<Gpt2Block> blocks = new ArrayList<>();
     for (int l = 0; l < config.layers(); l++) {
       blocks.add(
@@ -117,10 +118,10 @@ public record Gpt2Plan(Gpt2Config config) implements ModelPlan {
             trainables.embedding(positions(), weights::matrix),
             blocks,
             norm(backend, weights, LAST_NORM),
-            new TokenLoss(backend, linears.get(HEAD), config.vocabulary()),
+            new TokenLoss(backend, head, config.vocabulary()),
             new AttentionShape(1, 1, heads, heads, config.hidden() / heads, true),
             config.hidden(),
-            Math.max(config.hidden(), config.intermediate())),
+            linears.values()),
         recompute);
   }
 

@@ -91,6 +91,7 @@ public record LlamaPlan(LlamaConfig config) implements ModelPlan {
   public Model build(
       Backend backend, FrozenWeights weights, Trainables trainables, boolean recompute) {
     Map<String, Linear> linears = trainables.linears(linears(), weights::matrix, weights::tensor);
+    Linear head = linears.remove(HEAD);
     List<LlamaBlock> blocks = new ArrayList<>();
     for (int l = 0; l < config.layers(); l++) {
       blocks.add(
@@ -119,10 +120,10 @@ public record LlamaPlan(LlamaConfig config) implements ModelPlan {
             null,
             blocks,
             norm(backend, weights, LAST_NORM),
-            new TokenLoss(backend, linears.get(HEAD), config.vocabulary()),
+            new TokenLoss(backend, head, config.vocabulary()),
             heads,
             config.hidden(),
-            Math.max(Math.max(config.hidden(), config.intermediate()), heads.hidden())),
+            linears.values()),
         recompute);
   }
 

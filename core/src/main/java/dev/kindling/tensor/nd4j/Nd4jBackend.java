@@ -42,8 +42,9 @@ public final class Nd4jBackend extends CpuBackend {
   }
 
   @Override
-  public void linear(Tensor x, FrozenMatrix w, @Nullable Tensor bias, Tensor y) {
-    products.linear(x, (Frozen) w, y);
+  public void linear(
+      Tensor x, FrozenMatrix w, @Nullable Tensor bias, Tensor y, boolean accumulate) {
+    products.linear(x, (Frozen) w, y, accumulate);
     if (bias != null) {
       addBias(y, bias);
     }
@@ -52,6 +53,12 @@ public final class Nd4jBackend extends CpuBackend {
   @Override
   public void linearBackward(Tensor dy, FrozenMatrix w, Tensor dx, boolean accumulate) {
     products.linearBackward(dy, (Frozen) w, dx, accumulate);
+  }
+
+  @Override
+  public void merge(FrozenMatrix w, Tensor b, Tensor a, double scale, Tensor into) {
+    convert(((Frozen) w).w(), into);
+    products.matmul(b, false, a, false, scale, 1, into);
   }
 
   @Override

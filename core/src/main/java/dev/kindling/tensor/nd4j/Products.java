@@ -93,10 +93,10 @@ final class Products {
         c.columns());
   }
 
-  /** y [N, out] = x·wᵀ. */
-  void linear(Tensor x, Frozen w, Tensor y) {
+  /** y [N, out] = x·wᵀ, or += with {@code accumulate}. */
+  void linear(Tensor x, Frozen w, Tensor y, boolean accumulate) {
     if (!w.half()) {
-      matmul(x, false, w.w(), true, 1, 0, y);
+      matmul(x, false, w.w(), true, 1, accumulate ? 1 : 0, y);
       return;
     }
     int step = blockRows(w);
@@ -115,7 +115,7 @@ final class Products {
           w.in(),
           part,
           w.in(),
-          0,
+          accumulate ? 1 : 0,
           into,
           w.out());
     }

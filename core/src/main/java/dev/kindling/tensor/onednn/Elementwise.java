@@ -88,11 +88,25 @@ final class Elementwise {
     }
   }
 
+  /** y [N, d] += row [d] on every row. */
+  void addToRows(Tensor y, Tensor row) {
+    combine(
+        algorithm.binary_add,
+        Operand.matrix(y),
+        Operand.dense(row, 1, row.elements()),
+        Operand.matrix(y));
+  }
+
   /** out = a f b, where f is a sum or a product; out may be a. */
   void combine(algorithm f, Tensor a, Tensor b, Tensor out) {
-    Operand left = Operand.dense(a, a.elements());
-    Operand right = Operand.dense(b, b.elements());
-    Operand result = Operand.dense(out, out.elements());
+    combine(
+        f,
+        Operand.dense(a, a.elements()),
+        Operand.dense(b, b.elements()),
+        Operand.dense(out, out.elements()));
+  }
+
+  private void combine(algorithm f, Operand left, Operand right, Operand result) {
     Primitive primitive =
         primitives.get(
             Key.of(f, NONE, left, right, result),

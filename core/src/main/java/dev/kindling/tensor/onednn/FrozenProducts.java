@@ -55,11 +55,12 @@ final class FrozenProducts implements AutoCloseable {
     }
   }
 
-  /** y [N, out] = x·wᵀ + bias. */
-  void forward(Tensor x, Frozen w, @Nullable Tensor bias, Tensor y) {
+  /** y [N, out] = x·wᵀ + bias, or += with {@code accumulate}. */
+  void forward(Tensor x, Frozen w, @Nullable Tensor bias, Tensor y, boolean accumulate) {
+    double beta = accumulate ? 1 : 0;
     Operand in = Operand.matrix(x);
     if (w.direct()) {
-      linear(in, Operand.matrix(w.w), bias, Operand.matrix(y));
+      linear(in, Operand.matrix(w.w), bias, beta, Operand.matrix(y));
       return;
     }
     for (int from = 0; from < w.out(); from += w.blockRows()) {
@@ -68,16 +69,30 @@ final class FrozenProducts implements AutoCloseable {
           in,
           converted(w, from, rows),
           bias == null ? null : bias.slice(from, rows),
+          beta,
           Operand.columns(y, from, rows));
     }
   }
 
-  private void linear(Operand x, Operand w, @Nullable Tensor bias, Operand y) {
+  private void linear(Operand x, Operand w, @Nullable Tensor bias, double beta, Operand y) {
     if (bias == null) {
-      products.multiply(x, w.turned(), 1, 0, y);
+      products.multiply(x, w.turned(), 1, beta, y);
     } else {
-      products.multiplyWithBias(x, w.turned(), Operand.dense(bias, 1, bias.elements()), y);
+      Operand row = Operand.dense(bias, 1, bias.elements());
+      products.multiplyWithBias(x, w.turned(), row, beta, y);
     }
+  }
+
+  /** into [out, in] = w + scale · b·a. */
+  void merge(Frozen w, Tensor b, Tensor a, double scale, Tensor into) {
+    Operand whole = Operand.matrix(w.w);
+    if (w.direct()) {
+      products.multiplyAndAdd(
+          Operand.matrix(b), Operand.matrix(a), scale, whole, Operand.matrix(into));
+      return;
+    }
+    elementwise.copy(whole, Operand.matrix(into));
+    products.multiply(Operand.matrix(b), Operand.matrix(a), scale, 1, Operand.matrix(into));
   }
 
   /** dx [N, in] = dy·w, or += with {@code accumulate}. */

@@ -99,8 +99,19 @@ public final class OneDnnBackend extends CpuBackend {
   }
 
   @Override
-  public void linear(Tensor x, FrozenMatrix w, @Nullable Tensor bias, Tensor y) {
-    frozen.forward(x, (Frozen) w, bias, y);
+  public void linear(
+      Tensor x, FrozenMatrix w, @Nullable Tensor bias, Tensor y, boolean accumulate) {
+    frozen.forward(x, (Frozen) w, bias, y, accumulate);
+  }
+
+  @Override
+  public void merge(FrozenMatrix w, Tensor b, Tensor a, double scale, Tensor into) {
+    frozen.merge((Frozen) w, b, a, scale, into);
+  }
+
+  @Override
+  public void addBias(Tensor y, Tensor bias) {
+    elementwise.addToRows(y, bias);
   }
 
   @Override

@@ -42,9 +42,9 @@ final class Products {
     run(a, b, null, added, alpha, 0, c);
   }
 
-  /** c = a·b + bias [1, columns]. */
-  void multiplyWithBias(Operand a, Operand b, Operand bias, Operand c) {
-    run(a, b, bias, null, 1, 0, c);
+  /** c = a·b + bias [1, columns] + beta · c. */
+  void multiplyWithBias(Operand a, Operand b, Operand bias, double beta, Operand c) {
+    run(a, b, bias, null, 1, beta, c);
   }
 
   /** Both sides of a matrix at least this large: its products are made for any number of rows. */

@@ -1,0 +1,37 @@
+package dev.kindling.lora.plan;
+
+import java.util.List;
+import java.util.Optional;
+
+/**
+ * What a layer allows: the only place that says which plans are legal.
+ *
+ * @param drops whether inputs of the adapter's branch are dropped in training
+ * @param half whether products are made in bf16
+ */
+public record PlanRules(boolean drops, boolean half) {
+  /** Why a plan is not legal; empty if it is. */
+  public Optional<String> against(PairPlan plan) {
+    if (plan.merges() && drops) {
+      return Optional.of(
+          plan
+              + " merges the adapter into the weight, but dropout acts on the adapter's branch only");
+    }
+    if (plan.merges() && half) {
+      return Optional.of(
+          plan + " merges the adapter into the weight, which in bf16 rounds small updates away");
+    }
+    if (plan.keepsProjection() && plan.forward().merges()) {
+      return Optional.of(plan + " keeps a projection that its forward does not form");
+    }
+    if (plan.keepsProjection() && !plan.backward().readsProjection()) {
+      return Optional.of(plan + " keeps a projection that its backward does not read");
+    }
+    return Optional.empty();
+  }
+
+  /** All legal plans, plain first. */
+  public List<PairPlan> legal() {
+    return PairPlan.all().stream().filter(plan -> against(plan).isEmpty()).toList();
+  }
+}

@@ -1,0 +1,169 @@
+package dev.kindling.nn;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.data.Offset.offset;
+
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.AdapterSettings;
+import dev.kindling.lora.LinearModule;
+import dev.kindling.lora.TargetModules;
+import dev.kindling.lora.plan.PairPlan;
+import dev.kindling.lora.plan.PairShape;
+import dev.kindling.lora.plan.PlanChooser;
+import dev.kindling.lora.plan.PlanRules;
+import dev.kindling.lora.plan.Product;
+import dev.kindling.tensor.Arena;
+import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.Counting;
+import dev.kindling.tensor.FrozenMatrix;
+import dev.kindling.tensor.Precision;
+import dev.kindling.tensor.ReferenceBackend;
+import dev.kindling.tensor.Tensor;
+import dev.kindling.tensor.onednn.OneDnnBackend;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.Stream;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Every legal plan gives the same numbers, by the very products that it promises. */
+class PairPlanGradientTest {
+  private static final int TOKENS = 11;
+  private static final int IN = 7;
+  private static final int OUT = 5;
+  private static final int RANK = 3;
+
+  private final Random random = new Random(5);
+
+  static Stream<Arguments> plans() {
+    return Stream.of(0.0, 0.3)
+        .flatMap(
+            dropout ->
+                new PlanRules(dropout > 0, false)
+                    .legal().stream()
+                        .flatMap(
+                            plan ->
+                                Stream.of(true, false).map(dx -> Arguments.of(plan, dropout, dx))));
+  }
+
+  @ParameterizedTest
+  @MethodSource("plans")
+  void everyPlan_float64_equalsPlainByThePromisedProducts(
+      PairPlan plan, double dropout, boolean inputWanted) {
+    List<Product> products = new ArrayList<>();
+    float[][] wanted = run(new ReferenceBackend(), PairPlan.PLAIN, dropout, inputWanted, null);
+    float[][] found = run(new ReferenceBackend(), plan, dropout, inputWanted, products);
+    for (int k = 0; k < wanted.length; k++) {
+      for (int i = 0; i < wanted[k].length; i++) {
+        assertThat(found[k][i]).isCloseTo(wanted[k][i], offset(2e-6f));
+      }
+    }
+    if (dropout == 0) { // where inputs are dropped, the branch is not added by the product itself
+      assertThat(products)
+          .containsExactlyElementsOf(
+              plan.products(new PairShape(TOKENS, IN, OUT, RANK), inputWanted));
+    }
+  }
+
+  @ParameterizedTest
+  @MethodSource("plans")
+  void everyPlan_oneDnn_equalsPlainInFloat64(PairPlan plan, double dropout, boolean inputWanted) {
+    float[][] wanted = run(new ReferenceBackend(), PairPlan.PLAIN, dropout, inputWanted, null);
+    try (Backend backend = new OneDnnBackend(Precision.FP32, 1)) {
+      float[][] found = run(backend, plan, dropout, inputWanted, null);
+      for (int k = 0; k < wanted.length; k++) {
+        double off = 0;
+        double norm = 1e-30;
+        for (int i = 0; i < wanted[k].length; i++) {
+          off += Math.pow(found[k][i] - wanted[k][i], 2);
+          norm += Math.pow(wanted[k][i], 2);
+        }
+        assertThat(Math.sqrt(off / norm)).isLessThan(1e-5);
+      }
+    }
+  }
+
+  /** Output, gradients of the pair, and of the input, which is added to. */
+  private float[][] run(
+      Backend plain, PairPlan plan, double dropout, boolean inputWanted, List<Product> products) {
+    random.setSeed(5);
+    Counting counting = new Counting(plain);
+    Backend backend = counting.backend();
+    LinearModule module = new LinearModule("layer", IN, OUT, true, true);
+    AdapterLayout layout =
+        AdapterLayout.of(
+            List.of(module),
+            new AdapterSettings(RANK, 5, dropout, new TargetModules.Blocks(), List.of()));
+    Trainables trainables = new Trainables(backend, layout, new PlanChooser.Fixed(plan));
+    trainables.load(floats(layout.elements()));
+    FrozenMatrix w = backend.freeze(filled(backend, OUT, IN));
+    Tensor bias = filled(backend, OUT);
+    Linear layer = trainables.linear(module, 3, name -> w, name -> bias);
+    record Step(Linear.Saved saved, Linear.Scratch scratch) {}
+    Step step =
+        new Arena(backend)
+            .lay(
+                a ->
+                    new Step(
+                        layer.save(a, TOKENS),
+                        Linear.Scratch.take(a, TOKENS, layer.scratch(TOKENS))));
+    backend.write(step.scratch.keys(), random.longs(TOKENS).toArray());
+    Tensor x = filled(backend, TOKENS, IN);
+    Tensor y = filled(backend, TOKENS, OUT);
+    Tensor dy = filled(backend, TOKENS, OUT);
+    Tensor dx = filled(backend, TOKENS, IN);
+    int before = counting.calls().size();
+    layer.forward(x, y, step.saved, step.scratch, true);
+    layer.backward(x, step.saved, dy, inputWanted ? dx : null, false, step.scratch);
+    if (products != null) {
+      counting.calls().stream()
+          .skip(before)
+          .flatMap(call -> product(call).stream())
+          .forEach(products::add);
+    }
+    return new float[][] {
+      read(backend, y), read(backend, trainables.gradients()), read(backend, dx)
+    };
+  }
+
+  private static List<Product> product(Counting.Call call) {
+    Object[] a = call.arguments();
+    return switch (call.operation()) {
+      case "linear" -> List.of(new Product(((Tensor) a[0]).rows(), IN, OUT, (boolean) a[4]));
+      case "linearBackward" -> List.of(new Product(((Tensor) a[0]).rows(), OUT, IN, false));
+      case "merge" -> List.of(new Product(OUT, ((Tensor) a[2]).rows(), IN, true));
+      case "matmul" -> {
+        Tensor left = (Tensor) a[0];
+        Tensor result = (Tensor) a[6];
+        boolean turned = (boolean) a[1];
+        boolean adds = (double) a[5] != 0;
+        yield List.of(
+            new Product(
+                result.rows(), turned ? left.rows() : left.columns(), result.columns(), adds));
+      }
+      default -> List.of();
+    };
+  }
+
+  private float[] floats(int count) {
+    float[] values = new float[count];
+    for (int i = 0; i < count; i++) {
+      values[i] = (float) random.nextGaussian();
+    }
+    return values;
+  }
+
+  private Tensor filled(Backend backend, long... shape) {
+    Tensor t = backend.allocate(backend.real(), shape);
+    backend.write(t, 0, floats((int) t.elements()), 0, (int) t.elements());
+    return t;
+  }
+
+  private static float[] read(Backend backend, Tensor t) {
+    float[] values = new float[(int) t.elements()];
+    backend.read(t, values);
+    return values;
+  }
+}

@@ -15,9 +15,6 @@ import org.bytedeco.javacpp.Pointer;
  * @param strides elements from one index to the next, of each dimension
  */
 record Operand(Pointer address, DType type, long[] sizes, long[] strides) {
-  /** Stands for a size that a primitive learns when it runs. */
-  private static final long ANY = Long.MIN_VALUE;
-
   /** A whole tensor as the matrix [rows, columns]. */
   static Operand matrix(Tensor t) {
     return dense(t, t.rows(), t.columns());
@@ -53,13 +50,6 @@ record Operand(Pointer address, DType type, long[] sizes, long[] strides) {
     turnedStrides[last] = strides[last - 1];
     turnedStrides[last - 1] = strides[last];
     return new Operand(address, type, turnedSizes, turnedStrides);
-  }
-
-  /** The same for any number of rows. */
-  Operand ofAnyRows() {
-    long[] any = sizes.clone();
-    any[0] = ANY;
-    return new Operand(address, type, any, strides);
   }
 
   /** Turned if asked. */

@@ -9,7 +9,7 @@ import org.bytedeco.dnnl.stream;
 
 /**
  * Mutable: a oneDNN primitive with its arguments, which are pointed at other addresses each time it
- * runs (80 ns each; a new argument would cost 26 µs). The code may be shared.
+ * runs (80 ns each; a new argument would cost 26 µs).
  */
 final class Primitive implements AutoCloseable {
   private final primitive code;
@@ -44,5 +44,6 @@ final class Primitive implements AutoCloseable {
   public void close() {
     slots.forEach(memory::close);
     arguments.close();
+    code.close();
   }
 }

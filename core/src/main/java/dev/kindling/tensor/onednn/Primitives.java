@@ -1,11 +1,11 @@
 package dev.kindling.tensor.onednn;
 
 import dev.kindling.tensor.nd4j.OmpThreads;
-import java.util.HashMap;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.Supplier;
 import org.bytedeco.dnnl.engine;
-import org.bytedeco.dnnl.matmul;
+import org.bytedeco.dnnl.global.dnnl;
 import org.bytedeco.dnnl.stream;
 
 /**
@@ -16,10 +16,31 @@ final class Primitives implements AutoCloseable {
   /** The CPU; oneDNN has one engine of it for all threads. */
   static final engine CPU = new engine(engine.kind.cpu, 0);
 
+  /**
+   * Primitives that are kept, some fifty for each shape of a step; what was not used for longest
+   * goes first.
+   */
+  private static final int MOST = 4096;
+
+  static {
+    dnnl.set_primitive_cache_capacity(MOST); // what threads share; oneDNN's own is 1,024
+  }
+
   private final stream queue = new stream(CPU);
   private final OmpThreads threads;
-  private final Map<Key, Primitive> known = new HashMap<>();
-  private final Map<Key, matmul> codes = new HashMap<>();
+  private final Map<Key, Primitive> known =
+      new LinkedHashMap<>(16, 0.75f, true) {
+        private static final long serialVersionUID = 1;
+
+        @Override
+        protected boolean removeEldestEntry(Map.Entry<Key, Primitive> eldest) {
+          if (size() <= MOST) {
+            return false;
+          }
+          eldest.getValue().close();
+          return true;
+        }
+      };
 
   /**
    * @param threads of each primitive
@@ -36,16 +57,6 @@ final class Primitives implements AutoCloseable {
       known.put(key, primitive);
     }
     return primitive;
-  }
-
-  /** Code that several primitives run, for other sizes of the same kind. */
-  matmul shared(Key key, Supplier<matmul> maker) {
-    matmul code = codes.get(key);
-    if (code == null) {
-      code = maker.get();
-      codes.put(key, code);
-    }
-    return code;
   }
 
   /** Where the calling thread's primitives run. */

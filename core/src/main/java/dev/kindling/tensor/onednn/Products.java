@@ -20,10 +20,9 @@ import org.jspecify.annotations.Nullable;
  * <p>Neither operand is packed beforehand: on AVX-512 a packed one gained 2 to 6 % at 2,048 rows
  * and would have to be held twice, for the forward and for the backward (bench/results).
  *
- * <p>A product's code is generated for its sizes in 5 ms. Products with a large matrix are
- * therefore made for any number of rows, once for each matrix shape: oneDNN then takes another
- * algorithm, which is as fast there (0.94 to 1.05 of the time) but up to 1.7 times slower where the
- * matrix is thin. The choice depends on sizes alone, so that no result depends on what ran before.
+ * <p>Each product's code is generated for its sizes, in 2 to 5 ms. oneDNN can make one for any
+ * number of rows, but by another algorithm, which with two threads took 1.4 times as long in bf16,
+ * and twenty times and more as soon as anything is scaled or added (bench/results).
  */
 final class Products {
   private final Primitives primitives;
@@ -47,9 +46,6 @@ final class Products {
     run(a, b, bias, null, 1, beta, c);
   }
 
-  /** Both sides of a matrix at least this large: its products are made for any number of rows. */
-  private static final int LARGE = 128;
-
   private void run(
       Operand a,
       Operand b,
@@ -64,31 +60,12 @@ final class Products {
     Key key = third == null ? Key.of(kind, scales, a, b, c) : Key.of(kind, scales, a, b, c, third);
     Primitive product =
         primitives.get(
-            key,
-            () -> {
-              matmul code =
-                  ofAnyRows(a, b, added, c)
-                      ? primitives.shared(
-                          third == null
-                              ? Key.of(kind, scales, a.ofAnyRows(), b, c.ofAnyRows())
-                              : Key.of(kind, scales, a.ofAnyRows(), b, c.ofAnyRows(), third),
-                          () -> make(a.ofAnyRows(), b, bias, added, alpha, beta, c.ofAnyRows()))
-                      : make(a, b, bias, added, alpha, beta, c);
-              return bound(code, a, b, bias, added, alpha, c);
-            });
+            key, () -> bound(make(a, b, bias, added, alpha, beta, c), a, b, bias, added, alpha, c));
     if (third != null) {
       product.run(primitives, a, b, c, third);
     } else {
       product.run(primitives, a, b, c);
     }
-  }
-
-  private static boolean ofAnyRows(Operand a, Operand b, @Nullable Operand added, Operand c) {
-    return added == null
-        && b.sizes().length == 2
-        && a.strides()[1] == 1
-        && c.strides()[1] == 1
-        && Math.min(b.sizes()[0], b.sizes()[1]) >= LARGE;
   }
 
   private static Primitive bound(

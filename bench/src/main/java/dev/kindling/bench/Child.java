@@ -11,10 +11,10 @@ import java.util.Map;
  * A fresh JVM for each measurement, so that none inherits the memory or the threads of another.
  *
  * <p>Its environment is the one that libtorch is fastest in. Left to itself, glibc maps and unmaps
- * every large tensor, and of a step of llama-60m a third went into page faults (19 s of 85 s of
- * processor time in five steps; 3 s of 48 s with what follows): so one arena, nothing mapped,
- * nothing given back, and huge pages. OpenMP's threads must not spin while OpenBLAS's, which are
- * others, compute on the same cores.
+ * every large tensor, and page faults took 15 of 54 s of processor time in four steps of llama-60m,
+ * start included; with one arena, nothing mapped, nothing given back and huge pages it was 3 of 48
+ * s in five. OpenMP's threads must not spin while OpenBLAS's, which are others, compute on the same
+ * cores.
  */
 final class Child {
   private static final Map<String, String> ENVIRONMENT =

@@ -7,6 +7,7 @@ import dev.kindling.data.Labels;
 import dev.kindling.job.broadcast.MemoryPlan;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.WeightDelivery;
+import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.config.JobConfig.Recompute;
 import dev.kindling.job.config.JobConfig.Storage;
@@ -14,8 +15,12 @@ import dev.kindling.job.ingest.Examples;
 import dev.kindling.job.storage.Location;
 import dev.kindling.job.sync.Cluster;
 import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.AdapterSettings;
+import dev.kindling.lora.plan.PlanChooser;
+import dev.kindling.lora.plan.PlanRules;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.model.load.Families;
+import dev.kindling.tensor.Precision;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
@@ -61,6 +66,7 @@ record Preparation(
     String digest = base.digest(plan.weights());
     float[] start = sources.start(config, plan, layout);
     JobConfig.Compute compute = config.compute();
+    requireLegal(compute, layout.settings());
     ModelSpec spec =
         ModelSpec.of(
             UUID.randomUUID().toString(),
@@ -70,11 +76,21 @@ record Preparation(
             layout,
             compute.seed(),
             compute.choose(),
+            compute.plans(),
             config.base().storage() == Storage.AS_STORED,
             compute.recompute() == Recompute.BLOCK);
     Cluster cluster =
         new Cluster(spark, spec, WeightDelivery.of(spark, base, plan.weights(layout)));
     return new Preparation(plan, layout, labels, start, base, digest, cluster, reading);
+  }
+
+  /** An imported adapter may drop inputs where the configuration says nothing of it. */
+  private static void requireLegal(JobConfig.Compute compute, AdapterSettings settings) {
+    if (compute.plans() instanceof PlanChooser.Fixed fixed) {
+      new PlanRules(settings.dropout() > 0, compute.precision() == Precision.BF16)
+          .against(fixed.plan())
+          .ifPresent(why -> ConfigProblems.check(List.of("plan.chooser: " + why)));
+    }
   }
 
   /** Reads and checks a data set. */

@@ -1,5 +1,6 @@
 package dev.kindling.lora.plan;
 
+import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -18,7 +19,7 @@ import java.util.List;
  * @param db how the gradient of b is formed
  * @param dx how the gradient of x is formed
  */
-public record BackwardPlan(Gradient da, Gradient db, InputGradient dx) {
+public record BackwardPlan(Gradient da, Gradient db, InputGradient dx) implements Serializable {
   /** What the gradient of a factor comes from. */
   public enum Gradient {
     /** Projections onto the rank: dy·b for a, x·aᵀ for b. */

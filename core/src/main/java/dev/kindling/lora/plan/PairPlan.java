@@ -1,5 +1,6 @@
 package dev.kindling.lora.plan;
 
+import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -15,7 +16,8 @@ import java.util.stream.Stream;
  * @param keepsProjection whether x·aᵀ [N, r] lasts from forward to backward, which the paper never
  *     does: it saves N·in·r and costs N·r elements
  */
-public record PairPlan(ForwardPlan forward, boolean keepsProjection, BackwardPlan backward) {
+public record PairPlan(ForwardPlan forward, boolean keepsProjection, BackwardPlan backward)
+    implements Serializable {
   private static final Pattern ID = Pattern.compile("f([1-4])(k?)b([1-8])");
 
   /** What PEFT's formulation computes, and with it every autograd: {@code f1kb1}. */

@@ -4,6 +4,7 @@ import dev.kindling.lora.AdapterLayout;
 import dev.kindling.model.FrozenWeights;
 import dev.kindling.model.Model;
 import dev.kindling.model.ModelPlan;
+import dev.kindling.nn.Trainables;
 import dev.kindling.tensor.Backend;
 import java.util.ArrayDeque;
 import java.util.Deque;
@@ -107,7 +108,8 @@ public final class ExecutorModels {
     Owned owned = idle.poll();
     if (owned == null) {
       Backend backend = spec.compute().open();
-      owned = new Owned(plan.build(backend, weights, layout, spec.recompute()), backend);
+      Trainables own = new Trainables(backend, layout, spec.plans());
+      owned = new Owned(plan.build(backend, weights, own, spec.recompute()), backend);
     }
     borrowed.put(owned.model, owned);
     return owned.model;

@@ -47,7 +47,7 @@ public record MemoryPlan(
     stored.forEach((slot, tensor) -> types.put(slot, tensor.type()));
     try (Backend backend = spec.compute().open()) {
       FrozenWeights weights = FrozenWeights.unplaced(backend, types, spec.asStored());
-      Trainables unplaced = Trainables.unplaced(backend, layout, new PlanChooser.FewestFlops());
+      Trainables unplaced = Trainables.unplaced(backend, layout, spec.plans());
       Model model = plan.build(backend, weights, unplaced, spec.recompute()); // nothing to close
       Arena.Size step = model.stepBytes(rows, tokens, true);
       Arena.Size evaluation = model.stepBytes(rows, Math.max(1, evaluated), false);

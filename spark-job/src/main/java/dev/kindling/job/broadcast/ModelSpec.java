@@ -7,6 +7,7 @@ import dev.kindling.lora.AdapterSettings;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.Parameter.Role;
 import dev.kindling.lora.TargetModules;
+import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.model.load.Families;
 import dev.kindling.tensor.load.Compute;
@@ -27,6 +28,7 @@ import java.util.function.Predicate;
  * @param trained full names of the layers trained in full
  * @param seed of the run
  * @param compute how every executor computes
+ * @param plans in which order it forms the products of pairs
  * @param asStored whether frozen matrices stay in the width that they are stored in
  * @param recompute whether activations within blocks are computed again rather than kept
  */
@@ -41,6 +43,7 @@ public record ModelSpec(
     List<String> trained,
     long seed,
     Compute compute,
+    PlanChooser plans,
     boolean asStored,
     boolean recompute)
     implements Serializable {
@@ -53,6 +56,7 @@ public record ModelSpec(
       AdapterLayout layout,
       long seed,
       Compute compute,
+      PlanChooser plans,
       boolean asStored,
       boolean recompute) {
     AdapterSettings settings = layout.settings();
@@ -67,6 +71,7 @@ public record ModelSpec(
         names(plan, name -> layout.find(name, Role.WEIGHT).isPresent()),
         seed,
         compute,
+        plans,
         asStored,
         recompute);
   }

@@ -1,6 +1,7 @@
 package dev.kindling.job.config;
 
 import dev.kindling.lora.TargetModules;
+import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.Schedule;
 import dev.kindling.tensor.Precision;
@@ -148,6 +149,7 @@ public record JobConfig(
       BackendName backend,
       Precision precision,
       int threads,
+      PlanChooser plans,
       int batch,
       int microBatch,
       long seed,

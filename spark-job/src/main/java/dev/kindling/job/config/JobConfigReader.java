@@ -9,6 +9,9 @@ import dev.kindling.job.config.JobConfig.Output;
 import dev.kindling.job.config.JobConfig.OutputMode;
 import dev.kindling.job.config.JobConfig.Training;
 import dev.kindling.lora.TargetModules;
+import dev.kindling.lora.plan.PairPlan;
+import dev.kindling.lora.plan.PlanChooser;
+import dev.kindling.lora.plan.PlanRules;
 import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.Schedule;
 import dev.kindling.tensor.Precision;
@@ -39,15 +42,16 @@ final class JobConfigReader {
             in.choice("base.storage", JobConfig.Storage.class));
     JobConfig.Task task = in.choice("task", JobConfig.Task.class);
     refuseKeysOfGenerate(command);
+    Adapter adapter = adapter();
     JobConfig config =
         new JobConfig(
             source,
             base,
             task,
-            adapter(),
+            adapter,
             data(command),
             trains ? Optional.of(training()) : Optional.empty(),
-            compute(),
+            compute(adapter.dropout()),
             trains ? Optional.of(output()) : Optional.empty(),
             generates ? Optional.of(generation()) : Optional.empty());
     ConfigProblems.check(in.problems());
@@ -167,7 +171,7 @@ final class JobConfigReader {
                 0));
   }
 
-  private Compute compute() {
+  private Compute compute(double dropout) {
     int batch = in.count("train.global-batch-size");
     int micro = in.optionalCount("train.micro-batch-size").orElse(Math.min(8, batch));
     long seed = in.number("train.seed", v -> true, "a whole number", 0);
@@ -180,10 +184,34 @@ final class JobConfigReader {
         backend,
         precision,
         in.count("compute.threads"),
+        plans(precision, dropout),
         batch,
         Math.min(micro, batch),
         seed,
         in.choice("train.recompute", JobConfig.Recompute.class));
+  }
+
+  /** {@code flops}, or {@code fixed:} and the id of a plan that the other settings allow. */
+  private PlanChooser plans(Precision precision, double dropout) {
+    String key = "plan.chooser";
+    String text = in.required(key, "flops or fixed:<id>");
+    if (text.equals("flops")) {
+      return new PlanChooser.FewestFlops();
+    }
+    String id = text.startsWith("fixed:") ? text.substring("fixed:".length()) : "";
+    Optional<PairPlan> plan = PairPlan.of(id);
+    if (plan.isEmpty()) {
+      in.problem(
+          key
+              + " is '"
+              + text
+              + "': expected flops | fixed:f<1-4>[k]b<1-8>, for example fixed:f1kb1");
+      return new PlanChooser.FewestFlops();
+    }
+    new PlanRules(dropout > 0, precision == Precision.BF16)
+        .against(plan.get())
+        .ifPresent(why -> in.problem(key + ": " + why));
+    return new PlanChooser.Fixed(plan.get());
   }
 
   private Output output() {

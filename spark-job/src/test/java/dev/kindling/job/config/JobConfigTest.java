@@ -8,6 +8,7 @@ import com.typesafe.config.ConfigFactory;
 import dev.kindling.job.config.JobConfig.Command;
 import dev.kindling.job.config.JobConfig.Format;
 import dev.kindling.lora.TargetModules;
+import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.optim.OptimizerSettings.Kind;
 import dev.kindling.optim.Schedule.Curve;
 import dev.kindling.tensor.Precision;
@@ -75,7 +76,14 @@ class JobConfigTest {
     assertThat(config.compute())
         .isEqualTo(
             new JobConfig.Compute(
-                JobConfig.BackendName.AUTO, Precision.FP32, 1, 32, 8, 0, JobConfig.Recompute.NONE));
+                JobConfig.BackendName.AUTO,
+                Precision.FP32,
+                1,
+                new PlanChooser.FewestFlops(),
+                32,
+                8,
+                0,
+                JobConfig.Recompute.NONE));
     assertThat(config.generation()).isEmpty();
     assertThat(
             JobConfig.of(source("base.path=b", "prompt=[Enter three Witches]"), Command.GENERATE)

@@ -57,7 +57,7 @@ final class Ours implements Side {
 
   /** Backends that are measured. */
   static List<String> backends() {
-    return List.of("onednn", "nd4j");
+    return List.of("onednn");
   }
 
   /** Whether a backend computes in a precision. */

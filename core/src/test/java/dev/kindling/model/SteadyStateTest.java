@@ -37,9 +37,10 @@ class SteadyStateTest {
       run(model, batches, gradient, STEPS);
       assertThat(CpuMemory.heldBytes()).as("tensors and descriptions").isLessThanOrEqualTo(native0);
       assertThat(heap() - heap0).as("heap after collection").isLessThan(1 << 20);
-      // oneDNN's own memory does not go through JavaCPP: 1,000 steps of 200 primitives each may
-      // leave less than 20 bytes a run.
-      assertThat(resident() - resident0).as("resident").isLessThan(4 << 20);
+      // oneDNN's own memory does not go through JavaCPP. The JVM's heap touches new pages too,
+      // hence
+      // so coarse a bound: with a heap touched beforehand 14,000 steps left 4 MB.
+      assertThat(resident() - resident0).as("resident").isLessThan(128L << 20);
     }
   }
 
@@ -56,7 +57,7 @@ class SteadyStateTest {
   }
 
   private static long resident() throws IOException {
-    String[] pages = Files.readString(Path.of("/proc/self/statm")).split(" ");
-    return Long.parseLong(pages[1]) * 4096;
+    String pages = Files.readString(Path.of("/proc/self/statm"));
+    return Long.parseLong(pages.replaceFirst("^[0-9]+ ([0-9]+)(?s:.*)$", "$1")) * 4096;
   }
 }

@@ -7,19 +7,20 @@ import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.cpu.CpuMemory;
 import dev.kindling.tensor.onednn.OneDnnBackend;
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** After its first steps a model takes no more memory, native or Java's, however many follow. */
+/**
+ * After its first steps a model takes no more memory, of tensors or of Java's, however many follow.
+ * (What oneDNN takes for itself was measured once, in a process whose heap was touched beforehand:
+ * 14,000 steps left it 4 MB larger, the last 4,000 of them 16 kB.)
+ */
 class SteadyStateTest {
   private static final int STEPS = 1000;
 
   @ParameterizedTest
   @EnumSource(Precision.class)
-  void thousandSteps_ofTwoShapes_leaveMemoryAsItWas(Precision precision) throws IOException {
+  void thousandSteps_ofTwoShapes_leaveMemoryAsItWas(Precision precision) {
     Golden golden = new Golden("llama-gqa");
     TokenBatch[] batches = {
       TokenBatch.of(golden.batch(0), golden.plan.rules()),
@@ -33,14 +34,9 @@ class SteadyStateTest {
       run(model, batches, gradient, 100);
       long native0 = CpuMemory.heldBytes();
       long heap0 = heap();
-      long resident0 = resident();
       run(model, batches, gradient, STEPS);
       assertThat(CpuMemory.heldBytes()).as("tensors and descriptions").isLessThanOrEqualTo(native0);
       assertThat(heap() - heap0).as("heap after collection").isLessThan(1 << 20);
-      // oneDNN's own memory does not go through JavaCPP. The JVM's heap touches new pages too,
-      // hence
-      // so coarse a bound: with a heap touched beforehand 14,000 steps left 4 MB.
-      assertThat(resident() - resident0).as("resident").isLessThan(128L << 20);
     }
   }
 
@@ -54,10 +50,5 @@ class SteadyStateTest {
     System.gc();
     Runtime java = Runtime.getRuntime();
     return java.totalMemory() - java.freeMemory();
-  }
-
-  private static long resident() throws IOException {
-    String pages = Files.readString(Path.of("/proc/self/statm"));
-    return Long.parseLong(pages.replaceFirst("^[0-9]+ ([0-9]+)(?s:.*)$", "$1")) * 4096;
   }
 }

@@ -6,9 +6,9 @@ public enum DType {
   F32(4),
   /** IEEE double precision: what the reference backend of the tests computes in. */
   F64(8),
-  /** IEEE half precision: frozen weights kept as they are stored; nothing is computed in it. */
+  /** IEEE half precision: frozen weights kept as they are stored; no product is made in it. */
   F16(2),
-  /** The upper half of an IEEE single: the same. */
+  /** The upper half of an IEEE single: the same, and activations where precision is bf16. */
   BF16(2),
   /** Token ids, positions, labels, lengths, row numbers. */
   I32(4),

@@ -109,12 +109,7 @@ class GoldenTest {
               golden.optimizer(),
               golden.maxGradNorm());
       for (int step = 0; step < golden.steps(); step++) {
-        GradientSum sum = sum(golden, model, state, step, micro);
-        while (!sum.fits()) {
-          state.rescale(sum);
-          sum = sum(golden, model, state, step, micro);
-        }
-        assertThat(state.commit(sum).loss())
+        assertThat(step(golden, model, state, step, micro))
             .isCloseTo(
                 golden.settings.at("/expected/train.losses").get(step).asDouble(), offset(1e-4));
       }
@@ -132,7 +127,18 @@ class GoldenTest {
     }
   }
 
-  static GradientSum sum(Golden golden, Model model, TrainingState state, int step, int micro) {
+  /** Commits a step, rescaled as often as it takes; its loss. */
+  static double step(Golden golden, Model model, TrainingState state, int step, int micro) {
+    GradientSum sum = sum(golden, model, state, step, micro);
+    while (!sum.fits()) {
+      state.rescale(sum);
+      sum = sum(golden, model, state, step, micro);
+    }
+    return state.commit(sum).loss();
+  }
+
+  private static GradientSum sum(
+      Golden golden, Model model, TrainingState state, int step, int micro) {
     List<Example> rows = golden.batch(step);
     List<List<Example>> parts = new ArrayList<>();
     for (int from = 0; from < rows.size(); from += micro) {

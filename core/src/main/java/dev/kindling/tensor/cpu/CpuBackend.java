@@ -103,12 +103,14 @@ public abstract class CpuBackend implements Backend {
     Rows.transpose(Elements.of(x), Elements.of(y), x.rows(), x.columns());
   }
 
-  /** The rows of a table as they are kept, for {@link #embed}. */
-  protected abstract Tensor tableOf(FrozenMatrix table);
+  @Override
+  public FrozenMatrix freeze(Tensor w) {
+    return new KeptMatrix(w, active());
+  }
 
   @Override
   public void embed(Tensor ids, FrozenMatrix table, Tensor out, boolean accumulate) {
-    Tensor all = tableOf(table);
+    Tensor all = ((KeptMatrix) table).w();
     int d = out.columns();
     boolean copies = !accumulate && all.type() == out.type();
     Elements to = Elements.of(out);

@@ -8,7 +8,7 @@ import dev.kindling.tensor.AttentionShape;
 import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Tensor;
 import dev.kindling.tensor.cpu.CpuBackend;
-import dev.kindling.tensor.nd4j.Products.Frozen;
+import dev.kindling.tensor.cpu.KeptMatrix;
 import java.nio.FloatBuffer;
 import org.bytedeco.openblas.global.openblas_nolapack;
 import org.jspecify.annotations.Nullable;
@@ -37,14 +37,9 @@ public final class Nd4jBackend extends CpuBackend {
   }
 
   @Override
-  public FrozenMatrix freeze(Tensor w) {
-    return new Frozen(w);
-  }
-
-  @Override
   public void linear(
       Tensor x, FrozenMatrix w, @Nullable Tensor bias, Tensor y, boolean accumulate) {
-    products.linear(x, (Frozen) w, y, accumulate);
+    products.linear(x, (KeptMatrix) w, y, accumulate);
     if (bias != null) {
       addBias(y, bias);
     }
@@ -52,12 +47,12 @@ public final class Nd4jBackend extends CpuBackend {
 
   @Override
   public void linearBackward(Tensor dy, FrozenMatrix w, Tensor dx, boolean accumulate) {
-    products.linearBackward(dy, (Frozen) w, dx, accumulate);
+    products.linearBackward(dy, (KeptMatrix) w, dx, accumulate);
   }
 
   @Override
   public void merge(FrozenMatrix w, Tensor b, Tensor a, double scale, Tensor into) {
-    convert(((Frozen) w).w(), into);
+    convert(((KeptMatrix) w).w(), into);
     products.matmul(b, false, a, false, scale, 1, into);
   }
 
@@ -147,11 +142,6 @@ public final class Nd4jBackend extends CpuBackend {
   @Override
   public void activationBackward(Activation kind, Tensor x, Tensor y, Tensor dy, Tensor dx) {
     Activations.backward(kind, x, y, dy, dx);
-  }
-
-  @Override
-  protected Tensor tableOf(FrozenMatrix table) {
-    return ((Frozen) table).w();
   }
 
   @Override

@@ -5,10 +5,10 @@ import static dev.kindling.tensor.cpu.CpuMemory.halves;
 import static dev.kindling.tensor.cpu.CpuMemory.pointer;
 
 import dev.kindling.tensor.DType;
-import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
 import dev.kindling.tensor.cpu.CpuMemory;
+import dev.kindling.tensor.cpu.KeptMatrix;
 import java.nio.FloatBuffer;
 import java.nio.ShortBuffer;
 import org.bytedeco.javacpp.FloatPointer;
@@ -27,47 +27,7 @@ final class Products {
   private static final int PLAIN = 111;
   private static final int TRANSPOSED = 112;
 
-  /** Elements of one widened block: 4 MiB. At 512 tokens widening costs about a tenth. */
-  private static final long BLOCK = 1 << 20;
-
   private @Nullable Tensor block;
-
-  /** Raw: BLAS packs it anew in each product. */
-  record Frozen(Tensor w) implements FrozenMatrix {
-    @Override
-    public int out() {
-      return w.rows();
-    }
-
-    @Override
-    public int in() {
-      return w.columns();
-    }
-
-    @Override
-    public long bytes() {
-      return w.elements() * w.type().bytes();
-    }
-
-    @Override
-    public long scratchBytes() {
-      return half() ? (long) blockRows(this) * in() * DType.F32.bytes() : 0;
-    }
-
-    private boolean half() {
-      return w.type() != DType.F32;
-    }
-
-    /** Copies rows {@code from …} into {@code to} [rows, in], widened. */
-    void widen(int from, int rows, FloatBuffer to) {
-      int count = Math.multiplyExact(rows, in());
-      ShortBuffer source = halves(w.slice((long) from * in(), rows, in()));
-      StoredType type = w.type() == DType.BF16 ? StoredType.BF16 : StoredType.F16;
-      for (int i = 0; i < count; i++) {
-        to.put(i, type.widen(source.get(i)));
-      }
-    }
-  }
 
   void matmul(Tensor a, boolean ta, Tensor b, boolean tb, double alpha, double beta, Tensor c) {
     int inner = ta ? a.rows() : a.columns();
@@ -94,12 +54,12 @@ final class Products {
   }
 
   /** y [N, out] = x·wᵀ, or += with {@code accumulate}. */
-  void linear(Tensor x, Frozen w, Tensor y, boolean accumulate) {
-    if (!w.half()) {
+  void linear(Tensor x, KeptMatrix w, Tensor y, boolean accumulate) {
+    if (w.direct()) {
       matmul(x, false, w.w(), true, 1, accumulate ? 1 : 0, y);
       return;
     }
-    int step = blockRows(w);
+    int step = w.blockRows();
     for (int from = 0; from < w.out(); from += step) {
       int rows = Math.min(step, w.out() - from);
       FloatPointer part = pointer(widened(w, from, rows));
@@ -122,12 +82,12 @@ final class Products {
   }
 
   /** dx [N, in] = dy·w, or += with {@code accumulate}. */
-  void linearBackward(Tensor dy, Frozen w, Tensor dx, boolean accumulate) {
-    if (!w.half()) {
+  void linearBackward(Tensor dy, KeptMatrix w, Tensor dx, boolean accumulate) {
+    if (w.direct()) {
       matmul(dy, false, w.w(), false, 1, accumulate ? 1 : 0, dx);
       return;
     }
-    int step = blockRows(w);
+    int step = w.blockRows();
     for (int from = 0; from < w.out(); from += step) {
       int rows = Math.min(step, w.out() - from);
       FloatPointer part = pointer(widened(w, from, rows));
@@ -149,17 +109,17 @@ final class Products {
     }
   }
 
-  private static int blockRows(Frozen w) {
-    return (int) Math.max(1, Math.min(w.out(), BLOCK / w.in()));
-  }
-
-  private Tensor widened(Frozen w, int from, int rows) {
-    long elements = (long) rows * w.in();
-    if (block == null || block.elements() < elements) {
+  private Tensor widened(KeptMatrix w, int from, int rows) {
+    if (block == null || block.elements() < w.blockElements()) {
       close();
-      block = CpuMemory.allocate(DType.F32, elements);
+      block = CpuMemory.allocate(DType.F32, w.blockElements());
     }
-    w.widen(from, rows, floats(block));
+    ShortBuffer source = halves(w.part(from, rows));
+    FloatBuffer to = floats(block);
+    StoredType type = w.w().type() == DType.BF16 ? StoredType.BF16 : StoredType.F16;
+    for (int i = 0, n = Math.multiplyExact(rows, w.in()); i < n; i++) {
+      to.put(i, type.widen(source.get(i)));
+    }
     return block;
   }
 

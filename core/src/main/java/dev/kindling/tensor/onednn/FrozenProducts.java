@@ -1,19 +1,15 @@
 package dev.kindling.tensor.onednn;
 
 import dev.kindling.tensor.DType;
-import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Tensor;
+import dev.kindling.tensor.cpu.KeptMatrix;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Mutable: products with frozen matrices, which lie there as they were loaded. One that is kept in
- * another type than products are made in is converted by blocks of rows into a few megabytes that
- * stay in the cache.
+ * Mutable: products with frozen matrices, and the block that those of another type are converted
+ * into.
  */
 final class FrozenProducts implements AutoCloseable {
-  /** Elements of one converted block: 4 MiB of F32. */
-  private static final long BLOCK = 1 << 20;
-
   private final Products products;
   private final Elementwise elementwise;
   private final Room block;
@@ -24,43 +20,12 @@ final class FrozenProducts implements AutoCloseable {
     this.block = new Room(active);
   }
 
-  /** A matrix as it was loaded, and the type that its products are made in. */
-  record Frozen(Tensor w, DType active) implements FrozenMatrix {
-    @Override
-    public int out() {
-      return w.rows();
-    }
-
-    @Override
-    public int in() {
-      return w.columns();
-    }
-
-    @Override
-    public long bytes() {
-      return w.elements() * w.type().bytes();
-    }
-
-    @Override
-    public long scratchBytes() {
-      return direct() ? 0 : (long) blockRows() * in() * active.bytes();
-    }
-
-    private boolean direct() {
-      return w.type() == active;
-    }
-
-    private int blockRows() {
-      return (int) Math.max(1, Math.min(out(), BLOCK / in()));
-    }
-  }
-
   /** y [N, out] = x·wᵀ + bias, or += with {@code accumulate}. */
-  void forward(Tensor x, Frozen w, @Nullable Tensor bias, Tensor y, boolean accumulate) {
+  void forward(Tensor x, KeptMatrix w, @Nullable Tensor bias, Tensor y, boolean accumulate) {
     double beta = accumulate ? 1 : 0;
     Operand in = Operand.matrix(x);
     if (w.direct()) {
-      linear(in, Operand.matrix(w.w), bias, beta, Operand.matrix(y));
+      linear(in, Operand.matrix(w.w()), bias, beta, Operand.matrix(y));
       return;
     }
     for (int from = 0; from < w.out(); from += w.blockRows()) {
@@ -84,8 +49,8 @@ final class FrozenProducts implements AutoCloseable {
   }
 
   /** into [out, in] = w + scale · b·a. */
-  void merge(Frozen w, Tensor b, Tensor a, double scale, Tensor into) {
-    Operand whole = Operand.matrix(w.w);
+  void merge(KeptMatrix w, Tensor b, Tensor a, double scale, Tensor into) {
+    Operand whole = Operand.matrix(w.w());
     if (w.direct()) {
       products.multiplyAndAdd(
           Operand.matrix(b), Operand.matrix(a), scale, whole, Operand.matrix(into));
@@ -96,10 +61,10 @@ final class FrozenProducts implements AutoCloseable {
   }
 
   /** dx [N, in] = dy·w, or += with {@code accumulate}. */
-  void backward(Tensor dy, Frozen w, Tensor dx, boolean accumulate) {
+  void backward(Tensor dy, KeptMatrix w, Tensor dx, boolean accumulate) {
     Operand below = Operand.matrix(dx);
     if (w.direct()) {
-      products.multiply(Operand.matrix(dy), Operand.matrix(w.w), 1, accumulate ? 1 : 0, below);
+      products.multiply(Operand.matrix(dy), Operand.matrix(w.w()), 1, accumulate ? 1 : 0, below);
       return;
     }
     for (int from = 0; from < w.out(); from += w.blockRows()) {
@@ -113,10 +78,9 @@ final class FrozenProducts implements AutoCloseable {
     }
   }
 
-  private Operand converted(Frozen w, int from, int rows) {
-    Operand to = Operand.dense(block.of((long) w.blockRows() * w.in()), rows, w.in());
-    elementwise.copy(
-        Operand.dense(w.w.slice((long) from * w.in(), rows, w.in()), rows, w.in()), to);
+  private Operand converted(KeptMatrix w, int from, int rows) {
+    Operand to = Operand.dense(block.of(w.blockElements()), rows, w.in());
+    elementwise.copy(Operand.matrix(w.part(from, rows)), to);
     return to;
   }
 

@@ -29,7 +29,7 @@ final class Key {
       numbers[at++] = Double.doubleToRawLongBits(detail);
     }
     for (Operand o : operands) {
-      numbers[at++] = Operand.kind(o.type()).value;
+      numbers[at++] = 16L * Operand.kind(o.type()).value + o.sizes().length;
       for (int d = 0; d < o.sizes().length; d++) {
         numbers[at++] = o.sizes()[d];
         numbers[at++] = o.strides()[d];

@@ -27,7 +27,7 @@ import org.jspecify.annotations.Nullable;
  * norm [N] mean squares.
  *
  * <p>oneDNN 3.11 applies gamma in a backward only if it may compute gamma's gradient too; that
- * costs 3 to 25 % more and goes to a scratch that nobody reads. And its backward of an RMS norm
+ * costs 6 to 27 % more and goes to a scratch that nobody reads. And its backward of an RMS norm
  * subtracts mean(g), g = dy ∘ gamma, as that of a layer norm must; it is added again here, by a
  * product that sums the rows and one that spreads the sums.
  */

@@ -12,7 +12,7 @@ import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
 import dev.kindling.tensor.cpu.CpuBackend;
 import dev.kindling.tensor.cpu.CpuMemory;
-import dev.kindling.tensor.onednn.FrozenProducts.Frozen;
+import dev.kindling.tensor.cpu.KeptMatrix;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import org.bytedeco.dnnl.global.dnnl;
@@ -89,24 +89,14 @@ public final class OneDnnBackend extends CpuBackend {
   }
 
   @Override
-  public FrozenMatrix freeze(Tensor w) {
-    return new Frozen(w, active);
-  }
-
-  @Override
-  protected Tensor tableOf(FrozenMatrix table) {
-    return ((Frozen) table).w();
-  }
-
-  @Override
   public void linear(
       Tensor x, FrozenMatrix w, @Nullable Tensor bias, Tensor y, boolean accumulate) {
-    frozen.forward(x, (Frozen) w, bias, y, accumulate);
+    frozen.forward(x, (KeptMatrix) w, bias, y, accumulate);
   }
 
   @Override
   public void merge(FrozenMatrix w, Tensor b, Tensor a, double scale, Tensor into) {
-    frozen.merge((Frozen) w, b, a, scale, into);
+    frozen.merge((KeptMatrix) w, b, a, scale, into);
   }
 
   @Override
@@ -116,7 +106,7 @@ public final class OneDnnBackend extends CpuBackend {
 
   @Override
   public void linearBackward(Tensor dy, FrozenMatrix w, Tensor dx, boolean accumulate) {
-    frozen.backward(dy, (Frozen) w, dx, accumulate);
+    frozen.backward(dy, (KeptMatrix) w, dx, accumulate);
   }
 
   @Override

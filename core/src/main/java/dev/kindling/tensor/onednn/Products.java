@@ -20,9 +20,9 @@ import org.jspecify.annotations.Nullable;
  * <p>Neither operand is packed beforehand: on AVX-512 a packed one gained 2 to 6 % at 2,048 rows
  * and would have to be held twice, for the forward and for the backward (bench/results).
  *
- * <p>Each product's code is generated for its sizes, in 2 to 5 ms. oneDNN can make one for any
- * number of rows, but by another algorithm, which with two threads took 1.4 times as long in bf16,
- * and twenty times and more as soon as anything is scaled or added (bench/results).
+ * <p>Each product's code is generated for its sizes, in 1 to 7 ms. oneDNN can make one for any
+ * number of rows, but by another algorithm, which with two threads took 1.5 times as long in bf16,
+ * and by its reference code as soon as results are scaled (bench/results).
  */
 final class Products {
   private final Primitives primitives;

@@ -110,6 +110,25 @@ class PairPlanTest {
         .isCloseTo(percent, org.assertj.core.data.Offset.offset(0.15));
   }
 
+  /** Counted by hand for 10 tokens, in 3, out 5, rank 2. */
+  @Test
+  void elements_plainAndMerged_areEveryOperandOnce() {
+    PairShape shape = new PairShape(10, 3, 5, 2);
+    long forward = (30 + 15 + 50) + (30 + 6 + 20) + (20 + 10 + 2 * 50);
+    long factors = (50 + 20 + 10) + (50 + 10 + 20) + (20 + 30 + 6); // db, dy·b, da
+    long input = (50 + 15 + 30) + (20 + 6 + 2 * 30);
+    assertThat(PairPlan.PLAIN.elements(shape, true)).isEqualTo(forward + factors + input);
+    assertThat(PairPlan.PLAIN.elements(shape, false)).isEqualTo(forward + factors);
+    assertThat(PairPlan.PLAIN.keptElements(shape)).isEqualTo(20);
+    assertThat(PairPlan.PLAIN.scratchElements(shape)).isZero();
+    PairPlan merged = PairPlan.of("f2b4").orElseThrow();
+    long merge = 10 + 6 + 2 * 15;
+    long whole = 2 * merge + (30 + 15 + 50) + (50 + 30 + 15) + (50 + 15 + 30);
+    assertThat(merged.elements(shape, true)).isEqualTo(whole + (15 + 6 + 10) + (10 + 15 + 6));
+    assertThat(merged.keptElements(shape)).isZero();
+    assertThat(merged.scratchElements(shape)).isEqualTo(30);
+  }
+
   @Test
   void rules_dropoutAndHalfWidth_neverMerge() {
     for (PlanRules rules : List.of(new PlanRules(true, false), new PlanRules(false, true))) {

@@ -1,5 +1,7 @@
 package dev.kindling.tensor;
 
+import java.io.Serializable;
+
 /**
  * Sizes of one multi-head attention over right-padded rows of tokens.
  *
@@ -14,7 +16,8 @@ package dev.kindling.tensor;
  * @param causal whether a token looks at no later one
  */
 public record AttentionShape(
-    int batch, int tokens, int keys, int heads, int kvHeads, int headSize, boolean causal) {
+    int batch, int tokens, int keys, int heads, int kvHeads, int headSize, boolean causal)
+    implements Serializable {
   public AttentionShape {
     if (keys < tokens) {
       throw new IllegalArgumentException(tokens + " queries over " + keys + " keys");

@@ -1,5 +1,6 @@
 package dev.kindling.lora.plan;
 
+import java.io.Serializable;
 import java.util.List;
 import java.util.Optional;
 
@@ -9,7 +10,7 @@ import java.util.Optional;
  * @param drops whether inputs of the adapter's branch are dropped in training
  * @param half whether products are made in bf16
  */
-public record PlanRules(boolean drops, boolean half) {
+public record PlanRules(boolean drops, boolean half) implements Serializable {
   /** Why a plan is not legal; empty if it is. */
   public Optional<String> against(PairPlan plan) {
     if (plan.merges() && drops) {

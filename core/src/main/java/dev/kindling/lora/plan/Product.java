@@ -1,11 +1,13 @@
 package dev.kindling.lora.plan;
 
+import java.io.Serializable;
+
 /**
  * One matrix product [rows, inner]·[inner, columns].
  *
  * @param adds whether the result is added to what is there
  */
-public record Product(long rows, long inner, long columns, boolean adds) {
+public record Product(long rows, long inner, long columns, boolean adds) implements Serializable {
   static Product of(long rows, long inner, long columns) {
     return new Product(rows, inner, columns, false);
   }

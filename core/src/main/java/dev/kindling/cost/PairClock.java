@@ -1,0 +1,178 @@
+package dev.kindling.cost;
+
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.AdapterSettings;
+import dev.kindling.lora.LinearModule;
+import dev.kindling.lora.TargetModules;
+import dev.kindling.lora.plan.PairPlan;
+import dev.kindling.lora.plan.PairShape;
+import dev.kindling.lora.plan.PlanChooser;
+import dev.kindling.lora.plan.PlanRules;
+import dev.kindling.nn.Linear;
+import dev.kindling.nn.Trainables;
+import dev.kindling.tensor.Arena;
+import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.DType;
+import dev.kindling.tensor.FrozenMatrix;
+import dev.kindling.tensor.Tensor;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Function;
+
+/**
+ * Times the orders of a pair's products on real layers: forward and backward in turn, one order
+ * after another in each round, so that all see the same neighbours; of the rounds the fastest
+ * counts, for noise only ever adds.
+ */
+public final class PairClock {
+  /** Orders with more operations than this many times the fewest are not timed. */
+  private static final double HOPELESS = 1.5;
+
+  private static final int ROUNDS = 7;
+  private static final int LEAST_ROUNDS = 2;
+
+  /** After so many seconds at one shape no further round begins. */
+  private static final double PATIENCE = 3;
+
+  private PairClock() {}
+
+  /**
+   * An order that was timed.
+   *
+   * @param plan id of it
+   * @param seconds of a forward and a backward
+   */
+  public record Timed(PairShape shape, String plan, double seconds) {}
+
+  /** The orders worth timing: of those that form the same products one, and plain always. */
+  public static List<PairPlan> candidates(PairShape shape, PlanRules rules) {
+    Map<Object, PairPlan> distinct = new LinkedHashMap<>();
+    rules.legal().forEach(plan -> distinct.putIfAbsent(plan.products(shape, true), plan));
+    long fewest =
+        distinct.values().stream().mapToLong(plan -> plan.flops(shape, true)).min().orElse(0);
+    return distinct.values().stream()
+        .filter(plan -> plan.equals(PairPlan.PLAIN) || plan.flops(shape, true) <= HOPELESS * fewest)
+        .toList();
+  }
+
+  /** The table that a run pins: for each shape the fastest. */
+  public static PlanChooser.Measured table(List<Timed> timed) {
+    Map<PairShape, Timed> fastest = new LinkedHashMap<>();
+    timed.forEach(one -> fastest.merge(one.shape, one, (a, b) -> a.seconds <= b.seconds ? a : b));
+    return new PlanChooser.Measured(
+        fastest.values().stream()
+            .map(
+                one ->
+                    new PlanChooser.Measured.Choice(one.shape, PairPlan.of(one.plan).orElseThrow()))
+            .toList());
+  }
+
+  /**
+   * Times all candidates of a shape.
+   *
+   * @param frozen the type that the frozen matrix is kept in
+   * @param dropout of the pair
+   */
+  public static List<Timed> time(
+      Backend backend, PairShape shape, PlanRules rules, DType frozen, double dropout) {
+    List<PairPlan> plans = candidates(shape, rules);
+    int n = Math.toIntExact(shape.tokens());
+    LinearModule module =
+        new LinearModule(
+            "layer", Math.toIntExact(shape.in()), Math.toIntExact(shape.out()), false, true);
+    AdapterSettings settings =
+        new AdapterSettings(
+            Math.toIntExact(shape.rank()),
+            shape.rank(),
+            dropout,
+            new TargetModules.Names(List.of(module.name())),
+            List.of());
+    AdapterLayout layout = AdapterLayout.of(List.of(module), settings);
+    Tensor w = backend.allocate(frozen, shape.out(), shape.in());
+    FrozenMatrix matrix = backend.freeze(w);
+    List<Trainables> trainables = new ArrayList<>();
+    try (Arena arena = new Arena(backend)) {
+      List<Linear> layers = new ArrayList<>();
+      for (PairPlan plan : plans) {
+        Trainables own = new Trainables(backend, layout, new PlanChooser.Fixed(plan));
+        trainables.add(own);
+        layers.add(
+            own.linear(
+                module,
+                0,
+                name -> matrix,
+                name -> {
+                  throw new IllegalStateException("there is no bias");
+                }));
+      }
+      return clock(plans, arena.lay(a -> steps(a, layers, n, module)), shape);
+    } finally {
+      trainables.forEach(Trainables::close);
+      backend.free(w);
+    }
+  }
+
+  /** One order's layer and the tensors of its step. */
+  private record Step(
+      Linear layer,
+      Linear.Saved saved,
+      Linear.Scratch scratch,
+      Tensor x,
+      Tensor y,
+      Tensor dy,
+      Tensor dx) {
+    void run() {
+      layer.forward(x, y, saved, scratch, true);
+      layer.backward(x, saved, dy, dx, false, scratch);
+    }
+  }
+
+  /** All over the same memory. */
+  private static List<Step> steps(
+      Arena.Layout arena, List<Linear> layers, int n, LinearModule module) {
+    Tensor x = arena.active(n, module.in());
+    Tensor dx = arena.active(n, module.in());
+    Tensor y = arena.active(n, module.out());
+    Tensor dy = arena.active(n, module.out());
+    List<Function<Arena.Layout, Step>> builders = new ArrayList<>();
+    for (Linear layer : layers) {
+      builders.add(
+          a ->
+              new Step(
+                  layer,
+                  layer.save(a, n),
+                  Linear.Scratch.take(a, n, layer.scratch(n)),
+                  x,
+                  y,
+                  dy,
+                  dx));
+    }
+    return arena.inTurn(builders);
+  }
+
+  private static List<Timed> clock(List<PairPlan> plans, List<Step> steps, PairShape shape) {
+    steps.forEach(Step::run); // compiles
+    double[] fastest = new double[steps.size()];
+    java.util.Arrays.fill(fastest, Double.POSITIVE_INFINITY);
+    long begin = System.nanoTime();
+    for (int round = 0; round < ROUNDS; round++) {
+      if (round >= LEAST_ROUNDS && System.nanoTime() - begin > PATIENCE * 1e9) {
+        break;
+      }
+      for (int i = 0; i < steps.size(); i++) {
+        long start = System.nanoTime();
+        steps.get(i).run();
+        fastest[i] = Math.min(fastest[i], (System.nanoTime() - start) / 1e9);
+      }
+    }
+    List<Timed> timed = new ArrayList<>();
+    for (int i = 0; i < plans.size(); i++) {
+      timed.add(new Timed(shape, plans.get(i).id(), fastest[i]));
+    }
+    timed.sort(Comparator.comparingDouble(Timed::seconds));
+    return timed;
+  }
+}

@@ -1,7 +1,9 @@
 package dev.kindling.job;
 
+import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.kindling.InvalidInput;
+import dev.kindling.cost.PairClock.Timed;
 import dev.kindling.data.EpochOrder;
 import dev.kindling.export.PeftWriter;
 import dev.kindling.job.broadcast.ExecutorModels;
@@ -9,6 +11,7 @@ import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.evaluate.Evaluation;
 import dev.kindling.job.evaluate.Evaluator;
+import dev.kindling.job.explain.PlanTable;
 import dev.kindling.job.ingest.Batches;
 import dev.kindling.job.ingest.Examples;
 import dev.kindling.job.report.Progress;
@@ -19,7 +22,6 @@ import dev.kindling.job.sync.SynchronousGradients;
 import dev.kindling.job.sync.SynchronousGradients.Outcome;
 import dev.kindling.train.TrainingState;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Optional;
 import org.apache.spark.sql.SparkSession;
@@ -55,7 +57,7 @@ public final class FineTuneJob {
             session.sparkContext().hadoopConfiguration());
     if (opened.done().isPresent()) {
       System.err.println("already done: " + config.output().get().folder());
-      return (ObjectNode) opened.done().get();
+      return opened.done().get().result();
     }
     refuseToReplaceTheAdapterItself();
     Preparation prepared = Preparation.of(session, config);
@@ -79,11 +81,14 @@ public final class FineTuneJob {
             });
   }
 
-  private ObjectNode train(Preparation prepared, ResultFolder folder) throws IOException {
+  private ObjectNode train(Preparation opened, ResultFolder folder) throws IOException {
     JobConfig.Data data = config.data();
-    Examples examples = prepared.examples(session, "data.train", data.train().orElseThrow());
+    Examples examples = opened.examples(session, "data.train", data.train().orElseThrow());
     Optional<Examples> held =
-        data.validation().map(uri -> prepared.examples(session, "data.validation", uri));
+        data.validation().map(uri -> opened.examples(session, "data.validation", uri));
+    List<Timed> timed = config.compute().measures() ? opened.time(examples) : List.of();
+    Preparation prepared = timed.isEmpty() ? opened : opened.pinned(timed);
+    PlanTable plans = prepared.plans(examples, Optional.empty(), timed);
     Optional<Evaluator> evaluator = held.map(rows -> evaluator(prepared, rows));
     int batch = config.compute().batch();
     long steps = training.totalSteps(examples.count(), batch);
@@ -114,11 +119,11 @@ public final class FineTuneJob {
             prepared.plan().predictsTokens(),
             prepared.plan().storesTransposed()),
         prepared.labels().names());
-    try (var out = folder.create("config.resolved.conf")) {
-      out.write(config.source().render().getBytes(StandardCharsets.UTF_8));
-    }
+    folder.keep(config.source());
     ObjectNode result = report.result(before, after);
-    folder.finish(report.manifest(examples, prepared.layout(), session.sparkContext()), result);
+    ObjectNode manifest = report.manifest(examples, prepared.layout(), session.sparkContext());
+    manifest.set("plans", new ObjectMapper().valueToTree(plans.layers()));
+    folder.finish(manifest, result);
     System.err.println(report.summary(before, after, prepared.layout().elements(), examples));
     return result;
   }

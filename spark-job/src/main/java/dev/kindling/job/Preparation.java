@@ -2,6 +2,12 @@ package dev.kindling.job;
 
 import dev.kindling.checkpoint.HfFolder;
 import dev.kindling.checkpoint.Safetensors;
+import dev.kindling.checkpoint.StoredTensor;
+import dev.kindling.checkpoint.WeightSlot;
+import dev.kindling.cost.LayerShape;
+import dev.kindling.cost.PairClock;
+import dev.kindling.cost.PairClock.Timed;
+import dev.kindling.cost.Rates;
 import dev.kindling.data.Grouping;
 import dev.kindling.data.Labels;
 import dev.kindling.job.broadcast.MemoryPlan;
@@ -11,19 +17,26 @@ import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.config.JobConfig.Recompute;
 import dev.kindling.job.config.JobConfig.Storage;
+import dev.kindling.job.explain.ExecutorClock;
+import dev.kindling.job.explain.PlanTable;
 import dev.kindling.job.ingest.Examples;
 import dev.kindling.job.storage.Location;
 import dev.kindling.job.sync.Cluster;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.AdapterSettings;
+import dev.kindling.lora.plan.PairShape;
 import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.lora.plan.PlanRules;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.model.load.Families;
 import dev.kindling.tensor.Precision;
+import dev.kindling.tensor.StoredType;
+import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.stream.LongStream;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.SparkSession;
 import org.slf4j.Logger;
@@ -103,11 +116,71 @@ record Preparation(
     Grouping grouping = grouping();
     return MemoryPlan.of(
         cluster.spec(),
-        base.resolve(plan.weights(layout)),
+        stored(),
         cluster.tasksPerExecutor(),
         grouping.rows(),
         grouping.longestRow(trained.longest()),
         evaluated.map(e -> grouping.longestRow(e.longest())).orElse(0));
+  }
+
+  /**
+   * What plan.chooser = measured times: each distinct layer at the largest micro-batch, and at a
+   * half, a quarter and an eighth of it.
+   */
+  List<Timed> time(Examples trained) {
+    List<PairShape> shapes = new ArrayList<>();
+    for (LayerShape layer : layers(trained)) {
+      long tokens = layer.shape().tokens();
+      LongStream.of(tokens, tokens / 2, tokens / 4, tokens / 8)
+          .filter(n -> n > 0)
+          .distinct()
+          .forEach(n -> shapes.add(layer.shape().over(n)));
+    }
+    StoredType stored =
+        stored().entrySet().stream()
+            .filter(e -> e.getKey().matrix())
+            .map(e -> e.getValue().type())
+            .findFirst()
+            .orElse(StoredType.F32);
+    return new ExecutorClock(cluster).pairs(shapes, cluster.spec().rules(), stored);
+  }
+
+  /** The same run with the fastest plans that were measured. */
+  Preparation pinned(List<Timed> timed) {
+    return new Preparation(
+        plan,
+        layout,
+        labels,
+        start,
+        base,
+        baseDigest,
+        cluster.with(cluster.spec().with(PairClock.table(timed))),
+        reading);
+  }
+
+  /** Distinct low-rank layers at the largest micro-batch. */
+  List<LayerShape> layers(Examples trained) {
+    Grouping grouping = grouping();
+    return LayerShape.of(
+        plan.linears(), layout, grouping.rows(), grouping.longestRow(trained.longest()));
+  }
+
+  /**
+   * The plans of the low-rank layers.
+   *
+   * @param rates to predict times with
+   * @param timed what was measured
+   */
+  PlanTable plans(Examples trained, Optional<Rates> rates, List<Timed> timed) {
+    ModelSpec spec = cluster.spec();
+    int width = spec.compute().precision().active().bytes();
+    return PlanTable.of(
+        layers(trained), spec.plans(), spec.rules(), width, rates.orElse(null), timed);
+  }
+
+  /** Where the base's tensors lie. */
+  Map<WeightSlot, StoredTensor> stored() {
+    return base.resolve(plan.weights(layout));
   }
 
   /** How a batch is cut into micro-batches. */

@@ -11,8 +11,16 @@ public sealed interface PlanChooser extends Serializable {
   /** The plan for a layer, whose input's gradient is wanted. */
   PairPlan choose(PairShape shape, PlanRules rules);
 
+  /** Why it chooses what it chooses, for people. */
+  String reason();
+
   /** The fewest operations; of equals the first in {@link PairPlan#all}. */
   record FewestFlops() implements PlanChooser {
+    @Override
+    public String reason() {
+      return "the fewest operations";
+    }
+
     @Override
     public PairPlan choose(PairShape shape, PlanRules rules) {
       return rules.legal().stream()
@@ -38,6 +46,11 @@ public sealed interface PlanChooser extends Serializable {
     public record Choice(PairShape shape, PairPlan plan) implements Serializable {}
 
     @Override
+    public String reason() {
+      return "the fastest when measured";
+    }
+
+    @Override
     public PairPlan choose(PairShape shape, PlanRules rules) {
       Comparator<Choice> byTokens = Comparator.comparingLong(choice -> choice.shape.tokens());
       List<Choice> layer =
@@ -58,6 +71,11 @@ public sealed interface PlanChooser extends Serializable {
   /** Always the same. */
   record Fixed(PairPlan plan) implements PlanChooser {
     private static final long serialVersionUID = 1;
+
+    @Override
+    public String reason() {
+      return "set by plan.chooser";
+    }
 
     @Override
     public PairPlan choose(PairShape shape, PlanRules rules) {

@@ -8,8 +8,10 @@ import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.Parameter.Role;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.lora.plan.PlanChooser;
+import dev.kindling.lora.plan.PlanRules;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.model.load.Families;
+import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.load.Compute;
 import java.io.Serializable;
 import java.util.List;
@@ -74,6 +76,29 @@ public record ModelSpec(
         plans,
         asStored,
         recompute);
+  }
+
+  /** The same model with other plans. */
+  public ModelSpec with(PlanChooser other) {
+    return new ModelSpec(
+        run,
+        configJson,
+        classes,
+        r,
+        alpha,
+        dropout,
+        adapted,
+        trained,
+        seed,
+        compute,
+        other,
+        asStored,
+        recompute);
+  }
+
+  /** What its layers allow. */
+  public PlanRules rules() {
+    return new PlanRules(dropout > 0, compute.precision() == Precision.BF16);
   }
 
   private static List<String> names(ModelPlan plan, Predicate<String> wanted) {

@@ -3,7 +3,6 @@ package dev.kindling.job.cli;
 import com.typesafe.config.ConfigValueType;
 import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.ConfigSource;
-import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.config.JobConfig.Command;
 import dev.kindling.job.storage.Location;
 import java.nio.file.Path;
@@ -21,7 +20,7 @@ import picocli.CommandLine.Parameters;
     description = "Distributed LoRA fine-tuning on Apache Spark.",
     footer = {
       "",
-      "Commands: train, evaluate, generate. Keys: conf/reference.conf.",
+      "Commands: train, explain, evaluate, generate. Keys: conf/reference.conf.",
       "spark-submit options go before the command:",
       "  kindling --master spark://host:7077 train job.conf output=hdfs:///adapters/a"
     })
@@ -29,7 +28,10 @@ final class Arguments {
   private static final List<String> PATHS =
       List.of("base.path", "adapter.init-from", "data.train", "data.validation", "output");
 
-  @Parameters(index = "0", paramLabel = "COMMAND", description = "train | evaluate | generate")
+  @Parameters(
+      index = "0",
+      paramLabel = "COMMAND",
+      description = "train | explain | evaluate | generate")
   String command = "";
 
   @Parameters(
@@ -61,13 +63,13 @@ final class Arguments {
       }
     }
     throw new ConfigProblems(
-        List.of("'" + command + "' is no command: expected train, evaluate or generate"));
+        List.of("'" + command + "' is no command: expected train, explain, evaluate or generate"));
   }
 
-  /** The configuration, read here or resolved where the job was submitted. */
-  JobConfig config() {
+  /** What the user gave, read here or where the job was submitted. */
+  ConfigSource source() {
     if (resolved != null) {
-      return JobConfig.of(ConfigSource.decode(resolved), parsed());
+      return ConfigSource.decode(resolved);
     }
     List<String> files = rest.stream().filter(a -> !a.matches("[A-Za-z][\\w.-]*=(?s:.*)")).toList();
     if (files.size() > 1) {
@@ -76,7 +78,14 @@ final class Arguments {
     }
     List<String> overrides = rest.stream().filter(a -> !files.contains(a)).toList();
     ConfigSource source = ConfigSource.read(files.stream().findFirst().map(Path::of), overrides);
-    return JobConfig.of(absolute(source), parsed());
+    return absolute(source);
+  }
+
+  /** Whether the run to explain is the one that output holds: {@code explain output=…}. */
+  static boolean namesAResult(Command command, ConfigSource source) {
+    return command == Command.EXPLAIN
+        && source.user().hasPath("output")
+        && !source.user().hasPath("base.path");
   }
 
   /** A relative path means the folder where the job is submitted, wherever its driver runs. */

@@ -2,11 +2,14 @@ package dev.kindling.job.cli;
 
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.kindling.job.EvaluateJob;
+import dev.kindling.job.ExplainJob;
 import dev.kindling.job.FineTuneJob;
 import dev.kindling.job.GenerateJob;
 import dev.kindling.job.config.ConfigProblems;
+import dev.kindling.job.config.ConfigSource;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.config.JobConfig.Command;
+import dev.kindling.job.report.ResultFolder;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.util.List;
@@ -62,10 +65,20 @@ public final class Kindling {
   }
 
   private static String output(Arguments arguments) throws IOException {
-    JobConfig config = arguments.config();
-    return arguments.resolveOnly
-        ? config.source().encode()
-        : run(config, arguments.parsed()).toString();
+    ConfigSource source = arguments.source();
+    Command command = arguments.parsed();
+    boolean kept = Arguments.namesAResult(command, source);
+    if (arguments.resolveOnly) {
+      if (!kept) {
+        JobConfig.of(source, command); // what is wrong is said where the job is submitted
+      }
+      return source.encode();
+    }
+    if (kept) {
+      Configuration hadoop = SparkHadoopUtil.get().newConfiguration(settings(command));
+      source = source.over(ResultFolder.config(source.user().getString("output"), hadoop));
+    }
+    return run(JobConfig.of(source, command), command).toString();
   }
 
   private static ObjectNode run(JobConfig config, Command command) throws IOException {
@@ -78,6 +91,7 @@ public final class Kindling {
       return switch (command) {
         case TRAIN ->
             new FineTuneJob(session, config, System.getenv("KINDLING_TERMINAL") != null).run();
+        case EXPLAIN -> ExplainJob.run(session, config);
         case EVALUATE -> EvaluateJob.run(session, config);
         case GENERATE -> throw new IllegalStateException("generate needs no session");
       };

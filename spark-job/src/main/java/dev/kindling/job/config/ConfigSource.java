@@ -76,6 +76,23 @@ public record ConfigSource(Config user, Config all) {
             new String(Base64.getUrlDecoder().decode(encoded), StandardCharsets.UTF_8)));
   }
 
+  /** Reads what {@link #render} wrote; keys that hold their default count as not set. */
+  public static ConfigSource kept(String rendered) {
+    Config kept = ConfigFactory.parseString(rendered).resolve();
+    Config user = kept;
+    for (Map.Entry<String, ConfigValue> e : leaves(kept).entrySet()) {
+      ConfigValue standard = KNOWN.get(e.getKey());
+      if (standard != null && text(standard).equals(text(e.getValue()))) {
+        user = user.withoutPath(e.getKey());
+      }
+    }
+    return of(user);
+  }
+
+  private static String text(ConfigValue value) {
+    return canonical(String.valueOf(value.unwrapped()));
+  }
+
   private static ConfigSource of(Config user) {
     try {
       return new ConfigSource(user.resolve(), user.withFallback(REFERENCE).resolve());
@@ -108,6 +125,11 @@ public record ConfigSource(Config user, Config all) {
   /** The same with one value changed. */
   public ConfigSource with(String key, String value) {
     return of(user.withValue(key, ConfigValueFactory.fromAnyRef(value)));
+  }
+
+  /** These settings, and where they say nothing the other's. */
+  public ConfigSource over(ConfigSource other) {
+    return of(user.withFallback(other.user));
   }
 
   /** One line without spaces, to be shipped with the job. */
@@ -146,7 +168,7 @@ public record ConfigSource(Config user, Config all) {
               if (!key.equals("output")
                   && !key.equals("output-mode")
                   && !GENERATION_KEYS.contains(key)) {
-                identity.put(key, canonical(String.valueOf(value.unwrapped())));
+                identity.put(key, text(value));
               }
             });
     return identity;

@@ -48,6 +48,7 @@ public record JobConfig(
   /** The commands that read a configuration. */
   public enum Command {
     TRAIN,
+    EXPLAIN,
     EVALUATE,
     GENERATE
   }
@@ -163,6 +164,11 @@ public record JobConfig(
             case ND4J -> Engine.ND4J;
           };
       return new dev.kindling.tensor.load.Compute(engine, precision, threads);
+    }
+
+    /** Whether plans are to be timed before training. */
+    public boolean measures() {
+      return plans instanceof PlanChooser.Measured;
     }
 
     /** Micro-batches of a full batch. */

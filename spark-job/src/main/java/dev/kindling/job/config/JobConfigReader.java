@@ -34,7 +34,7 @@ final class JobConfigReader {
 
   JobConfig read(Command command) {
     source.unknownKeys().forEach(in::problem);
-    boolean trains = command == Command.TRAIN;
+    boolean trains = command == Command.TRAIN || command == Command.EXPLAIN;
     boolean generates = command == Command.GENERATE;
     JobConfig.Base base =
         new JobConfig.Base(
@@ -52,7 +52,9 @@ final class JobConfigReader {
             data(command),
             trains ? Optional.of(training()) : Optional.empty(),
             compute(adapter.dropout()),
-            trains ? Optional.of(output()) : Optional.empty(),
+            command == Command.TRAIN || (trains && in.has("output"))
+                ? Optional.of(output())
+                : Optional.empty(),
             generates ? Optional.of(generation()) : Optional.empty());
     ConfigProblems.check(in.problems());
     return config;
@@ -130,7 +132,7 @@ final class JobConfigReader {
   }
 
   private Data data(Command command) {
-    if (command == Command.TRAIN) {
+    if (command == Command.TRAIN || command == Command.EXPLAIN) {
       in.required("data.train", "JSONL, CSV, Parquet or plain text");
     } else if (command == Command.EVALUATE) {
       in.required("data.validation", "JSONL, CSV, Parquet or plain text");
@@ -191,12 +193,18 @@ final class JobConfigReader {
         in.choice("train.recompute", JobConfig.Recompute.class));
   }
 
-  /** {@code flops}, or {@code fixed:} and the id of a plan that the other settings allow. */
+  /**
+   * {@code flops}, {@code measured}, or {@code fixed:} and the id of a plan that the other settings
+   * allow.
+   */
   private PlanChooser plans(Precision precision, double dropout) {
     String key = "plan.chooser";
-    String text = in.required(key, "flops or fixed:<id>");
+    String text = in.required(key, "flops, measured or fixed:<id>");
     if (text.equals("flops")) {
       return new PlanChooser.FewestFlops();
+    }
+    if (text.equals("measured")) {
+      return new PlanChooser.Measured(List.of()); // to be filled before training
     }
     String id = text.startsWith("fixed:") ? text.substring("fixed:".length()) : "";
     Optional<PairPlan> plan = PairPlan.of(id);
@@ -205,7 +213,7 @@ final class JobConfigReader {
           key
               + " is '"
               + text
-              + "': expected flops | fixed:f<1-4>[k]b<1-8>, for example fixed:f1kb1");
+              + "': expected flops | measured | fixed:f<1-4>[k]b<1-8>, for example fixed:f1kb1");
       return new PlanChooser.FewestFlops();
     }
     new PlanRules(dropout > 0, precision == Precision.BF16)

@@ -2,6 +2,7 @@ package dev.kindling.job.report;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.MappingIterator;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.kindling.checkpoint.HfFolder;
@@ -42,6 +43,7 @@ public final class ResultFolder implements AutoCloseable {
   private static final ObjectMapper JSON = new ObjectMapper();
   private static final String MANIFEST = "_SUCCESS";
   private static final String METRICS = "metrics.jsonl";
+  private static final String RESOLVED = "config.resolved.conf";
 
   private final FileSystem files;
   private final Path folder;
@@ -59,8 +61,36 @@ public final class ResultFolder implements AutoCloseable {
     this.identity = identity;
   }
 
-  /** A folder to write to, or the result of the same run, done before. */
-  public record Opened(ResultFolder folder, Optional<JsonNode> done) {}
+  /** A folder to write to, or the same run, done before. */
+  public record Opened(ResultFolder folder, Optional<Finished> done) {}
+
+  /**
+   * A finished run.
+   *
+   * @param metrics a line for each step
+   */
+  public record Finished(JsonNode manifest, List<JsonNode> metrics) {
+    /** The object that stdout carried. */
+    public ObjectNode result() {
+      return (ObjectNode) manifest.path("result");
+    }
+  }
+
+  /** The configuration that a run has left in its folder, without its defaults. */
+  public static ConfigSource config(String output, Configuration hadoop) {
+    Path file = new Path(new Location("output", output).writable(), RESOLVED);
+    try (InputStream in = file.getFileSystem(hadoop).open(file)) {
+      return ConfigSource.kept(new String(in.readAllBytes(), StandardCharsets.UTF_8));
+    } catch (IOException e) {
+      throw new ConfigProblems(
+          List.of(
+              "output "
+                  + output
+                  + " holds no "
+                  + RESOLVED
+                  + " of a finished run: name a configuration to explain"));
+    }
+  }
 
   /**
    * Looks at what is there; changes nothing.
@@ -114,7 +144,7 @@ public final class ResultFolder implements AutoCloseable {
               + String.join(", ", differing)
               + ": choose another, or set output-mode = overwrite");
     }
-    return new Opened(result, Optional.of(done.path("result")));
+    return new Opened(result, Optional.of(new Finished(done, result.metrics())));
   }
 
   /** Finds out now, not after the first step. */
@@ -144,6 +174,13 @@ public final class ResultFolder implements AutoCloseable {
       return Optional.of(JSON.readTree(in)).filter(JsonNode::isObject);
     } catch (JsonProcessingException e) {
       return Optional.empty();
+    }
+  }
+
+  private List<JsonNode> metrics() throws IOException {
+    try (InputStream in = files.open(new Path(folder, METRICS));
+        MappingIterator<JsonNode> lines = JSON.readerFor(JsonNode.class).readValues(in)) {
+      return lines.readAll();
     }
   }
 
@@ -202,6 +239,13 @@ public final class ResultFolder implements AutoCloseable {
         sha256.put(name, HexFormat.of().formatHex(getMessageDigest().digest()));
       }
     };
+  }
+
+  /** Keeps the configuration. */
+  public void keep(ConfigSource source) throws IOException {
+    try (OutputStream out = create(RESOLVED)) {
+      out.write(source.render().getBytes(StandardCharsets.UTF_8));
+    }
   }
 
   /** Writes the manifest, after which the run is done. */

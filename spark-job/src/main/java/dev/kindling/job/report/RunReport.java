@@ -1,5 +1,7 @@
 package dev.kindling.job.report;
 
+import static dev.kindling.job.report.Amounts.bytes;
+
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.kindling.job.broadcast.MemoryPlan;
@@ -109,11 +111,6 @@ public final class RunReport {
         bytes(plan.adapters()),
         bytes(optimizerBytes));
     return text.toString().stripTrailing();
-  }
-
-  private static String bytes(long bytes) {
-    return String.format(
-        Locale.ROOT, bytes < 1e9 ? "%,.1f MB" : "%,.2f GB", bytes / (bytes < 1e9 ? 1e6 : 1e9));
   }
 
   private ObjectNode memory() {

@@ -26,6 +26,11 @@ public record Cluster(JavaSparkContext spark, ModelSpec spec, WeightDelivery del
     byte[] apply(ExecutorModels models, Model model, List<byte[]> frames);
   }
 
+  /** The same executors with another model to build. */
+  public Cluster with(ModelSpec other) {
+    return new Cluster(spark, other, delivery);
+  }
+
   /** Sends a vector of trainables down, once to each executor that asks. */
   public Broadcast<float[]> send(float[] trainables) {
     return spark.broadcast(trainables);
@@ -34,6 +39,11 @@ public record Cluster(JavaSparkContext spark, ModelSpec spec, WeightDelivery del
   /** Task slots now: partitions worth having. */
   public int slots() {
     return Math.max(1, spark.defaultParallelism());
+  }
+
+  /** How Spark will name its first executor. */
+  public String executorName() {
+    return spark.isLocal() ? "driver" : "0";
   }
 
   /** Tasks that one executor runs at once, as configured or else as the cluster looks now. */

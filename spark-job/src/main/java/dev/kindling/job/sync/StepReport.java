@@ -1,6 +1,8 @@
 package dev.kindling.job.sync;
 
 import dev.kindling.job.broadcast.MemoryUse;
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.train.GradientSum;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 
@@ -15,15 +17,26 @@ import java.nio.charset.StandardCharsets;
  */
 public record StepReport(
     String executor, int weightLoads, long nanos, MemoryUse memory, byte[] payload) {
+  /** Two ints and three longs. */
+  private static final int HEADER = 32;
+
   /** Whether the task computed anything. */
   public boolean worked() {
     return payload.length > 0;
   }
 
+  /** Bytes of a frame with the sums of a layout. */
+  public static long bytes(String executor, AdapterLayout layout) {
+    int[] exponents = GradientSum.firstExponents(layout);
+    return (long) HEADER
+        + executor.getBytes(StandardCharsets.UTF_8).length
+        + new GradientSum(layout, exponents, 1).encodedBytes();
+  }
+
   /** A frame that {@link #decode} reads. */
   public byte[] encode() {
     byte[] name = executor.getBytes(StandardCharsets.UTF_8);
-    return ByteBuffer.allocate(4 + name.length + 28 + payload.length)
+    return ByteBuffer.allocate(HEADER + name.length + payload.length)
         .putInt(name.length)
         .put(name)
         .putInt(weightLoads)

@@ -1,0 +1,146 @@
+package dev.kindling.job;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.kindling.checkpoint.WeightSlot;
+import dev.kindling.cost.PairClock.Timed;
+import dev.kindling.cost.Rates;
+import dev.kindling.cost.StepCost;
+import dev.kindling.data.EpochOrder;
+import dev.kindling.job.broadcast.MemoryPlan;
+import dev.kindling.job.broadcast.ModelSpec;
+import dev.kindling.job.config.JobConfig;
+import dev.kindling.job.config.JobConfig.Output;
+import dev.kindling.job.config.JobConfig.OutputMode;
+import dev.kindling.job.explain.Comparison;
+import dev.kindling.job.explain.ExecutorClock;
+import dev.kindling.job.explain.Prediction;
+import dev.kindling.job.explain.Sample;
+import dev.kindling.job.ingest.Examples;
+import dev.kindling.job.report.PlanTree;
+import dev.kindling.job.report.ResultFolder;
+import dev.kindling.job.report.ResultFolder.Finished;
+import dev.kindling.job.sync.Cluster;
+import dev.kindling.job.sync.StepReport;
+import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.StoredType;
+import dev.kindling.train.TrainingState;
+import java.io.IOException;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.apache.spark.sql.SparkSession;
+
+/**
+ * The story of EXPLAIN: all that train does before its first step, then an account instead of it.
+ */
+public final class ExplainJob {
+  private static final ObjectMapper JSON = new ObjectMapper();
+
+  private ExplainJob() {}
+
+  /** Explains; a tree on stderr, and the object for stdout. */
+  public static ObjectNode run(SparkSession session, JobConfig config) throws IOException {
+    Optional<Finished> finished = finished(session, config);
+    Preparation prepared = Preparation.of(session, config);
+    Examples examples =
+        prepared.examples(session, "data.train", config.data().train().orElseThrow());
+    Optional<Examples> held =
+        config.data().validation().map(uri -> prepared.examples(session, "data.validation", uri));
+    List<Timed> timed = config.compute().measures() ? prepared.time(examples) : List.of();
+    Preparation planned = timed.isEmpty() ? prepared : prepared.pinned(timed);
+    Prediction prediction = predict(config, planned, examples, held, timed);
+    Optional<Comparison> comparison = Optional.empty();
+    if (finished.isPresent()) {
+      comparison =
+          Optional.of(
+              Comparison.of(prediction, finished.get().manifest(), finished.get().metrics()));
+    }
+    examples.release();
+    held.ifPresent(Examples::release);
+    System.err.println(PlanTree.of(prediction, comparison));
+    ObjectNode object = JSON.valueToTree(prediction);
+    comparison.ifPresent(c -> object.set("comparison", JSON.valueToTree(c.rows())));
+    return object;
+  }
+
+  /** The result of the same run, if there is one. */
+  private static Optional<Finished> finished(SparkSession session, JobConfig config) {
+    return config
+        .output()
+        .flatMap(
+            output ->
+                ResultFolder.open(
+                        new Output(output.folder(), OutputMode.RESUME),
+                        config.source(),
+                        session.sparkContext().hadoopConfiguration())
+                    .done());
+  }
+
+  private static Prediction predict(
+      JobConfig config,
+      Preparation prepared,
+      Examples examples,
+      Optional<Examples> held,
+      List<Timed> timed) {
+    JobConfig.Training training = config.training().orElseThrow();
+    JobConfig.Compute compute = config.compute();
+    Cluster cluster = prepared.cluster();
+    int batch = compute.batch();
+    long steps = training.totalSteps(examples.count(), batch);
+    EpochOrder order = new EpochOrder(examples.count(), config.data().shuffle(), compute.seed());
+    Sample sample = Sample.of(cluster, examples, order, steps, batch, prepared.grouping());
+    int tasks = Math.min(cluster.slots(), compute.parts());
+    int executors =
+        Math.min(
+            tasks, (cluster.slots() + cluster.tasksPerExecutor() - 1) / cluster.tasksPerExecutor());
+
+    MemoryPlan memory = prepared.memory(examples, held);
+    TrainingState state =
+        new TrainingState(
+            prepared.layout(), prepared.start(), training.optimizer(steps), training.maxGradNorm());
+    ExecutorClock clock = new ExecutorClock(cluster);
+    try (Backend sizes = cluster.spec().compute().open()) {
+      StepCost cost = cost(prepared, sizes);
+      Rates rates = clock.rates(Rates.probe(cost.of(memory.rows(), memory.tokens())), tasks);
+      double exchange = clock.exchange(prepared.layout(), tasks);
+      double computing = Prediction.compute(sample, cost, rates);
+      return new Prediction(
+          new Prediction.Run(
+              steps,
+              batch,
+              compute.parts(),
+              tasks,
+              executors,
+              examples.count(),
+              sample.steps().size(),
+              (double) sample.tokens() / sample.steps().size(),
+              sample.padding()),
+          Prediction.work(sample, cost, rates),
+          memory,
+          state.optimizerBytes(),
+          new Prediction.Exchange(
+              4L * prepared.layout().elements() * executors,
+              (long) tasks * StepReport.bytes(cluster.executorName(), prepared.layout())),
+          rates,
+          new Prediction.Seconds(
+              computing, exchange, computing + exchange, steps * (computing + exchange)),
+          prepared.plans(examples, Optional.of(rates), timed));
+    }
+  }
+
+  private static StepCost cost(Preparation prepared, Backend sizes) {
+    ModelSpec spec = prepared.cluster().spec();
+    Map<WeightSlot, StoredType> types = new LinkedHashMap<>();
+    prepared.stored().forEach((slot, tensor) -> types.put(slot, tensor.type()));
+    return new StepCost(
+        sizes,
+        prepared.plan(),
+        prepared.layout(),
+        types,
+        spec.asStored(),
+        spec.plans(),
+        spec.recompute());
+  }
+}

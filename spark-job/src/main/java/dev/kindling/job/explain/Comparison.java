@@ -1,0 +1,89 @@
+package dev.kindling.job.explain;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.ToDoubleFunction;
+
+/**
+ * What was predicted beside what a finished run has measured.
+ *
+ * @param rows each a quantity
+ */
+public record Comparison(List<Row> rows) {
+  /**
+   * @param unit of both numbers
+   * @param ratio measured / predicted
+   */
+  public record Row(String quantity, String unit, double predicted, double measured, double ratio) {
+    Row(String quantity, String unit, double predicted, double measured) {
+      this(quantity, unit, predicted, measured, predicted == 0 ? 0 : measured / predicted);
+    }
+  }
+
+  /**
+   * Compares; of the steps' times the medians count.
+   *
+   * @param manifest of the finished run
+   * @param metrics a line for each of its steps
+   */
+  public static Comparison of(Prediction predicted, JsonNode manifest, List<JsonNode> metrics) {
+    Prediction.Seconds seconds = predicted.seconds();
+    double total =
+        metrics.stream().mapToDouble(m -> seconds(m, "Compute") + seconds(m, "Exchange")).sum();
+    double cells =
+        metrics.stream().mapToDouble(m -> tokens(m) / (1 - m.get("padding").asDouble())).sum();
+    double tokens = metrics.stream().mapToDouble(Comparison::tokens).sum();
+    return new Comparison(
+        List.of(
+            new Row("steps", "", predicted.run().steps(), metrics.size()),
+            new Row(
+                "tokens of a step", "", predicted.run().tokensPerStep(), tokens / metrics.size()),
+            new Row("padding", "%", 100 * predicted.run().padding(), 100 * (1 - tokens / cells)),
+            new Row(
+                "sent down in a step",
+                "B",
+                predicted.exchange().bytesDown(),
+                median(metrics, m -> m.get("bytesDown").asDouble())),
+            new Row(
+                "sent up in a step",
+                "B",
+                predicted.exchange().bytesUp(),
+                median(metrics, m -> m.get("bytesUp").asDouble())),
+            new Row(
+                "tensors of the fullest executor",
+                "B",
+                predicted.memory().total(),
+                manifest.at("/memory/measured/executor").asDouble()),
+            new Row(
+                "compute of a step",
+                "s",
+                seconds.compute(),
+                median(metrics, m -> seconds(m, "Compute"))),
+            new Row(
+                "exchange of a step",
+                "s",
+                seconds.exchange(),
+                median(metrics, m -> seconds(m, "Exchange"))),
+            new Row(
+                "a step",
+                "s",
+                seconds.step(),
+                median(metrics, m -> seconds(m, "Compute") + seconds(m, "Exchange"))),
+            new Row("all steps", "s", seconds.run(), total)));
+  }
+
+  private static double tokens(JsonNode line) {
+    return line.get("tokens").asDouble();
+  }
+
+  private static double seconds(JsonNode line, String of) {
+    return line.get("seconds" + of).asDouble();
+  }
+
+  private static double median(List<JsonNode> metrics, ToDoubleFunction<JsonNode> of) {
+    double[] all = metrics.stream().mapToDouble(of).toArray();
+    Arrays.sort(all);
+    return all.length == 0 ? 0 : all[all.length / 2];
+  }
+}

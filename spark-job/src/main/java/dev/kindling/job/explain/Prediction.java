@@ -1,0 +1,112 @@
+package dev.kindling.job.explain;
+
+import dev.kindling.cost.Cost;
+import dev.kindling.cost.Rates;
+import dev.kindling.cost.StepCost;
+import dev.kindling.cost.Work.Kind;
+import dev.kindling.job.broadcast.MemoryPlan;
+import dev.kindling.job.explain.Sample.Size;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * What a run will do, before it does it. Seconds are predictions from the speed of a few
+ * operations; operations, bytes and memory follow from sizes alone.
+ *
+ * @param run how much there is to do
+ * @param work of an average step
+ * @param memory of each executor, in bytes
+ * @param optimizerBytes on the driver's heap
+ * @param exchange of a step
+ * @param rates of the slowest of the tasks that run at once
+ * @param seconds of an average step
+ * @param plans of the low-rank layers
+ */
+public record Prediction(
+    Run run,
+    StepWork work,
+    MemoryPlan memory,
+    long optimizerBytes,
+    Exchange exchange,
+    Rates rates,
+    Seconds seconds,
+    PlanTable plans) {
+  /**
+   * @param batch examples of a step
+   * @param microBatches that they are cut into
+   * @param tasks that share a step
+   * @param sampledSteps whose micro-batches were looked at
+   * @param padding share of the computed tokens
+   */
+  public record Run(
+      long steps,
+      int batch,
+      int microBatches,
+      int tasks,
+      int executors,
+      long examples,
+      int sampledSteps,
+      double tokensPerStep,
+      double padding) {}
+
+  /**
+   * @param flops of all tasks
+   * @param bytes that operations read and write
+   * @param secondsOfATask by kind of operation, all tasks together
+   */
+  public record StepWork(double flops, double bytes, Map<Kind, Double> secondsOfATask) {}
+
+  /**
+   * @param bytesDown trainables, once for each executor
+   * @param bytesUp exact sums, one from each task
+   */
+  public record Exchange(long bytesDown, long bytesUp) {}
+
+  /**
+   * @param compute of the slowest task
+   * @param exchange broadcast, stage, sums and their merge
+   * @param step both
+   * @param run all steps, evaluations not counted
+   */
+  public record Seconds(double compute, double exchange, double step, double run) {}
+
+  /** Work of an average step of a sample. */
+  public static StepWork work(Sample sample, StepCost cost, Rates rates) {
+    double flops = 0;
+    double bytes = 0;
+    Map<Kind, Double> seconds = new EnumMap<>(Kind.class);
+    int steps = sample.steps().size();
+    for (List<List<Size>> step : sample.steps()) {
+      for (List<Size> task : step) {
+        for (Size size : task) {
+          Cost one = cost.of(size.rows(), size.tokens());
+          flops += one.flops() / (double) steps;
+          bytes += one.bytes() / (double) steps;
+          for (Kind kind : Kind.values()) {
+            seconds.merge(kind, one.seconds(kind, rates) / steps, Double::sum);
+          }
+        }
+      }
+    }
+    return new StepWork(flops, bytes, seconds);
+  }
+
+  /** Seconds of an average step: its slowest task's. */
+  public static double compute(Sample sample, StepCost cost, Rates rates) {
+    return sample.steps().stream()
+        .mapToDouble(
+            step ->
+                step.stream()
+                    .mapToDouble(
+                        task ->
+                            task.stream()
+                                .mapToDouble(
+                                    size -> cost.of(size.rows(), size.tokens()).seconds(rates))
+                                .sum())
+                    .max()
+                    .orElse(0))
+        .average()
+        .orElse(0);
+  }
+}

@@ -1,0 +1,174 @@
+package dev.kindling.job.report;
+
+import static dev.kindling.job.report.Amounts.bytes;
+import static dev.kindling.job.report.Amounts.time;
+
+import dev.kindling.cost.Work.Kind;
+import dev.kindling.job.broadcast.MemoryPlan;
+import dev.kindling.job.explain.Comparison;
+import dev.kindling.job.explain.Comparison.Row;
+import dev.kindling.job.explain.PlanTable.Candidate;
+import dev.kindling.job.explain.PlanTable.Layer;
+import dev.kindling.job.explain.Prediction;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+
+/** Mutable: writes a prediction as a tree for people, in the manner of Spark's EXPLAIN. */
+public final class PlanTree {
+  /** Candidates of a layer that are shown: the chosen one, plain and the cheapest of the others. */
+  private static final int SHOWN = 5;
+
+  private final StringBuilder text = new StringBuilder();
+
+  private PlanTree() {}
+
+  /** The tree, and what was measured under it if the run is finished. */
+  public static String of(Prediction p, Optional<Comparison> measured) {
+    PlanTree tree = new PlanTree();
+    tree.write(p);
+    measured.ifPresent(tree::write);
+    return tree.text.toString();
+  }
+
+  private void write(Prediction p) {
+    Prediction.Run run = p.run();
+    line("== Plan of the run ==");
+    line(
+        "Train: %,d steps of %,d examples, about %s for all of them",
+        run.steps(), run.batch(), time(p.seconds().run()));
+    line(
+        "+- Data: %,d examples; a step has %,.0f tokens, and %.1f %% of what it computes is padding"
+            + " (first %d steps)",
+        run.examples(), run.tokensPerStep(), 100 * run.padding(), run.sampledSteps());
+    line(
+        "+- Step: %s = compute %s + exchange %s",
+        time(p.seconds().step()), time(p.seconds().compute()), time(p.seconds().exchange()));
+    line(
+        ":  +- Compute: %,.2f TFLOP, %s read and written, in %d micro-batches on %d tasks of %d"
+            + " executor(s)",
+        p.work().flops() / 1e12,
+        bytes(p.work().bytes()),
+        run.microBatches(),
+        run.tasks(),
+        run.executors());
+    kinds(p);
+    line(
+        ":  +- Exchange: %s down, %s up",
+        bytes(p.exchange().bytesDown()), bytes(p.exchange().bytesUp()));
+    memory(p.memory(), p.optimizerBytes());
+    line("+- Low-rank layers, at the largest micro-batch");
+    List<Layer> layers = p.plans().layers();
+    for (int i = 0; i < layers.size(); i++) {
+      layer(layers.get(i), "   ");
+    }
+  }
+
+  private void kinds(Prediction p) {
+    double all = p.work().secondsOfATask().values().stream().mapToDouble(s -> s).sum();
+    for (Kind kind : Kind.values()) {
+      double seconds = p.work().secondsOfATask().getOrDefault(kind, 0.0);
+      String rate =
+          switch (kind) {
+            case PRODUCT -> gflops(p.rates().productFlops());
+            case ATTENTION -> gflops(p.rates().attentionFlops());
+            case ELEMENTS -> String.format(Locale.ROOT, "%,.1f GB/s", p.rates().bytes() / 1e9);
+          };
+      String name =
+          switch (kind) {
+            case PRODUCT -> "products";
+            case ATTENTION -> "attention";
+            case ELEMENTS -> "the rest";
+          };
+      line(":  :  +- %-9s %4.0f %%, at %s a task", name, 100 * seconds / all, rate);
+    }
+  }
+
+  private void memory(MemoryPlan m, long optimizer) {
+    line(
+        "+- Memory of an executor: %s for %d task(s) of %d × %,d tokens",
+        bytes(m.total()), m.tasks(), m.rows(), m.tokens());
+    line(
+        ":  +- base        %10s, once (no packed copy: frozen matrices are multiplied as they lie)",
+        bytes(m.base()));
+    line(":  +- activations %10s", bytes(m.activations()));
+    line(":  +- scratch     %10s", bytes(m.scratch()));
+    line(":  +- adapters    %10s, with their gradients", bytes(m.adapters()));
+    line(":  +- optimizer   %10s, on the driver's heap", bytes(optimizer));
+  }
+
+  private void layer(Layer layer, String indent) {
+    var shape = layer.shape();
+    line(
+        "%s+- %d × %s [%d → %d], r = %d, %,d tokens: %s",
+        indent,
+        layer.modules().size(),
+        layer.words(),
+        shape.in(),
+        shape.out(),
+        shape.rank(),
+        shape.tokens(),
+        layer.plan());
+    line("%s:  %s", indent, layer.why());
+    line(
+        "%s:    %-6s %10s %10s %10s %10s %10s %10s",
+        indent, "plan", "GFLOP", "moved", "kept", "scratch", "predicted", "measured");
+    int shown = 0;
+    for (Candidate one : layer.candidates()) {
+      boolean chosen = one.plan().equals(layer.plan());
+      if (chosen || one.plan().equals("f1kb1") || shown < SHOWN - 2) {
+        candidate(one, chosen, indent);
+        shown++;
+      }
+    }
+    int more = layer.candidates().size() - shown;
+    if (more > 0) {
+      line("%s:    and %d more with more operations", indent, more);
+    }
+  }
+
+  private void candidate(Candidate one, boolean chosen, String indent) {
+    line(
+        "%s:  %s %-6s %10.3f %10s %10s %10s %10s %10s",
+        indent,
+        chosen ? "*" : " ",
+        one.plan(),
+        one.flops() / 1e9,
+        bytes(one.bytes()),
+        bytes(one.keptBytes()),
+        bytes(one.scratchBytes()),
+        one.predictedSeconds() == null ? "" : time(one.predictedSeconds()),
+        one.measuredSeconds() == null ? "" : time(one.measuredSeconds()));
+  }
+
+  private void write(Comparison comparison) {
+    line("");
+    line("== Predicted and measured ==");
+    line("  %-32s %12s %12s %9s", "", "predicted", "measured", "ratio");
+    for (Row row : comparison.rows()) {
+      line(
+          "  %-32s %12s %12s %9.2f",
+          row.quantity(),
+          number(row.predicted(), row.unit()),
+          number(row.measured(), row.unit()),
+          row.ratio());
+    }
+  }
+
+  private static String number(double value, String unit) {
+    return switch (unit) {
+      case "s" -> time(value);
+      case "B" -> bytes(value);
+      case "%" -> String.format(Locale.ROOT, "%.1f %%", value);
+      default -> String.format(Locale.ROOT, "%,.0f", value);
+    };
+  }
+
+  private static String gflops(double flops) {
+    return String.format(Locale.ROOT, "%,.0f GFLOP/s", flops / 1e9);
+  }
+
+  private void line(String format, Object... values) {
+    text.append(String.format(Locale.ROOT, format, values).stripTrailing()).append('\n');
+  }
+}

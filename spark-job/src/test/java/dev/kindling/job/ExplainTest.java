@@ -1,0 +1,134 @@
+package dev.kindling.job;
+
+import static dev.kindling.job.cli.InProcess.kindling;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.data.Offset.offset;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.kindling.job.cli.InProcess;
+import dev.kindling.tensor.onednn.OneDnnBackend;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** EXPLAIN before a run and after it, and plans that were measured. */
+class ExplainTest {
+  @TempDir Path temp;
+
+  private static List<String> explain(List<String> train) {
+    List<String> explain = new ArrayList<>(train);
+    explain.set(0, "explain");
+    return explain;
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"bert", "llama-gqa", "gpt2"})
+  void explain_beforeTraining_tellsAllAndWritesNothing(String name) {
+    GoldenFolder golden = GoldenFolder.copy(name, temp);
+    Path output = temp.resolve("out");
+    InProcess run = kindling(2, explain(golden.train(output, "train.micro-batch-size=2")));
+    assertThat(run.code()).as(run.stdout()).isZero();
+    JsonNode told = run.json();
+    assertThat(told.at("/run/steps").asInt()).isEqualTo(golden.expectedLosses().size());
+    assertThat(told.at("/run/tokensPerStep").asDouble()).isPositive();
+    assertThat(told.at("/work/flops").asDouble()).isPositive();
+    for (String part : List.of("base", "activations", "scratch", "adapters")) {
+      assertThat(told.at("/memory/" + part).asLong()).as(part).isPositive();
+    }
+    assertThat(told.at("/optimizerBytes").asLong()).isPositive();
+    JsonNode seconds = told.get("seconds");
+    assertThat(seconds.get("step").asDouble())
+        .isEqualTo(seconds.get("compute").asDouble() + seconds.get("exchange").asDouble());
+    JsonNode layers = told.at("/plans/layers");
+    assertThat(layers).isNotEmpty();
+    for (JsonNode layer : layers) {
+      JsonNode fewest = layer.get("candidates").get(0);
+      assertThat(layer.get("plan").asText()).isEqualTo(fewest.get("plan").asText());
+      assertThat(layer.get("why").asText()).startsWith("the fewest operations");
+      assertThat(fewest.get("predictedSeconds").asDouble()).isPositive();
+      assertThat(fewest.get("measuredSeconds").isNull()).isTrue();
+    }
+    assertThat(told.has("comparison")).isFalse();
+    assertThat(output).doesNotExist();
+  }
+
+  @Test
+  void explain_ofAResult_setsItBesideWhatWasMeasured() {
+    GoldenFolder golden = GoldenFolder.copy("bert", temp);
+    Path output = temp.resolve("out");
+    assertThat(kindling(2, golden.train(output, "train.micro-batch-size=2")).code()).isZero();
+    InProcess run = kindling("explain", "output=" + output);
+    assertThat(run.code()).as(run.stdout()).isZero();
+    JsonNode rows = run.json().get("comparison");
+    assertThat(ratio(rows, "steps")).isEqualTo(1);
+    assertThat(ratio(rows, "tokens of a step")).isCloseTo(1, offset(0.25));
+    assertThat(ratio(rows, "sent down in a step")).isEqualTo(1);
+    assertThat(ratio(rows, "sent up in a step")).isEqualTo(1);
+    assertThat(ratio(rows, "tensors of the fullest executor")).isBetween(0.3, 1.0);
+    assertThat(ratio(rows, "a step")).isPositive();
+  }
+
+  private static double ratio(JsonNode rows, String quantity) {
+    for (JsonNode row : rows) {
+      if (row.get("quantity").asText().equals(quantity)) {
+        return row.get("ratio").asDouble();
+      }
+    }
+    throw new AssertionError("no row " + quantity + " in " + rows);
+  }
+
+  @Test
+  void explain_inBf16_offersNothingThatMerges() {
+    assumeTrue(OneDnnBackend.multipliesBf16());
+    GoldenFolder golden = GoldenFolder.copy("llama-gqa", temp);
+    InProcess run = kindling(2, explain(golden.train(temp.resolve("out"), "train.precision=bf16")));
+    assertThat(run.code()).as(run.stdout()).isZero();
+    for (JsonNode layer : run.json().at("/plans/layers")) {
+      assertThat(layer.get("why").asText()).contains("in bf16 nothing is merged");
+      layer
+          .get("candidates")
+          .forEach(one -> assertThat(one.get("plan").asText()).matches("f[13]k?b[1236]"));
+    }
+  }
+
+  @Test
+  void explain_ofAFolderWithoutAResult_saysWhatIsMissing() {
+    InProcess run = kindling("explain", "output=" + temp.resolve("nowhere"));
+    assertThat(run.code()).isEqualTo(2);
+    assertThat(run.messages()).contains("holds no config.resolved.conf of a finished run");
+  }
+
+  @Test
+  void measured_timesOnAnExecutor_pinsTheFastest_andTrainsTheSame() throws IOException {
+    GoldenFolder golden = GoldenFolder.copy("llama-gqa", temp);
+    Path output = temp.resolve("out");
+    InProcess run =
+        kindling(2, golden.train(output, "train.micro-batch-size=2", "plan.chooser=measured"));
+    assertThat(run.code()).as(run.stdout()).isZero();
+    List<Double> losses = GoldenFolder.losses(output);
+    for (int step = 0; step < losses.size(); step++) {
+      assertThat(losses.get(step)).isCloseTo(golden.expectedLosses().get(step), offset(1e-4));
+    }
+    JsonNode manifest = new ObjectMapper().readTree(output.resolve("_SUCCESS").toFile());
+    assertThat(manifest.get("plans")).isNotEmpty();
+    for (JsonNode layer : manifest.get("plans")) {
+      double fastest = Double.POSITIVE_INFINITY;
+      double chosen = 0;
+      for (JsonNode one : layer.get("candidates")) {
+        double seconds = one.get("measuredSeconds").asDouble();
+        assertThat(seconds).isPositive();
+        fastest = Math.min(fastest, seconds);
+        chosen = one.get("plan").equals(layer.get("plan")) ? seconds : chosen;
+      }
+      assertThat(chosen).isEqualTo(fastest);
+      assertThat(layer.get("why").asText()).startsWith("the fastest when measured");
+    }
+  }
+}

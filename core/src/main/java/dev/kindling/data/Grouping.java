@@ -41,6 +41,26 @@ public record Grouping(int rows, int packTo) implements Serializable {
     return cut;
   }
 
+  /**
+   * Which of so many tasks computes each micro-batch of a cut: the largest first, to whoever has
+   * least (Graham, 1969: at most 4/3 − 1/(3·tasks) of the best possible). By turns the first task
+   * would get the longer one each time.
+   */
+  public static int[] deal(List<List<List<Example>>> cut, int tasks) {
+    long[] cells = new long[tasks];
+    int[] dealt = new int[cut.size()];
+    for (int i = 0; i < cut.size(); i++) { // the longest first
+      int least = 0;
+      for (int task = 1; task < tasks; task++) {
+        least = cells[task] < cells[least] ? task : least;
+      }
+      dealt[i] = least;
+      List<List<Example>> rows = cut.get(i);
+      cells[least] += (long) rows.size() * TokenBatch.length(rows.get(0));
+    }
+    return dealt;
+  }
+
   /** First fit decreasing: at most 11/9 of the fewest possible rows, and one more. */
   private List<List<Example>> packed(List<List<Example>> singles) {
     List<List<Example>> open = new ArrayList<>();

@@ -3,9 +3,11 @@ package dev.kindling.data;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Collections;
 import java.util.List;
 import java.util.Random;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -64,5 +66,32 @@ class GroupingTest {
       asTheyCome.add(batch.subList(from, from + rows).stream().map(List::of).toList());
     }
     assertThat(1 - real / cells(asTheyCome)).isGreaterThan(0.25);
+  }
+
+  private static List<List<Example>> rows(int length) {
+    return List.of(List.of(new Example(0, new int[length], new int[length])));
+  }
+
+  /** By turns the tasks would get 40 + 18 and 25 + 12. */
+  @Test
+  void deal_longestFirst_levelsTheTasks() {
+    var cut = List.of(rows(40), rows(25), rows(18), rows(12));
+    assertThat(Grouping.deal(cut, 2)).containsExactly(0, 1, 1, 0);
+    assertThat(Grouping.deal(cut, 1)).containsOnly(0);
+    assertThat(Grouping.deal(cut, 4)).containsExactly(0, 1, 2, 3);
+    assertThat(Grouping.deal(List.of(), 3)).isEmpty();
+  }
+
+  @ParameterizedTest
+  @CsvSource({"32,4,2", "64,4,3", "97,3,5"})
+  void deal_manyMicroBatches_isWithinAThirdOfEven(int n, int rows, int tasks) {
+    var cut = new Grouping(rows, 0).cut(batch(n));
+    int[] dealt = Grouping.deal(cut, tasks);
+    double[] load = new double[tasks];
+    for (int i = 0; i < dealt.length; i++) {
+      load[dealt[i]] += cells(List.of(cut.get(i)));
+    }
+    assertThat(Arrays.stream(load).max().orElseThrow())
+        .isLessThanOrEqualTo(4.0 / 3 * Arrays.stream(load).sum() / tasks);
   }
 }

@@ -84,6 +84,18 @@ class LauncherIT {
   }
 
   @Test
+  void explain_tellsPeopleATreeAndSchedulersAnObject() {
+    GoldenFolder llama = GoldenFolder.copy("llama-gqa", temp);
+    List<String> words = new ArrayList<>(llama.train(temp.resolve("out")));
+    words.set(0, "explain");
+    Launched run = Launched.kindling(words.toArray(new String[0]));
+    assertThat(run.code()).as(run.stderr()).isZero();
+    assertThat(run.json().at("/seconds/step").asDouble()).isPositive();
+    assertThat(run.stderr())
+        .contains("== Plan of the run ==", "+- Memory of an executor:", "fewer operations than");
+  }
+
+  @Test
   void failures_exitCodes_areTheDocumentedOnes() {
     Launched config = Launched.kindling("train", "base.pth=x");
     assertThat(config.code()).isEqualTo(2);

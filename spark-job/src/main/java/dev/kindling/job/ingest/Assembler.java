@@ -12,18 +12,25 @@ import java.util.NoSuchElementException;
 import org.jspecify.annotations.Nullable;
 import scala.Tuple2;
 
-/** Cuts sorted positions into steps, and each step's examples into micro-batches. */
+/**
+ * Cuts sorted positions into steps, each step's examples into micro-batches, and deals those out.
+ */
 final class Assembler implements Iterator<Tuple2<Long, byte[]>> {
   private final Iterator<Tuple2<Long, byte[]>> sorted;
   private final int batch;
   private final Grouping grouping;
+  private final int lanes;
   private final Deque<Tuple2<Long, byte[]>> ready = new ArrayDeque<>();
   private @Nullable Example ahead;
 
-  Assembler(Iterator<Tuple2<Long, byte[]>> sorted, int batch, Grouping grouping) {
+  /**
+   * @param lanes tasks that share a step; keys are {@code step · lanes + lane}
+   */
+  Assembler(Iterator<Tuple2<Long, byte[]>> sorted, int batch, Grouping grouping, int lanes) {
     this.sorted = sorted;
     this.batch = batch;
     this.grouping = grouping;
+    this.lanes = lanes;
     this.ahead = pull();
   }
 
@@ -54,9 +61,10 @@ final class Assembler implements Iterator<Tuple2<Long, byte[]>> {
       examples.add(ahead);
       ahead = pull();
     }
-    long key = step * batch;
-    for (List<List<Example>> rows : grouping.cut(examples)) {
-      ready.add(new Tuple2<>(key++, MicroBatch.encode(step, rows)));
+    List<List<List<Example>>> cut = grouping.cut(examples);
+    int[] dealt = Grouping.deal(cut, lanes);
+    for (int i = 0; i < cut.size(); i++) {
+      ready.add(new Tuple2<>(step * lanes + dealt[i], MicroBatch.encode(step, cut.get(i))));
     }
   }
 }

@@ -62,13 +62,12 @@ public final class Batches {
   }
 
   /**
-   * Where a micro-batch goes: its step's group of steps, and within it the next lane in turn. The
-   * key is {@code step · batch + number}.
+   * Where a micro-batch goes: its step's group of steps, and within it the lane that it was dealt
+   * to. The key is {@code step · lanes + lane}.
    */
   private static final class Layout extends Partitioner {
     private static final long serialVersionUID = 1;
     private final long firstStep;
-    private final int batch;
 
     /** Steps in one partition. */
     private final int grouped;
@@ -78,9 +77,8 @@ public final class Batches {
 
     private final int partitions;
 
-    Layout(long firstStep, long steps, int batch, int lanes) {
+    Layout(long firstStep, long steps, int lanes) {
       this.firstStep = firstStep;
-      this.batch = batch;
       this.lanes = lanes;
       int groups = Math.max(1, MOST_PARTITIONS / lanes);
       this.grouped = Math.toIntExact((steps + groups - 1) / groups);
@@ -94,8 +92,8 @@ public final class Batches {
 
     @Override
     public int getPartition(Object key) {
-      long microBatch = (Long) key;
-      return firstPartition(microBatch / batch) + (int) (microBatch % batch % lanes);
+      long dealt = (Long) key;
+      return firstPartition(dealt / lanes) + (int) (dealt % lanes);
     }
 
     int firstPartition(long step) {
@@ -122,7 +120,7 @@ public final class Batches {
     long steps = (to - from + batch - 1) / batch;
     int parts = (batch + grouping.rows() - 1) / grouping.rows();
     int lanes = Math.max(1, Math.min(slots, parts));
-    Layout layout = new Layout(from / batch, steps, batch, lanes);
+    Layout layout = new Layout(from / batch, steps, lanes);
     Gathering gathering = new Gathering(from / batch, steps, batch, GATHERING_WAVES * slots);
     Broadcast<long[][]> first = examples.firstIndices();
     Emitter emitter = new Emitter(order.examples(), order, from, to);
@@ -134,7 +132,7 @@ public final class Batches {
             .repartitionAndSortWithinPartitions(gathering);
     JavaRDD<byte[]> frames =
         gathered
-            .mapPartitionsToPair(sorted -> new Assembler(sorted, batch, grouping))
+            .mapPartitionsToPair(sorted -> new Assembler(sorted, batch, grouping, lanes))
             .repartitionAndSortWithinPartitions(layout)
             .values()
             .persist(StorageLevel.MEMORY_AND_DISK());

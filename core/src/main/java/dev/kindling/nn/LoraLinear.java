@@ -5,13 +5,11 @@ import dev.kindling.lora.plan.BackwardPlan.InputGradient;
 import dev.kindling.lora.plan.ForwardPlan;
 import dev.kindling.lora.plan.PairPlan;
 import dev.kindling.lora.plan.PairShape;
-import dev.kindling.lora.plan.PlanChooser;
-import dev.kindling.lora.plan.PlanRules;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
-import dev.kindling.tensor.DType;
 import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Tensor;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -38,7 +36,7 @@ import org.jspecify.annotations.Nullable;
  * @param scale s
  * @param dropout share of x dropped before a, in training
  * @param number of the layer within the model, for its random masks
- * @param chooser of plans
+ * @param plans for the sizes of a step, always the same for the same sizes
  */
 record LoraLinear(
     Backend backend,
@@ -51,7 +49,7 @@ record LoraLinear(
     double scale,
     double dropout,
     long number,
-    PlanChooser chooser)
+    Function<PairShape, PairPlan> plans)
     implements Linear {
   @Override
   public boolean trains() {
@@ -71,8 +69,7 @@ record LoraLinear(
   }
 
   private PairPlan plan(int rows) {
-    PlanRules rules = new PlanRules(drops(), backend.active() == DType.BF16);
-    return chooser.choose(shape(rows), rules);
+    return plans.apply(shape(rows));
   }
 
   /** Projections of x and of dy, dropped inputs, and what is as large as w. */

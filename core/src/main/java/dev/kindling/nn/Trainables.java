@@ -5,9 +5,13 @@ import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.LinearModule.Kind;
 import dev.kindling.lora.Parameter;
 import dev.kindling.lora.Parameter.Role;
+import dev.kindling.lora.plan.PairPlan;
+import dev.kindling.lora.plan.PairShape;
 import dev.kindling.lora.plan.PlanChooser;
+import dev.kindling.lora.plan.PlanRules;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.DType;
 import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Tensor;
 import java.util.HashMap;
@@ -26,6 +30,8 @@ public final class Trainables implements AutoCloseable {
   private final Backend backend;
   private final AdapterLayout layout;
   private final PlanChooser chooser;
+  private final PlanRules rules;
+  private final Map<PairShape, PairPlan> plans = new HashMap<>();
   private final Tensor values;
   private final Tensor operands;
   private final Tensor gradients;
@@ -60,6 +66,7 @@ public final class Trainables implements AutoCloseable {
     this.backend = backend;
     this.layout = layout;
     this.chooser = chooser;
+    this.rules = new PlanRules(layout.settings().dropout() > 0, backend.active() == DType.BF16);
     this.values = values;
     this.operands = rounded == null ? values : rounded;
     this.gradients = gradients;
@@ -147,7 +154,12 @@ public final class Trainables implements AutoCloseable {
         layout.settings().scale(),
         layout.settings().dropout(),
         number,
-        chooser);
+        this::plan);
+  }
+
+  /** Chosen once: layers of the same sizes ask again and again. */
+  private PairPlan plan(PairShape shape) {
+    return plans.computeIfAbsent(shape, sizes -> chooser.choose(sizes, rules));
   }
 
   /** The table for a module: trained in full, adapted or frozen, as the layout says. */

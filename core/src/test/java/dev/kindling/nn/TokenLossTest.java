@@ -3,7 +3,7 @@ package dev.kindling.nn;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.data.Offset.offset;
 
-import dev.kindling.lora.plan.PlanChooser;
+import dev.kindling.lora.plan.PairPlan;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
@@ -114,7 +114,7 @@ class TokenLossTest {
             2,
             0.4,
             7,
-            new PlanChooser.FewestFlops());
+            sizes -> PairPlan.PLAIN);
     Linear whole = new TrainedLinear(backend, w, null, gradients[2], null);
     for (Linear head : List.of(pair, whole)) {
       TokenLoss loss = new TokenLoss(backend, head, VOCABULARY, (long) chunk * VOCABULARY * 8);

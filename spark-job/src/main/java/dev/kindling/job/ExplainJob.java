@@ -17,9 +17,9 @@ import dev.kindling.job.explain.ExecutorClock;
 import dev.kindling.job.explain.Prediction;
 import dev.kindling.job.explain.Sample;
 import dev.kindling.job.ingest.Examples;
+import dev.kindling.job.report.FinishedRun;
 import dev.kindling.job.report.PlanTree;
 import dev.kindling.job.report.ResultFolder;
-import dev.kindling.job.report.ResultFolder.Finished;
 import dev.kindling.job.sync.Cluster;
 import dev.kindling.job.sync.StepReport;
 import dev.kindling.tensor.Backend;
@@ -42,7 +42,7 @@ public final class ExplainJob {
 
   /** Explains; a tree on stderr, and the object for stdout. */
   public static ObjectNode run(SparkSession session, JobConfig config) throws IOException {
-    Optional<Finished> finished = finished(session, config);
+    Optional<FinishedRun> finished = finished(session, config);
     Preparation prepared = Preparation.of(session, config);
     Examples examples =
         prepared.examples(session, "data.train", config.data().train().orElseThrow());
@@ -66,7 +66,7 @@ public final class ExplainJob {
   }
 
   /** The result of the same run, if there is one. */
-  private static Optional<Finished> finished(SparkSession session, JobConfig config) {
+  private static Optional<FinishedRun> finished(SparkSession session, JobConfig config) {
     return config
         .output()
         .flatMap(

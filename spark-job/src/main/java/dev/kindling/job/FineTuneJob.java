@@ -14,6 +14,7 @@ import dev.kindling.job.evaluate.Evaluator;
 import dev.kindling.job.explain.PlanTable;
 import dev.kindling.job.ingest.Batches;
 import dev.kindling.job.ingest.Examples;
+import dev.kindling.job.report.PlanTree;
 import dev.kindling.job.report.Progress;
 import dev.kindling.job.report.ResultFolder;
 import dev.kindling.job.report.RunReport;
@@ -103,6 +104,7 @@ public final class FineTuneJob {
             prepared.memory(examples, held),
             state.optimizerBytes());
     System.err.println(report.memoryPlan());
+    System.err.print(PlanTree.brief(plans));
 
     Optional<Evaluation> before = evaluator.map(e -> e.evaluate(state.trainables()));
     loop(prepared, examples, state, steps, report, folder);

@@ -9,7 +9,7 @@ import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.ConfigSource;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.config.JobConfig.Command;
-import dev.kindling.job.report.ResultFolder;
+import dev.kindling.job.report.FinishedRun;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.util.List;
@@ -76,7 +76,7 @@ public final class Kindling {
     }
     if (kept) {
       Configuration hadoop = SparkHadoopUtil.get().newConfiguration(settings(command));
-      source = source.over(ResultFolder.config(source.user().getString("output"), hadoop));
+      source = source.over(FinishedRun.config(source.user().getString("output"), hadoop));
     }
     return run(JobConfig.of(source, command), command).toString();
   }

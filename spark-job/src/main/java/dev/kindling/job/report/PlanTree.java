@@ -7,10 +7,11 @@ import dev.kindling.cost.Work.Kind;
 import dev.kindling.job.broadcast.MemoryPlan;
 import dev.kindling.job.explain.Comparison;
 import dev.kindling.job.explain.Comparison.Row;
+import dev.kindling.job.explain.PlanTable;
 import dev.kindling.job.explain.PlanTable.Candidate;
 import dev.kindling.job.explain.PlanTable.Layer;
 import dev.kindling.job.explain.Prediction;
-import java.util.List;
+import dev.kindling.lora.plan.PairPlan;
 import java.util.Locale;
 import java.util.Optional;
 
@@ -29,6 +30,28 @@ public final class PlanTree {
     tree.write(p);
     measured.ifPresent(tree::write);
     return tree.text.toString();
+  }
+
+  /** A line for each distinct layer: what a run says before it begins. */
+  public static String brief(PlanTable plans) {
+    PlanTree tree = new PlanTree();
+    for (Layer layer : plans.layers()) {
+      tree.line("  %-10s %s: %s, %s", "plan", sizes(layer), layer.plan(), layer.why());
+    }
+    return tree.text.toString();
+  }
+
+  private static String sizes(Layer layer) {
+    var shape = layer.shape();
+    return String.format(
+        Locale.ROOT,
+        "%d × %s [%d → %d], r = %d, %,d tokens",
+        layer.modules().size(),
+        layer.words(),
+        shape.in(),
+        shape.out(),
+        shape.rank(),
+        shape.tokens());
   }
 
   private void write(Prediction p) {
@@ -58,10 +81,7 @@ public final class PlanTree {
         bytes(p.exchange().bytesDown()), bytes(p.exchange().bytesUp()));
     memory(p.memory(), p.optimizerBytes());
     line("+- Low-rank layers, at the largest micro-batch");
-    List<Layer> layers = p.plans().layers();
-    for (int i = 0; i < layers.size(); i++) {
-      layer(layers.get(i), "   ");
-    }
+    p.plans().layers().forEach(this::layer);
   }
 
   private void kinds(Prediction p) {
@@ -97,40 +117,29 @@ public final class PlanTree {
     line(":  +- optimizer   %10s, on the driver's heap", bytes(optimizer));
   }
 
-  private void layer(Layer layer, String indent) {
-    var shape = layer.shape();
+  private void layer(Layer layer) {
+    line("   +- %s: %s", sizes(layer), layer.plan());
+    line("   :  %s", layer.why());
     line(
-        "%s+- %d × %s [%d → %d], r = %d, %,d tokens: %s",
-        indent,
-        layer.modules().size(),
-        layer.words(),
-        shape.in(),
-        shape.out(),
-        shape.rank(),
-        shape.tokens(),
-        layer.plan());
-    line("%s:  %s", indent, layer.why());
-    line(
-        "%s:    %-6s %10s %10s %10s %10s %10s %10s",
-        indent, "plan", "GFLOP", "moved", "kept", "scratch", "predicted", "measured");
+        "   :    %-6s %10s %10s %10s %10s %10s %10s",
+        "plan", "GFLOP", "moved", "kept", "scratch", "predicted", "measured");
     int shown = 0;
     for (Candidate one : layer.candidates()) {
       boolean chosen = one.plan().equals(layer.plan());
-      if (chosen || one.plan().equals("f1kb1") || shown < SHOWN - 2) {
-        candidate(one, chosen, indent);
+      if (chosen || one.plan().equals(PairPlan.PLAIN.id()) || shown < SHOWN - 2) {
+        candidate(one, chosen);
         shown++;
       }
     }
     int more = layer.candidates().size() - shown;
     if (more > 0) {
-      line("%s:    and %d more with more operations", indent, more);
+      line("   :    and %d more with more operations", more);
     }
   }
 
-  private void candidate(Candidate one, boolean chosen, String indent) {
+  private void candidate(Candidate one, boolean chosen) {
     line(
-        "%s:  %s %-6s %10.3f %10s %10s %10s %10s %10s",
-        indent,
+        "   :  %s %-6s %10.3f %10s %10s %10s %10s %10s",
         chosen ? "*" : " ",
         one.plan(),
         one.flops() / 1e9,

@@ -43,7 +43,7 @@ public final class ResultFolder implements AutoCloseable {
   private static final ObjectMapper JSON = new ObjectMapper();
   private static final String MANIFEST = "_SUCCESS";
   private static final String METRICS = "metrics.jsonl";
-  private static final String RESOLVED = "config.resolved.conf";
+  static final String RESOLVED = "config.resolved.conf";
 
   private final FileSystem files;
   private final Path folder;
@@ -62,35 +62,7 @@ public final class ResultFolder implements AutoCloseable {
   }
 
   /** A folder to write to, or the same run, done before. */
-  public record Opened(ResultFolder folder, Optional<Finished> done) {}
-
-  /**
-   * A finished run.
-   *
-   * @param metrics a line for each step
-   */
-  public record Finished(JsonNode manifest, List<JsonNode> metrics) {
-    /** The object that stdout carried. */
-    public ObjectNode result() {
-      return (ObjectNode) manifest.path("result");
-    }
-  }
-
-  /** The configuration that a run has left in its folder, without its defaults. */
-  public static ConfigSource config(String output, Configuration hadoop) {
-    Path file = new Path(new Location("output", output).writable(), RESOLVED);
-    try (InputStream in = file.getFileSystem(hadoop).open(file)) {
-      return ConfigSource.kept(new String(in.readAllBytes(), StandardCharsets.UTF_8));
-    } catch (IOException e) {
-      throw new ConfigProblems(
-          List.of(
-              "output "
-                  + output
-                  + " holds no "
-                  + RESOLVED
-                  + " of a finished run: name a configuration to explain"));
-    }
-  }
+  public record Opened(ResultFolder folder, Optional<FinishedRun> done) {}
 
   /**
    * Looks at what is there; changes nothing.
@@ -144,7 +116,7 @@ public final class ResultFolder implements AutoCloseable {
               + String.join(", ", differing)
               + ": choose another, or set output-mode = overwrite");
     }
-    return new Opened(result, Optional.of(new Finished(done, result.metrics())));
+    return new Opened(result, Optional.of(new FinishedRun(done, result.metrics())));
   }
 
   /** Finds out now, not after the first step. */

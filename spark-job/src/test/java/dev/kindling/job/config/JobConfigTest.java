@@ -294,4 +294,33 @@ class JobConfigTest {
             ConfigFactory.parseResources(
                 JobConfigTest.class.getClassLoader(), "kindling/reference.conf"));
   }
+
+  /** What is explained from a result folder is the run that made it. */
+  @Test
+  void kept_ofARenderedConfiguration_isTheSameRunWithoutItsDefaults() {
+    ConfigSource given =
+        source("base.path=b", "adapter.r=9", "adapter.alpha=16.0", "adapter.target-modules=[q, v]");
+    ConfigSource kept = ConfigSource.kept(given.render());
+    assertThat(kept.identity()).isEqualTo(given.identity());
+    assertThat(kept.user().hasPath("adapter.r")).isTrue();
+    assertThat(kept.user().hasPath("adapter.alpha")).as("the default").isFalse();
+    assertThat(kept.user().hasPath("seed")).as("generate's").isFalse();
+    assertThat(source("adapter.r=4").over(kept).all().getInt("adapter.r")).isEqualTo(4);
+  }
+
+  @Test
+  void explain_needsWhatTrainNeeds_butNoOutput() {
+    assertThat(problems(Command.EXPLAIN, "base.path=b"))
+        .anyMatch(p -> p.startsWith("data.train is missing"))
+        .anyMatch(p -> p.startsWith("set exactly one of train.steps"))
+        .noneMatch(p -> p.startsWith("output"));
+    assertThat(JobConfig.of(source(LEAST[0], LEAST[1], LEAST[2]), Command.EXPLAIN).output())
+        .isEmpty();
+  }
+
+  @Test
+  void chooser_measured_chosesByOperationsUntilItHasMeasured() {
+    assertThat(train("plan.chooser=measured").compute().measures()).isTrue();
+    assertThat(train().compute().measures()).isFalse();
+  }
 }

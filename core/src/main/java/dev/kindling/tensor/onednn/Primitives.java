@@ -20,7 +20,7 @@ final class Primitives implements AutoCloseable {
    * Primitives that are kept, some fifty for each shape of a step; what was not used for longest
    * goes first.
    */
-  private static final int MOST = 4096;
+  private static final int MOST = 2048;
 
   static {
     dnnl.set_primitive_cache_capacity(MOST); // what threads share; oneDNN's own is 1,024

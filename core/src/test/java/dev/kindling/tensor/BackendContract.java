@@ -436,6 +436,25 @@ public abstract class BackendContract {
         new AttentionShape(3, 7, 4, 2, 3, causal), starts, new int[] {7, 0, causal ? 5 : 3});
   }
 
+  /**
+   * Rows of several blocks of queries and of more heads than are computed together; some look at
+   * the same keys and others do not: whole, short, several sequences behind each other, empty.
+   */
+  @ParameterizedTest
+  @CsvSource({"12,12,true", "12,12,false", "12,4,true", "3,1,false"})
+  void attention_longRowsThatLookAtDifferentKeys_equalsReference(
+      int heads, int kvHeads, boolean causal) {
+    int tokens = 141;
+    int[] length = {tokens, tokens, 70, tokens, 0, tokens};
+    int[] starts = new int[length.length * tokens];
+    for (int t = 66; t < tokens; t++) {
+      starts[3 * tokens + t] = t < 131 ? 66 : 131;
+      starts[5 * tokens + t] = tokens; // sees nothing
+    }
+    checkAttention(
+        new AttentionShape(length.length, tokens, heads, kvHeads, 4, causal), starts, length);
+  }
+
   /** Queries that are the last of longer sequences, as in generation; no backward there. */
   @ParameterizedTest
   @CsvSource({"1,1,1", "1,1,17", "2,3,8", "1,5,5"})

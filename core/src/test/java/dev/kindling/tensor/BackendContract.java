@@ -326,12 +326,16 @@ public abstract class BackendContract {
   }
 
   @ParameterizedTest
-  @CsvSource({"1,1", "3,2", "5,7"})
-  void rope_thereAndBack_equalsReferenceAndIsItsOwnInverse(int heads, int half) {
-    Twin x = filled(1, 4, (long) heads * 2 * half);
+  @CsvSource({"4,1,1", "4,3,2", "131,5,7"})
+  void rope_thereAndBack_equalsReferenceAndIsItsOwnInverse(int rows, int heads, int half) {
+    Twin x = filled(1, rows, (long) heads * 2 * half);
     float[] before = new float[(int) x.ours.elements()];
     backend.read(x.ours, before);
-    Twin positions = integers(0, 1, 17, 4095);
+    int[] position = new int[rows];
+    for (int n = 0; n < rows; n++) {
+      position[n] = n < 3 ? 17 * n : 4095 - 7 * n;
+    }
+    Twin positions = integers(position);
     double[] frequencies = new double[half];
     for (int i = 0; i < half; i++) {
       frequencies[i] = Math.pow(10_000, -(double) i / half);

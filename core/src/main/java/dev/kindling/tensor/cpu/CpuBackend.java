@@ -6,11 +6,13 @@ import static dev.kindling.tensor.cpu.CpuMemory.longs;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.FrozenMatrix;
+import dev.kindling.tensor.Seeds;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.IntBuffer;
+import java.nio.LongBuffer;
 import java.nio.ShortBuffer;
 
 /**
@@ -22,7 +24,16 @@ public abstract class CpuBackend implements Backend {
     CpuMemory.lifted();
   }
 
-  private final Rotations rotations = new Rotations();
+  private final Workers workers;
+  private final Rotations rotations;
+
+  /**
+   * @param workers for loops over many rows; closed with the backend
+   */
+  protected CpuBackend(Workers workers) {
+    this.workers = workers;
+    this.rotations = new Rotations(workers);
+  }
 
   @Override
   public DType real() {
@@ -160,8 +171,14 @@ public abstract class CpuBackend implements Backend {
 
   @Override
   public void dropout(Tensor x, Tensor rowKeys, long layer, double rate, Tensor y) {
-    Rows.dropout(
-        Elements.of(x), longs(rowKeys), layer, rate, Elements.of(y), x.rows(), x.columns());
+    Elements from = Elements.of(x);
+    Elements to = Elements.of(y);
+    LongBuffer keys = longs(rowKeys);
+    int columns = x.columns();
+    workers.eachRow(
+        x.rows(),
+        (worker, row) ->
+            Rows.dropout(from, Seeds.mix(keys.get(row), layer), rate, to, row, columns));
   }
 
   @Override
@@ -187,5 +204,10 @@ public abstract class CpuBackend implements Backend {
     for (int row = 0; row < x.rows(); row++) {
       wide.copy(row * x.columns() + from, narrow, row * d, d);
     }
+  }
+
+  @Override
+  public void close() {
+    workers.close();
   }
 }

@@ -17,6 +17,9 @@ import java.util.concurrent.atomic.AtomicInteger;
  * the first work.
  */
 public final class Workers implements AutoCloseable {
+  /** Rows of a piece: some tens of microseconds. */
+  private static final int ROWS = 64;
+
   private final int count;
   private final ExecutorService threads;
 
@@ -54,7 +57,7 @@ public final class Workers implements AutoCloseable {
 
   /** Runs pieces 0 to {@code pieces}, exclusive, and waits until all are done. */
   public void each(int pieces, Piece work) {
-    if (count == 1) {
+    if (count == 1 || pieces == 1) {
       for (int piece = 0; piece < pieces; piece++) {
         work.run(0, piece);
       }
@@ -73,6 +76,18 @@ public final class Workers implements AutoCloseable {
               }));
     }
     running.forEach(Workers::await);
+  }
+
+  /** Runs each of {@code rows} rows, which cost too little to be handed out one by one. */
+  public void eachRow(int rows, Piece work) {
+    int pieces = (rows + ROWS - 1) / ROWS;
+    each(
+        pieces,
+        (worker, piece) -> {
+          for (int row = piece * ROWS; row < Math.min(rows, (piece + 1) * ROWS); row++) {
+            work.run(worker, row);
+          }
+        });
   }
 
   /** Waits even where the caller is interrupted: native memory is in use until it is done. */

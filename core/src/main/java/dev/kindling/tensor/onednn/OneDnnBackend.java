@@ -35,20 +35,23 @@ public final class OneDnnBackend extends CpuBackend {
   private final Softmax softmax;
   private final Attention attention;
   private final FrozenProducts frozen;
-  private final Workers workers;
   private final List<Primitives> single = new ArrayList<>();
 
   /**
    * @param threads of each operation, at least 1
    */
   public OneDnnBackend(Precision precision, int threads) {
+    this(precision, threads, new Workers(threads));
+  }
+
+  private OneDnnBackend(Precision precision, int threads, Workers workers) {
+    super(workers);
     this.active = precision.active();
     this.primitives = new Primitives(threads);
     this.products = new Products(primitives);
     this.elementwise = new Elementwise(primitives);
     this.softmax = new Softmax(primitives);
     this.norms = new Norms(active, primitives, products, elementwise);
-    this.workers = new Workers(threads);
     for (int worker = 0; worker < threads; worker++) {
       single.add(new Primitives(1));
     }
@@ -278,7 +281,7 @@ public final class OneDnnBackend extends CpuBackend {
 
   @Override
   public void close() {
-    workers.close();
+    super.close();
     frozen.close();
     norms.close();
     primitives.close();

@@ -246,8 +246,12 @@ public abstract class BackendContract {
   @Test
   void rows_gatheredScatteredAndBiased_equalReference() {
     Twin table = filled(1, 11, 5);
-    Twin ids = integers(3, 0, 10, 3, 7, 1, 1);
-    Twin out = filled(1, 7, 5);
+    int[] id = new int[71]; // more rows than a thread takes at a time
+    for (int n = 0; n < id.length; n++) {
+      id[n] = n * n % 11;
+    }
+    Twin ids = integers(id);
+    Twin out = filled(1, 71, 5);
     FrozenMatrix ours = backend.freeze(table.ours);
     FrozenMatrix theirs = reference.freeze(table.theirs);
     for (boolean accumulate : new boolean[] {true, false}) {
@@ -275,7 +279,7 @@ public abstract class BackendContract {
       reference.addBiasBackward(out.theirs, bias.theirs, accumulate);
       same(bias);
     }
-    Twin sum = filled(1, 7, 5);
+    Twin sum = filled(1, 71, 5);
     backend.add(out.ours, sum.ours, sum.ours);
     reference.add(out.theirs, sum.theirs, sum.theirs);
     same(sum);

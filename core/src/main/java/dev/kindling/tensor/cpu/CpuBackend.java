@@ -25,6 +25,7 @@ public abstract class CpuBackend implements Backend {
   }
 
   private final Workers workers;
+  private final Lines lines;
   private final Rotations rotations;
 
   /**
@@ -32,7 +33,8 @@ public abstract class CpuBackend implements Backend {
    */
   protected CpuBackend(Workers workers) {
     this.workers = workers;
-    this.rotations = new Rotations(workers);
+    this.lines = new Lines(workers);
+    this.rotations = new Rotations(workers, lines);
   }
 
   @Override
@@ -127,18 +129,28 @@ public abstract class CpuBackend implements Backend {
     Elements to = Elements.of(out);
     IntBuffer rows = ints(ids);
     boolean whole = all.elements() <= CpuMemory.MOST_FLOATS;
-    for (int n = 0; n < out.rows(); n++) {
-      int id = rows.get(n);
-      Elements from = Elements.of(whole ? all : all.slice((long) id * d, d));
-      int at = whole ? id * d : 0;
-      if (copies) {
-        to.copy(n * d, from, at, d);
-        continue;
-      }
-      for (int c = 0; c < d; c++) {
-        to.put(n * d + c, from.get(at + c) + (accumulate ? to.get(n * d + c) : 0));
-      }
-    }
+    Elements start = Elements.of(whole ? all : all.slice(0, d));
+    workers.eachRow(
+        out.rows(),
+        (worker, n) -> {
+          int id = rows.get(n);
+          Elements from = whole ? start : Elements.of(all.slice((long) id * d, d));
+          int at = whole ? id * d : 0;
+          if (copies) {
+            to.copy(n * d, from, at, d);
+            return;
+          }
+          float[] row = lines.first(worker, d);
+          from.get(at, row, d);
+          if (accumulate) {
+            float[] before = lines.second(worker, d);
+            to.get(n * d, before, d);
+            for (int c = 0; c < d; c++) {
+              row[c] += before[c];
+            }
+          }
+          to.put(n * d, row, 0, d);
+        });
   }
 
   @Override

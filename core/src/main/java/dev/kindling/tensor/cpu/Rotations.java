@@ -13,13 +13,11 @@ final class Rotations {
   private float[][] cosines = new float[0][];
   private float[][] sines = new float[0][];
   private final Workers workers;
-  private final float[][] rows;
-  private final float[][] turned;
+  private final Lines lines;
 
-  Rotations(Workers workers) {
+  Rotations(Workers workers, Lines lines) {
     this.workers = workers;
-    this.rows = new float[workers.count()][0];
-    this.turned = new float[workers.count()][0];
+    this.lines = lines;
   }
 
   /** As {@code Backend.rope} says. */
@@ -40,12 +38,8 @@ final class Rotations {
   private void rotate(Elements all, int n, int position, float sign, int worker, Tensor x) {
     int half = frequencies.length;
     int d = x.columns();
-    if (rows[worker].length < d) {
-      rows[worker] = new float[d];
-      turned[worker] = new float[d];
-    }
-    float[] row = rows[worker];
-    float[] into = turned[worker];
+    float[] row = lines.first(worker, d);
+    float[] into = lines.second(worker, d);
     float[] cos = cosines[position];
     float[] sin = sines[position];
     all.get(n * d, row, d);

@@ -246,8 +246,12 @@ public abstract class BackendContract {
   @Test
   void rows_gatheredScatteredAndBiased_equalReference() {
     Twin table = filled(1, 11, 5);
-    Twin ids = integers(3, 0, 10, 3, 7, 1, 1);
-    Twin out = filled(1, 7, 5);
+    int[] id = new int[71]; // more rows than a thread takes at a time
+    for (int n = 0; n < id.length; n++) {
+      id[n] = n * n % 11;
+    }
+    Twin ids = integers(id);
+    Twin out = filled(1, 71, 5);
     FrozenMatrix ours = backend.freeze(table.ours);
     FrozenMatrix theirs = reference.freeze(table.theirs);
     for (boolean accumulate : new boolean[] {true, false}) {
@@ -275,7 +279,7 @@ public abstract class BackendContract {
       reference.addBiasBackward(out.theirs, bias.theirs, accumulate);
       same(bias);
     }
-    Twin sum = filled(1, 7, 5);
+    Twin sum = filled(1, 71, 5);
     backend.add(out.ours, sum.ours, sum.ours);
     reference.add(out.theirs, sum.theirs, sum.theirs);
     same(sum);
@@ -326,12 +330,16 @@ public abstract class BackendContract {
   }
 
   @ParameterizedTest
-  @CsvSource({"1,1", "3,2", "5,7"})
-  void rope_thereAndBack_equalsReferenceAndIsItsOwnInverse(int heads, int half) {
-    Twin x = filled(1, 4, (long) heads * 2 * half);
+  @CsvSource({"4,1,1", "4,3,2", "131,5,7"})
+  void rope_thereAndBack_equalsReferenceAndIsItsOwnInverse(int rows, int heads, int half) {
+    Twin x = filled(1, rows, (long) heads * 2 * half);
     float[] before = new float[(int) x.ours.elements()];
     backend.read(x.ours, before);
-    Twin positions = integers(0, 1, 17, 4095);
+    int[] position = new int[rows];
+    for (int n = 0; n < rows; n++) {
+      position[n] = n < 3 ? 17 * n : 4095 - 7 * n;
+    }
+    Twin positions = integers(position);
     double[] frequencies = new double[half];
     for (int i = 0; i < half; i++) {
       frequencies[i] = Math.pow(10_000, -(double) i / half);
@@ -434,6 +442,25 @@ public abstract class BackendContract {
     int[] starts = {0, 0, 0, 3, 3, 5, 5, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 4, 4};
     checkAttention(
         new AttentionShape(3, 7, 4, 2, 3, causal), starts, new int[] {7, 0, causal ? 5 : 3});
+  }
+
+  /**
+   * Rows of several blocks of queries and of more heads than are computed together; some look at
+   * the same keys and others do not: whole, short, several sequences behind each other, empty.
+   */
+  @ParameterizedTest
+  @CsvSource({"12,12,true", "12,12,false", "12,4,true", "3,1,false"})
+  void attention_longRowsThatLookAtDifferentKeys_equalsReference(
+      int heads, int kvHeads, boolean causal) {
+    int tokens = 141;
+    int[] length = {tokens, tokens, 70, tokens, 0, tokens};
+    int[] starts = new int[length.length * tokens];
+    for (int t = 66; t < tokens; t++) {
+      starts[3 * tokens + t] = t < 131 ? 66 : 131;
+      starts[5 * tokens + t] = tokens; // sees nothing
+    }
+    checkAttention(
+        new AttentionShape(length.length, tokens, heads, kvHeads, 4, causal), starts, length);
   }
 
   /** Queries that are the last of longer sequences, as in generation; no backward there. */

@@ -6,11 +6,13 @@ import static dev.kindling.tensor.cpu.CpuMemory.longs;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.FrozenMatrix;
+import dev.kindling.tensor.Seeds;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.IntBuffer;
+import java.nio.LongBuffer;
 import java.nio.ShortBuffer;
 
 /**
@@ -22,7 +24,18 @@ public abstract class CpuBackend implements Backend {
     CpuMemory.lifted();
   }
 
-  private final Rotations rotations = new Rotations();
+  private final Workers workers;
+  private final Lines lines;
+  private final Rotations rotations;
+
+  /**
+   * @param workers for loops over many rows; closed with the backend
+   */
+  protected CpuBackend(Workers workers) {
+    this.workers = workers;
+    this.lines = new Lines(workers);
+    this.rotations = new Rotations(workers, lines);
+  }
 
   @Override
   public DType real() {
@@ -116,18 +129,28 @@ public abstract class CpuBackend implements Backend {
     Elements to = Elements.of(out);
     IntBuffer rows = ints(ids);
     boolean whole = all.elements() <= CpuMemory.MOST_FLOATS;
-    for (int n = 0; n < out.rows(); n++) {
-      int id = rows.get(n);
-      Elements from = Elements.of(whole ? all : all.slice((long) id * d, d));
-      int at = whole ? id * d : 0;
-      if (copies) {
-        to.copy(n * d, from, at, d);
-        continue;
-      }
-      for (int c = 0; c < d; c++) {
-        to.put(n * d + c, from.get(at + c) + (accumulate ? to.get(n * d + c) : 0));
-      }
-    }
+    Elements start = Elements.of(whole ? all : all.slice(0, d));
+    workers.eachRow(
+        out.rows(),
+        (worker, n) -> {
+          int id = rows.get(n);
+          Elements from = whole ? start : Elements.of(all.slice((long) id * d, d));
+          int at = whole ? id * d : 0;
+          if (copies) {
+            to.copy(n * d, from, at, d);
+            return;
+          }
+          float[] row = lines.first(worker, d);
+          from.get(at, row, d);
+          if (accumulate) {
+            float[] before = lines.second(worker, d);
+            to.get(n * d, before, d);
+            for (int c = 0; c < d; c++) {
+              row[c] += before[c];
+            }
+          }
+          to.put(n * d, row, 0, d);
+        });
   }
 
   @Override
@@ -160,8 +183,14 @@ public abstract class CpuBackend implements Backend {
 
   @Override
   public void dropout(Tensor x, Tensor rowKeys, long layer, double rate, Tensor y) {
-    Rows.dropout(
-        Elements.of(x), longs(rowKeys), layer, rate, Elements.of(y), x.rows(), x.columns());
+    Elements from = Elements.of(x);
+    Elements to = Elements.of(y);
+    LongBuffer keys = longs(rowKeys);
+    int columns = x.columns();
+    workers.eachRow(
+        x.rows(),
+        (worker, row) ->
+            Rows.dropout(from, Seeds.mix(keys.get(row), layer), rate, to, row, columns));
   }
 
   @Override
@@ -187,5 +216,10 @@ public abstract class CpuBackend implements Backend {
     for (int row = 0; row < x.rows(); row++) {
       wide.copy(row * x.columns() + from, narrow, row * d, d);
     }
+  }
+
+  @Override
+  public void close() {
+    workers.close();
   }
 }

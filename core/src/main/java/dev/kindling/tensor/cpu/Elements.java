@@ -82,6 +82,18 @@ public sealed interface Elements {
       buffer.put(i, type.narrow(value));
     }
 
+    /** BF16, of which whole rows are read, by a loop without a call for each element. */
+    @Override
+    public void get(int at, float[] into, int count) {
+      if (type != StoredType.BF16) {
+        Elements.super.get(at, into, count);
+        return;
+      }
+      for (int i = 0; i < count; i++) {
+        into[i] = Float.intBitsToFloat(buffer.get(at + i) << 16);
+      }
+    }
+
     @Override
     public void copy(int to, Elements from, int at, int count) {
       buffer.put(to, ((Words) from).buffer, at, count);

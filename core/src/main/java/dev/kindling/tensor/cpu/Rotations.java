@@ -12,8 +12,13 @@ final class Rotations {
   private double[] frequencies = new double[0];
   private float[][] cosines = new float[0][];
   private float[][] sines = new float[0][];
-  private float[] row = new float[0];
-  private float[] turned = new float[0];
+  private final Workers workers;
+  private final Lines lines;
+
+  Rotations(Workers workers, Lines lines) {
+    this.workers = workers;
+    this.lines = lines;
+  }
 
   /** As {@code Backend.rope} says. */
   void rotate(Tensor x, IntBuffer positions, double[] byFrequencies, boolean backwards) {
@@ -22,29 +27,30 @@ final class Rotations {
       cosines = new float[0][];
       sines = new float[0][];
     }
+    for (int n = 0; n < x.rows(); n++) {
+      know(positions.get(n));
+    }
+    float sign = backwards ? -1 : 1;
+    Elements all = Elements.of(x);
+    workers.eachRow(x.rows(), (worker, n) -> rotate(all, n, positions.get(n), sign, worker, x));
+  }
+
+  private void rotate(Elements all, int n, int position, float sign, int worker, Tensor x) {
     int half = frequencies.length;
     int d = x.columns();
-    if (row.length < d) {
-      row = new float[d];
-      turned = new float[d];
-    }
-    Elements all = Elements.of(x);
-    for (int n = 0; n < x.rows(); n++) {
-      int position = positions.get(n);
-      know(position);
-      float[] cos = cosines[position];
-      float[] sin = sines[position];
-      float sign = backwards ? -1 : 1;
-      all.get(n * d, row, d);
-      for (int head = 0; head < d; head += 2 * half) {
-        for (int i = 0; i < half; i++) {
-          float s = sign * sin[i];
-          turned[head + i] = row[head + i] * cos[i] - row[head + half + i] * s;
-          turned[head + half + i] = row[head + half + i] * cos[i] + row[head + i] * s;
-        }
+    float[] row = lines.first(worker, d);
+    float[] into = lines.second(worker, d);
+    float[] cos = cosines[position];
+    float[] sin = sines[position];
+    all.get(n * d, row, d);
+    for (int head = 0; head < d; head += 2 * half) {
+      for (int i = 0; i < half; i++) {
+        float s = sign * sin[i];
+        into[head + i] = row[head + i] * cos[i] - row[head + half + i] * s;
+        into[head + half + i] = row[head + half + i] * cos[i] + row[head + i] * s;
       }
-      all.put(n * d, turned, 0, d);
     }
+    all.put(n * d, into, 0, d);
   }
 
   private void know(int position) {

@@ -2,7 +2,6 @@ package dev.kindling.tensor.cpu;
 
 import dev.kindling.tensor.Seeds;
 import java.nio.IntBuffer;
-import java.nio.LongBuffer;
 
 /** Loops that copy, add or drop rows of row-major matrices. */
 final class Rows {
@@ -51,17 +50,13 @@ final class Rows {
     }
   }
 
-  /** Element (row, c) survives iff the upper 53 bits of its hash, as a share of 1, reach rate. */
-  static void dropout(
-      Elements x, LongBuffer keys, long layer, double rate, Elements y, int rows, int columns) {
+  /** Element c of a row survives iff the upper 53 bits of its hash, as a share of 1, reach rate. */
+  static void dropout(Elements x, long key, double rate, Elements y, int row, int columns) {
     float scale = (float) (1 / (1 - rate));
-    for (int row = 0; row < rows; row++) {
-      long key = Seeds.mix(keys.get(row), layer);
-      int at = row * columns;
-      for (int c = 0; c < columns; c++) {
-        boolean keep = (Seeds.mix(key, c) >>> 11) * 0x1p-53 >= rate;
-        y.put(at + c, keep ? x.get(at + c) * scale : 0f);
-      }
+    int at = row * columns;
+    for (int c = 0; c < columns; c++) {
+      boolean keep = (Seeds.mix(key, c) >>> 11) * 0x1p-53 >= rate;
+      y.put(at + c, keep ? x.get(at + c) * scale : 0f);
     }
   }
 }

@@ -9,6 +9,7 @@ import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Tensor;
 import dev.kindling.tensor.cpu.CpuBackend;
 import dev.kindling.tensor.cpu.KeptMatrix;
+import dev.kindling.tensor.cpu.Workers;
 import java.nio.FloatBuffer;
 import org.bytedeco.openblas.global.openblas_nolapack;
 import org.jspecify.annotations.Nullable;
@@ -19,7 +20,9 @@ import org.nd4j.nativeblas.NativeOpsHolder;
 public final class Nd4jBackend extends CpuBackend {
   private final Products products = new Products();
 
-  private Nd4jBackend() {}
+  private Nd4jBackend(int threads) {
+    super(new Workers(threads));
+  }
 
   /**
    * @param threads BLAS threads of every product in this process, at least 1
@@ -28,7 +31,7 @@ public final class Nd4jBackend extends CpuBackend {
     Nd4j.getDataBufferFactory(); // ND4J must find its backend before its native holder is touched
     NativeOpsHolder.getInstance().getDeviceNativeOps().setOmpNumThreads(threads);
     openblas_nolapack.blas_set_num_threads(threads);
-    return new Nd4jBackend();
+    return new Nd4jBackend(threads);
   }
 
   @Override
@@ -198,6 +201,7 @@ public final class Nd4jBackend extends CpuBackend {
 
   @Override
   public void close() {
+    super.close();
     products.close();
   }
 }

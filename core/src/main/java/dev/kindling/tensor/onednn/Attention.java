@@ -4,60 +4,82 @@ import dev.kindling.tensor.AttentionShape;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.Tensor;
 import dev.kindling.tensor.cpu.CpuMemory;
-import java.nio.FloatBuffer;
+import dev.kindling.tensor.cpu.Workers;
 import java.nio.IntBuffer;
-import java.util.Arrays;
+import java.util.List;
 
 /**
- * Attention by blocks of queries: scores, softmax and context of one block of one row at a time, of
- * all heads, over no more keys than the block looks at. The backward computes the probabilities
- * again from queries and keys (one product of five) rather than keep [heads, tokens, keys] of every
- * layer. Heads are strides: nothing is copied into another order.
+ * Attention: some heads of one row at a time, by blocks of queries, over no more keys than a block
+ * looks at. The backward computes the probabilities again from queries and keys (one product of
+ * five) rather than keep [heads, tokens, keys] of every layer.
+ *
+ * <p>Threads take different heads or rows, each with primitives of a single thread, and meet once
+ * for each layer: of products as small as these, two threads together compute no more than one
+ * alone (bench/results).
  */
 final class Attention {
-  /** Queries of a block. */
-  private static final int BLOCK = 128;
+  private final Workers workers;
+  private final List<Kernels> kernels;
 
-  /** Keys of a block are rounded up to a multiple of this, so that shapes come again. */
-  private static final int STEP = 64;
-
-  private final Products products;
-  private final Softmax softmax;
-  private final Elementwise elementwise;
-
-  Attention(Products products, Softmax softmax, Elementwise elementwise) {
-    this.products = products;
-    this.softmax = softmax;
-    this.elementwise = elementwise;
-  }
-
-  /** F32 elements of scratch. */
-  static long scratch(AttentionShape s, boolean half) {
-    long queries = Math.min(s.tokens(), BLOCK);
-    long block = s.heads() * queries * s.keys();
-    long sums = half ? 2L * s.keys() * s.kvHidden() : 0;
-    return (half ? 3 : 2) * block + queries * s.keys() + sums;
-  }
-
-  /** The scratch of a call, in parts. */
-  private record Scratch(Tensor scores, Tensor slopes, Tensor halves, Tensor mask, Tensor sums) {
-    static Scratch of(Tensor all, AttentionShape s, boolean half) {
-      long queries = Math.min(s.tokens(), BLOCK);
-      long block = s.heads() * queries * s.keys();
-      long mask = queries * s.keys();
-      long from = 2 * block + mask;
-      return new Scratch(
-          all.slice(0, block),
-          all.slice(block, block),
-          half ? CpuMemory.halved(all.slice(from, block)) : all,
-          all.slice(2 * block, mask),
-          half ? all.slice(from + block, 2L * s.keys() * s.kvHidden()) : all);
+  /** The primitives of one thread. */
+  record Kernels(Products products, Softmax softmax, Elementwise elementwise) {
+    Kernels(Primitives single) {
+      this(new Products(single), new Softmax(single), new Elementwise(single));
     }
   }
 
-  /** A block of queries of one row, and the keys that they look at. */
-  private record Block(int row, int from, int queries, int firstKey, int keys, boolean all) {}
+  /**
+   * @param kernels of each worker
+   */
+  Attention(Workers workers, List<Kernels> kernels) {
+    this.workers = workers;
+    this.kernels = kernels;
+  }
 
+  /** F32 elements of scratch. */
+  long scratch(AttentionShape s, boolean half) {
+    return workers.count() * Scratch.elements(s, half);
+  }
+
+  /**
+   * The scratch of one worker.
+   *
+   * @param scores [heads, queries, keys] before the softmax and, of a backward, after it
+   * @param slopes their gradients
+   * @param halves probabilities as they are multiplied: BF16, or the scores themselves
+   * @param keys gradients of keys [keys, width], which every block adds to: in F32, whatever they
+   *     end up in
+   * @param values likewise of values
+   */
+  private record Scratch(Tensor scores, Tensor slopes, Tensor halves, Tensor keys, Tensor values) {
+    private static long block(AttentionShape s) {
+      return (long) Heads.together(s) * (s.heads() / s.kvHeads()) * Window.most(s) * s.keys();
+    }
+
+    private static long sums(AttentionShape s) {
+      return (long) s.keys() * Heads.together(s) * s.headSize();
+    }
+
+    static long elements(AttentionShape s, boolean half) {
+      return 2 * block(s) + (half ? (block(s) + 1) / 2 : 0) + 2 * sums(s);
+    }
+
+    static Scratch of(Tensor all, AttentionShape s, boolean half, int worker) {
+      Tensor own = all.slice(worker * elements(s, half), elements(s, half));
+      long block = block(s);
+      long sums = sums(s);
+      Tensor scores = own.slice(2 * sums, block);
+      long halves = 2 * (sums + block);
+      return new Scratch(
+          scores,
+          own.slice(2 * sums + block, block),
+          half ? CpuMemory.halved(own.slice(halves, (block + 1) / 2)) : scores,
+          own.slice(0, sums),
+          own.slice(sums, sums));
+    }
+  }
+
+  /** context of q [batch · tokens, hidden], k and v [batch · keys, kvHidden]. */
   void forward(
       AttentionShape s,
       Tensor q,
@@ -68,15 +90,19 @@ final class Attention {
       Tensor context,
       Tensor scratch) {
     boolean half = q.type() == DType.BF16;
-    Scratch parts = Scratch.of(scratch, s, half);
-    for (int row = 0; row < s.batch(); row++) {
-      for (int from = 0; from < s.tokens(); from += BLOCK) {
-        Block block = block(s, row, from, starts, lengths);
-        Operand p = scores(s, block, half ? parts.halves : parts.scores);
-        probabilities(s, block, q, k, starts, lengths, parts, p);
-        products.multiply(p, keys(s, block, v), 1, 0, queries(s, block, context));
-      }
-    }
+    workers.each(
+        Heads.pieces(s),
+        (worker, piece) -> {
+          Heads heads = Heads.piece(s, piece);
+          Scratch own = Scratch.of(scratch, s, half, worker);
+          Kernels on = kernels.get(worker);
+          for (int b = 0; b < Window.blocks(s); b++) {
+            Window window = Window.of(s, heads.row(), b, starts, lengths);
+            probabilities(on, heads, window, q, k, own.scores, own.halves);
+            Operand p = heads.scores(window, own.halves);
+            on.products.multiply(p, heads.keys(window, v), 1, 0, heads.queries(window, context));
+          }
+        });
   }
 
   /**
@@ -95,166 +121,61 @@ final class Attention {
       Tensor dv,
       Tensor scratch) {
     boolean half = q.type() == DType.BF16;
-    Scratch parts = Scratch.of(scratch, s, half);
-    long all = (long) s.keys() * s.kvHidden();
-    for (int row = 0; row < s.batch(); row++) {
-      // Keys gather gradients from every block: in F32, whatever they end up in.
-      Tensor rowDk = dk.slice(row * all, s.keys(), s.kvHidden());
-      Tensor rowDv = dv.slice(row * all, s.keys(), s.kvHidden());
-      Tensor keySums = half ? parts.sums.slice(0, s.keys(), s.kvHidden()) : rowDk;
-      Tensor valueSums = half ? parts.sums.slice(all, s.keys(), s.kvHidden()) : rowDv;
-      CpuMemory.zero(keySums);
-      CpuMemory.zero(valueSums);
-      for (int from = 0; from < s.tokens(); from += BLOCK) {
-        Block block = block(s, row, from, starts, lengths);
-        Operand p = scores(s, block, parts.scores);
-        probabilities(s, block, q, k, starts, lengths, parts, p);
-        Operand dp = scores(s, block, parts.slopes);
-        products.multiply(queries(s, block, dcontext), keys(s, block, v).turned(), 1, 0, dp);
-        Tensor small = parts.halves;
-        if (half) {
-          elementwise.copy(p, scores(s, block, small));
-        }
-        gather(s, block, half ? small : parts.scores, dcontext, 1, valueSums);
-        Operand ds = half ? scores(s, block, small) : dp;
-        softmax.backward(p, dp, ds);
-        products.multiply(ds, keys(s, block, k), s.scale(), 0, queries(s, block, dq));
-        gather(s, block, half ? small : parts.slopes, q, s.scale(), keySums);
-      }
-      if (half) {
-        elementwise.copy(Operand.matrix(keySums), Operand.matrix(rowDk));
-        elementwise.copy(Operand.matrix(valueSums), Operand.matrix(rowDv));
-      }
-    }
-  }
-
-  /** sums [keys, kvHidden] += scale · scoresᵀ·y of each head, where y has the queries' rows. */
-  private void gather(
-      AttentionShape s, Block block, Tensor scores, Tensor y, double scale, Tensor sums) {
-    int group = s.heads() / s.kvHeads();
-    int d = s.headSize();
-    long square = (long) block.queries * block.keys;
-    long first = ((long) block.row * s.tokens() + block.from) * s.hidden();
-    for (int g = 0; g < group; g++) {
-      Operand part =
-          new Operand(
-              CpuMemory.address(scores.slice(g * square, 1)),
-              scores.type(),
-              new long[] {s.kvHeads(), block.keys, block.queries},
-              new long[] {group * square, 1, block.keys});
-      Operand rows =
-          new Operand(
-              CpuMemory.address(y.slice(first + (long) g * d, 1)),
-              y.type(),
-              new long[] {s.kvHeads(), block.queries, d},
-              new long[] {(long) group * d, s.hidden(), 1});
-      Operand into =
-          new Operand(
-              CpuMemory.address(sums.slice((long) block.firstKey * s.kvHidden(), 1)),
-              sums.type(),
-              new long[] {s.kvHeads(), block.keys, d},
-              new long[] {d, s.kvHidden(), 1});
-      products.multiply(part, rows, scale, 1, into);
-    }
-  }
-
-  private static Block block(
-      AttentionShape s, int row, int from, IntBuffer starts, IntBuffer lengths) {
-    int queries = Math.min(BLOCK, s.tokens() - from);
-    int length = lengths.get(row);
-    int lowest = s.keys();
-    int highest = 0;
-    for (int t = from; t < from + queries; t++) {
-      lowest = Math.min(lowest, starts.get(row * s.tokens() + t));
-      highest = Math.max(highest, s.end(t, length));
-    }
-    int first = Math.min(lowest, Math.max(highest - 1, 0)) / STEP * STEP;
-    int keys = Math.min((Math.max(highest - first, 1) + STEP - 1) / STEP * STEP, s.keys() - first);
-    boolean all = true;
-    for (int t = from; t < from + queries && all; t++) {
-      all = starts.get(row * s.tokens() + t) <= first && s.end(t, length) >= first + keys;
-    }
-    return new Block(row, from, queries, first, keys, all);
-  }
-
-  /** p = softmax(q·kᵀ · scale) over the keys that each query sees; zero where it sees none. */
-  private void probabilities(
-      AttentionShape s,
-      Block block,
-      Tensor q,
-      Tensor k,
-      IntBuffer starts,
-      IntBuffer lengths,
-      Scratch parts,
-      Operand p) {
-    Operand raw = scores(s, block, parts.scores);
-    Operand left = queries(s, block, q);
-    Operand right = keys(s, block, k).turned();
-    if (block.all) {
-      products.multiply(left, right, s.scale(), 0, raw);
-      softmax.forward(raw, p);
-      return;
-    }
-    boolean[] blind = mask(s, block, starts, lengths, parts.mask);
-    Operand mask = Operand.dense(parts.mask, 1, 1, block.queries, block.keys);
-    products.multiplyAndAdd(left, right, s.scale(), mask, raw);
-    softmax.forward(raw, p);
-    for (int t = 0; t < block.queries; t++) {
-      for (int h = 0; blind[t] && h < s.heads(); h++) {
-        long at = ((long) h * block.queries + t) * block.keys;
-        boolean real = p.type() == DType.F32;
-        CpuMemory.zero((real ? parts.scores : parts.halves).slice(at, block.keys));
-      }
-    }
+    workers.each(
+        Heads.pieces(s),
+        (worker, piece) -> {
+          Heads heads = Heads.piece(s, piece);
+          Scratch own = Scratch.of(scratch, s, half, worker);
+          Kernels on = kernels.get(worker);
+          CpuMemory.zero(own.keys);
+          CpuMemory.zero(own.values);
+          for (int b = 0; b < Window.blocks(s); b++) {
+            Window window = Window.of(s, heads.row(), b, starts, lengths);
+            probabilities(on, heads, window, q, k, own.scores, own.scores);
+            Operand p = heads.scores(window, own.scores);
+            Operand dp = heads.scores(window, own.slopes);
+            Operand dc = heads.queries(window, dcontext);
+            on.products.multiply(dc, heads.keys(window, v).turned(), 1, 0, dp);
+            if (half) {
+              on.elementwise.copy(p, heads.scores(window, own.halves));
+            }
+            gather(on, heads, window, own.halves, dcontext, 1, own.values);
+            Tensor slopes = half ? own.halves : own.slopes;
+            Operand ds = heads.scores(window, slopes);
+            on.softmax.backward(p, dp, ds);
+            Operand below = heads.queries(window, dq);
+            on.products.multiply(ds, heads.keys(window, k), s.scale(), 0, below);
+            gather(on, heads, window, slopes, q, s.scale(), own.keys);
+          }
+          on.elementwise.copy(Operand.dense(own.keys, s.keys(), heads.width()), heads.allKeys(dk));
+          on.elementwise.copy(
+              Operand.dense(own.values, s.keys(), heads.width()), heads.allKeys(dv));
+        });
   }
 
   /**
-   * Writes 0 where a query looks, −∞ elsewhere.
+   * p = softmax(q·kᵀ · scale) over the keys that each query sees; zero where it sees none.
    *
-   * @return which queries see nothing
+   * @param scores scratch; may be p
    */
-  private static boolean[] mask(
-      AttentionShape s, Block block, IntBuffer starts, IntBuffer lengths, Tensor mask) {
-    boolean[] blind = new boolean[block.queries];
-    float[] line = new float[block.keys];
-    FloatBuffer into = CpuMemory.floats(mask);
-    for (int t = 0; t < block.queries; t++) {
-      int token = block.from + t;
-      int start = starts.get(block.row * s.tokens() + token) - block.firstKey;
-      int end = s.end(token, lengths.get(block.row)) - block.firstKey;
-      blind[t] = start >= end;
-      Arrays.fill(line, Float.NEGATIVE_INFINITY);
-      if (!blind[t]) {
-        Arrays.fill(line, start, end, 0f);
-      }
-      into.put(t * block.keys, line);
+  private static void probabilities(
+      Kernels on, Heads heads, Window window, Tensor q, Tensor k, Tensor scores, Tensor p) {
+    Operand raw = heads.scores(window, scores);
+    Operand right = heads.keys(window, k).turned();
+    on.products.multiply(heads.queries(window, q), right, heads.s().scale(), 0, raw);
+    int all = heads.count() * heads.group();
+    window.hide(scores, all);
+    on.softmax.forward(raw, heads.scores(window, p));
+    window.clearBlind(p, all);
+  }
+
+  /** sums [keys, width] += scale · scoresᵀ·y of each head, where y has the queries' rows. */
+  private static void gather(
+      Kernels on, Heads heads, Window window, Tensor scores, Tensor y, double scale, Tensor sums) {
+    for (int g = 0; g < heads.group(); g++) {
+      Operand part = heads.scores(window, scores, g).turned();
+      Operand rows = heads.queries(window, y, g);
+      on.products.multiply(part, rows, scale, 1, heads.sums(window, sums));
     }
-    return blind;
-  }
-
-  /** [kvHeads, heads of each, queries, keys]. */
-  private static Operand scores(AttentionShape s, Block block, Tensor scratch) {
-    return Operand.dense(scratch, s.kvHeads(), s.heads() / s.kvHeads(), block.queries, block.keys);
-  }
-
-  /** [kvHeads, heads of each, queries, headSize] of a tensor [batch · tokens, hidden]. */
-  private static Operand queries(AttentionShape s, Block block, Tensor t) {
-    long first = ((long) block.row * s.tokens() + block.from) * s.hidden();
-    int group = s.heads() / s.kvHeads();
-    return new Operand(
-        CpuMemory.address(t.slice(first, 1)),
-        t.type(),
-        new long[] {s.kvHeads(), group, block.queries, s.headSize()},
-        new long[] {(long) group * s.headSize(), s.headSize(), s.hidden(), 1});
-  }
-
-  /** [kvHeads, 1, keys, headSize] of a tensor [batch · keys, kvHidden]. */
-  private static Operand keys(AttentionShape s, Block block, Tensor t) {
-    long first = ((long) block.row * s.keys() + block.firstKey) * s.kvHidden();
-    return new Operand(
-        CpuMemory.address(t.slice(first, 1)),
-        t.type(),
-        new long[] {s.kvHeads(), 1, block.keys, s.headSize()},
-        new long[] {s.headSize(), s.headSize(), s.kvHidden(), 1});
   }
 }

@@ -13,8 +13,11 @@ import dev.kindling.tensor.Tensor;
 import dev.kindling.tensor.cpu.CpuBackend;
 import dev.kindling.tensor.cpu.CpuMemory;
 import dev.kindling.tensor.cpu.KeptMatrix;
+import dev.kindling.tensor.cpu.Workers;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
+import java.util.ArrayList;
+import java.util.List;
 import org.bytedeco.dnnl.global.dnnl;
 import org.bytedeco.dnnl.global.dnnl.algorithm;
 import org.jspecify.annotations.Nullable;
@@ -32,18 +35,27 @@ public final class OneDnnBackend extends CpuBackend {
   private final Softmax softmax;
   private final Attention attention;
   private final FrozenProducts frozen;
+  private final List<Primitives> single = new ArrayList<>();
 
   /**
    * @param threads of each operation, at least 1
    */
   public OneDnnBackend(Precision precision, int threads) {
+    this(precision, threads, new Workers(threads));
+  }
+
+  private OneDnnBackend(Precision precision, int threads, Workers workers) {
+    super(workers);
     this.active = precision.active();
     this.primitives = new Primitives(threads);
     this.products = new Products(primitives);
     this.elementwise = new Elementwise(primitives);
     this.softmax = new Softmax(primitives);
     this.norms = new Norms(active, primitives, products, elementwise);
-    this.attention = new Attention(products, softmax, elementwise);
+    for (int worker = 0; worker < threads; worker++) {
+      single.add(new Primitives(1));
+    }
+    this.attention = new Attention(workers, single.stream().map(Attention.Kernels::new).toList());
     this.frozen = new FrozenProducts(active, products, elementwise);
   }
 
@@ -202,7 +214,7 @@ public final class OneDnnBackend extends CpuBackend {
 
   @Override
   public long attentionScratch(AttentionShape shape) {
-    return Attention.scratch(shape, active == DType.BF16);
+    return attention.scratch(shape, active == DType.BF16);
   }
 
   @Override
@@ -269,8 +281,10 @@ public final class OneDnnBackend extends CpuBackend {
 
   @Override
   public void close() {
+    super.close();
     frozen.close();
     norms.close();
     primitives.close();
+    single.forEach(Primitives::close);
   }
 }

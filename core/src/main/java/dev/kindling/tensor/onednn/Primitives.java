@@ -49,8 +49,9 @@ final class Primitives implements AutoCloseable {
     this.threads = new OmpThreads(threads);
   }
 
-  /** The primitive of a key. */
+  /** The primitive of a key, to be run at once by the calling thread. */
   Primitive get(Key key, Supplier<Primitive> maker) {
+    threads.ensure(); // code is generated for as many as there are
     Primitive primitive = known.get(key);
     if (primitive == null) {
       primitive = maker.get();
@@ -59,9 +60,8 @@ final class Primitives implements AutoCloseable {
     return primitive;
   }
 
-  /** Where the calling thread's primitives run. */
+  /** Where primitives run. */
   stream queue() {
-    threads.ensure();
     return queue;
   }
 

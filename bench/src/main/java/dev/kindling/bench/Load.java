@@ -16,12 +16,12 @@ import java.nio.file.Path;
  * @param machine busy time of all cores since boot, in nanoseconds
  * @param own processor time of this process, in nanoseconds
  */
-record Load(long clock, long machine, long own) {
+public record Load(long clock, long machine, long own) {
   /** /proc/stat counts hundredths of a second on every Linux. */
   private static final long NANOS_PER_TICK = 10_000_000;
 
   /** Now. */
-  static Load now() {
+  public static Load now() {
     OperatingSystemMXBean system = ManagementFactory.getPlatformMXBean(OperatingSystemMXBean.class);
     return new Load(System.nanoTime(), busy(), system.getProcessCpuTime());
   }
@@ -29,7 +29,7 @@ record Load(long clock, long machine, long own) {
   /**
    * Cores that others have kept busy since then, on average; of a virtual machine stolen ones too.
    */
-  double othersSince() {
+  public double othersSince() {
     Load now = now();
     double others = (now.machine - machine) - (now.own - own);
     return Math.max(0, others / (now.clock - clock));

@@ -5,6 +5,7 @@ import static org.assertj.core.data.Offset.offset;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.kindling.job.cli.InProcess;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -66,16 +67,45 @@ class ClusterIT {
     }
   }
 
+  /** Gradients are summed in fixed point, so that no number of executors shows in the adapter. */
+  @Test
+  void train_fourExecutorsOfOneMachine_giveTheSameAdapterAsOne() throws Exception {
+    GoldenFolder llama = GoldenFolder.copy("llama-gqa", temp);
+    Path one = temp.resolve("one");
+    Path four = temp.resolve("four");
+    String[] settings = {"train.micro-batch-size=1", "compute.backend=onednn"};
+    assertThat(InProcess.kindling(1, llama.train(one, settings)).code()).isZero();
+    List<String> arguments =
+        new ArrayList<>(
+            List.of(
+                "--master",
+                "local-cluster[4,1,512]",
+                "--conf",
+                "spark.executor.memory=512m",
+                "--conf",
+                "spark.scheduler.minRegisteredResourcesRatio=1"));
+    arguments.addAll(llama.train(four, settings));
+    Launched run = Launched.kindling(arguments.toArray(new String[0]));
+    assertThat(run.code()).as(run.stderr()).isZero();
+    JsonNode executors =
+        new ObjectMapper().readTree(four.resolve("_SUCCESS").toFile()).get("executors");
+    assertThat(executors).hasSize(4);
+    for (JsonNode executor : executors) {
+      assertThat(executor.get("weightLoads").asInt()).isEqualTo(1);
+      assertThat(executor.get("steps").asDouble()).isGreaterThanOrEqualTo(3); // of six
+    }
+    assertThat(GoldenFolder.losses(four)).isEqualTo(GoldenFolder.losses(one)).hasSize(6);
+    Path adapter = Path.of("adapter/adapter_model.safetensors");
+    assertThat(four.resolve(adapter)).hasSameBinaryContentAs(one.resolve(adapter));
+  }
+
   /** The embedded Spark's own way to several JVMs needs no cluster at all. */
   @Test
   void train_localCluster_givesTheSameAdapterAsOneJvm() {
     GoldenFolder roberta = GoldenFolder.copy("roberta", temp);
     Path one = temp.resolve("one");
     Path two = temp.resolve("two");
-    assertThat(
-            dev.kindling.job.cli.InProcess.kindling(
-                    1, roberta.train(one, "train.micro-batch-size=1"))
-                .code())
+    assertThat(InProcess.kindling(1, roberta.train(one, "train.micro-batch-size=1")).code())
         .isZero();
     List<String> arguments =
         new ArrayList<>(List.of("--master", "local-cluster[2,1,1024]", "--conf", "a.b=c d"));

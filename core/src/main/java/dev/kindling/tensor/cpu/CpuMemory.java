@@ -90,14 +90,7 @@ public final class CpuMemory implements Memory {
 
   @Override
   public CpuMemory slice(long from, long count) {
-    Pointer part =
-        switch (type) {
-          case F32 -> pointer.getPointer(FloatPointer.class, from);
-          case F16, BF16 -> pointer.getPointer(ShortPointer.class, from);
-          case I32 -> pointer.getPointer(IntPointer.class, from);
-          case I64 -> pointer.getPointer(LongPointer.class, from);
-          case F64 -> throw new IllegalStateException("no F64 here");
-        };
+    Pointer part = pointer.getPointer(from); // of the same class, whose elements it counts
     return new CpuMemory(part.capacity(Math.max(count, 1)), type, count);
   }
 

@@ -18,6 +18,7 @@ import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import org.bytedeco.dnnl.global.dnnl;
 import org.bytedeco.dnnl.global.dnnl.algorithm;
 import org.jspecify.annotations.Nullable;
@@ -277,6 +278,11 @@ public final class OneDnnBackend extends CpuBackend {
         || CpuMemory.address(dlogits).address() != CpuMemory.address(logits).address()) {
       convert(logits, dlogits);
     }
+  }
+
+  /** For tests: which code oneDNN has chosen so far. */
+  Set<String> implementations() {
+    return primitives.implementations();
   }
 
   @Override

@@ -5,6 +5,7 @@ import java.util.List;
 import org.bytedeco.dnnl.IntMemoryMap;
 import org.bytedeco.dnnl.memory;
 import org.bytedeco.dnnl.primitive;
+import org.bytedeco.dnnl.primitive_desc_base;
 import org.bytedeco.dnnl.stream;
 
 /**
@@ -38,6 +39,14 @@ final class Primitive implements AutoCloseable {
     stream queue = on.queue();
     code.execute(queue, arguments);
     queue._wait();
+  }
+
+  /** Its kind and what oneDNN calls the code for it: {@code matmul brg_matmul:avx512_core}. */
+  String implementation() {
+    try (primitive_desc_base description =
+        new primitive_desc_base(code.get_dnnl_primitive_desc(), true)) { // the primitive's own
+      return code.get_kind().intern().name() + " " + description.impl_info_str().getString();
+    }
   }
 
   @Override

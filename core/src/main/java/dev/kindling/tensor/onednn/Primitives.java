@@ -3,7 +3,10 @@ package dev.kindling.tensor.onednn;
 import dev.kindling.tensor.nd4j.OmpThreads;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
 import org.bytedeco.dnnl.engine;
 import org.bytedeco.dnnl.global.dnnl;
 import org.bytedeco.dnnl.stream;
@@ -54,6 +57,7 @@ final class Primitives implements AutoCloseable {
     threads.ensure(); // code is generated for as many as there are
     Primitive primitive = known.get(key);
     if (primitive == null) {
+      threads.ensure(); // code is made for as many
       primitive = maker.get();
       known.put(key, primitive);
     }
@@ -63,6 +67,13 @@ final class Primitives implements AutoCloseable {
   /** Where primitives run. */
   stream queue() {
     return queue;
+  }
+
+  /** What {@link Primitive#implementation} says of those that are kept. */
+  Set<String> implementations() {
+    return known.values().stream()
+        .map(Primitive::implementation)
+        .collect(Collectors.toCollection(TreeSet::new));
   }
 
   @Override

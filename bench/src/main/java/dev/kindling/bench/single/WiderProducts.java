@@ -1,0 +1,131 @@
+package dev.kindling.bench.single;
+
+import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.FrozenMatrix;
+import dev.kindling.tensor.Tensor;
+import java.util.List;
+import java.util.Locale;
+import java.util.function.IntConsumer;
+import java.util.function.Supplier;
+import java.util.stream.Stream;
+
+/**
+ * Whether layers that read the same input are faster as one product: query, key and value (three of
+ * 512) and gate and up (two of 1,376) of llama-60m at 2,048 tokens, and their pairs' thin products.
+ */
+final class WiderProducts {
+  private static final int TOKENS = 2048;
+  private static final int IN = 512;
+  private static final int RANK = 8;
+
+  private final Workbench bench;
+  private final Backend backend;
+  private final int count;
+
+  private WiderProducts(Workbench bench, int count) {
+    this.bench = bench;
+    this.backend = bench.backend();
+    this.count = count;
+  }
+
+  static void print() {
+    System.out.println(
+        "| product | precision | threads | apart, ms | one, ms | ratio | quartiles | others |");
+    System.out.println("|---|---|---|---|---|---|---|---|");
+    for (String precision : List.of("fp32", "bf16")) {
+      for (int threads = 1; threads <= 2; threads++) {
+        try (Workbench bench = new Workbench("onednn-" + precision, threads)) {
+          String where = precision + " | " + threads;
+          WiderProducts three = new WiderProducts(bench, 3);
+          line("q, k, v: x·wᵀ", where, three.forward(512));
+          line("q, k, v: dy·w", where, three.backward(512));
+          line("q, k, v: x·aᵀ, r = 8", where, three.projections());
+          line("q, k, v: zᵀ·x, r = 8", where, three.gradients());
+          line("q, k, v: dx += z·a, r = 8", where, three.branches());
+          WiderProducts two = new WiderProducts(bench, 2);
+          line("gate, up: x·wᵀ", where, two.forward(1376));
+          line("gate, up: dy·w", where, two.backward(1376));
+        }
+      }
+    }
+  }
+
+  private static void line(String product, String where, InTurn found) {
+    System.out.printf(
+        Locale.ROOT,
+        "| %s | %s | %.3f | %.3f | %.3f | %.3f–%.3f | %.2f |%n",
+        product,
+        where,
+        found.firstMs(),
+        found.secondMs(),
+        found.ratio(),
+        found.low(),
+        found.high(),
+        found.othersCores());
+  }
+
+  private InTurn forward(int out) {
+    Tensor x = bench.active(TOKENS, IN);
+    List<FrozenMatrix> w = each(() -> bench.frozen(out, IN));
+    List<Tensor> y = each(() -> bench.active(TOKENS, out));
+    FrozenMatrix wide = bench.frozen(count * out, IN);
+    Tensor all = bench.active(TOKENS, (long) count * out);
+    return InTurn.of(
+        () -> apart(i -> backend.linear(x, w.get(i), null, y.get(i), false)),
+        () -> backend.linear(x, wide, null, all, false));
+  }
+
+  private InTurn backward(int out) {
+    Tensor dx = bench.active(TOKENS, IN);
+    List<FrozenMatrix> w = each(() -> bench.frozen(out, IN));
+    List<Tensor> dy = each(() -> bench.active(TOKENS, out));
+    FrozenMatrix wide = bench.frozen(count * out, IN);
+    Tensor all = bench.active(TOKENS, (long) count * out);
+    return InTurn.of(
+        () -> apart(i -> backend.linearBackward(dy.get(i), w.get(i), dx, i > 0)),
+        () -> backend.linearBackward(all, wide, dx, false));
+  }
+
+  private InTurn projections() {
+    Tensor x = bench.active(TOKENS, IN);
+    List<Tensor> a = each(() -> bench.active(RANK, IN));
+    List<Tensor> p = each(() -> bench.active(TOKENS, RANK));
+    Tensor wide = bench.active((long) count * RANK, IN);
+    Tensor all = bench.active(TOKENS, (long) count * RANK);
+    return InTurn.of(
+        () -> apart(i -> backend.matmul(x, false, a.get(i), true, 1, 0, p.get(i))),
+        () -> backend.matmul(x, false, wide, true, 1, 0, all));
+  }
+
+  private InTurn gradients() {
+    Tensor x = bench.active(TOKENS, IN);
+    List<Tensor> z = each(() -> bench.active(TOKENS, RANK));
+    List<Tensor> da = each(() -> bench.real(RANK, IN));
+    Tensor all = bench.active(TOKENS, (long) count * RANK);
+    Tensor wide = bench.real((long) count * RANK, IN);
+    return InTurn.of(
+        () -> apart(i -> backend.matmul(z.get(i), true, x, false, 1, 0, da.get(i))),
+        () -> backend.matmul(all, true, x, false, 1, 0, wide));
+  }
+
+  private InTurn branches() {
+    Tensor dx = bench.active(TOKENS, IN);
+    List<Tensor> z = each(() -> bench.active(TOKENS, RANK));
+    List<Tensor> a = each(() -> bench.active(RANK, IN));
+    Tensor all = bench.active(TOKENS, (long) count * RANK);
+    Tensor wide = bench.active((long) count * RANK, IN);
+    return InTurn.of(
+        () -> apart(i -> backend.matmul(z.get(i), false, a.get(i), false, 1e-3, 1, dx)),
+        () -> backend.matmul(all, false, wide, false, 1e-3, 1, dx));
+  }
+
+  private <T> List<T> each(Supplier<T> maker) {
+    return Stream.generate(maker).limit(count).toList();
+  }
+
+  private void apart(IntConsumer product) {
+    for (int i = 0; i < count; i++) {
+      product.accept(i);
+    }
+  }
+}

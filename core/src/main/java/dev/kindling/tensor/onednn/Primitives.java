@@ -57,7 +57,6 @@ final class Primitives implements AutoCloseable {
     threads.ensure(); // code is generated for as many as there are
     Primitive primitive = known.get(key);
     if (primitive == null) {
-      threads.ensure(); // code is made for as many
       primitive = maker.get();
       known.put(key, primitive);
     }

@@ -6,12 +6,14 @@ package dev.kindling.checkpoint;
  * @param name Hugging Face's name, family prefix included
  * @param matrix whether it is the w [out, in] of a linear layer or a table, to be frozen
  * @param transposed whether files hold it as [in, out], as GPT-2's Conv1D does
+ * @param head whether it gives a language model's logits
  * @param shape sizes as the engine has them, outermost first
  */
-public record WeightSlot(String name, boolean matrix, boolean transposed, long... shape) {
+public record WeightSlot(
+    String name, boolean matrix, boolean transposed, boolean head, long... shape) {
   /** A tensor that is stored as it is used. */
   public WeightSlot(String name, boolean matrix, long... shape) {
-    this(name, matrix, false, shape);
+    this(name, matrix, false, false, shape);
   }
 
   /** Sizes as files have them. */

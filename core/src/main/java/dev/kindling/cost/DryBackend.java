@@ -67,6 +67,11 @@ public final class DryBackend implements Backend {
     return reads ? 2 * bytes(written) : bytes(written);
   }
 
+  /** It may be held in several arrangements, of which a product reads one. */
+  private long read(FrozenMatrix w) {
+    return Math.min(w.bytes(), (long) w.out() * w.in() * active().bytes());
+  }
+
   // ── memory ────────────────────────────────────────────────────────────────────────────────────
 
   @Override
@@ -138,8 +143,8 @@ public final class DryBackend implements Backend {
   }
 
   @Override
-  public FrozenMatrix freeze(Tensor w) {
-    return sizes.freeze(w);
+  public FrozenMatrix freeze(Tensor w, boolean head) {
+    return sizes.freeze(w, head);
   }
 
   // ── products ──────────────────────────────────────────────────────────────────────────────────
@@ -147,12 +152,12 @@ public final class DryBackend implements Backend {
   @Override
   public void linear(
       Tensor x, FrozenMatrix w, @Nullable Tensor bias, Tensor y, boolean accumulate) {
-    product(x.rows(), w.in(), w.out(), bytes(x) + w.bytes() + twice(accumulate, y));
+    product(x.rows(), w.in(), w.out(), bytes(x) + read(w) + twice(accumulate, y));
   }
 
   @Override
   public void linearBackward(Tensor dy, FrozenMatrix w, Tensor dx, boolean accumulate) {
-    product(dy.rows(), w.out(), w.in(), bytes(dy) + w.bytes() + twice(accumulate, dx));
+    product(dy.rows(), w.out(), w.in(), bytes(dy) + read(w) + twice(accumulate, dx));
   }
 
   @Override
@@ -170,7 +175,7 @@ public final class DryBackend implements Backend {
 
   @Override
   public void merge(FrozenMatrix w, Tensor b, Tensor a, double scale, Tensor into) {
-    product(b.rows(), b.columns(), a.columns(), w.bytes() + bytes(b, a, into));
+    product(b.rows(), b.columns(), a.columns(), read(w) + bytes(b, a, into));
   }
 
   // ── rows and elements ─────────────────────────────────────────────────────────────────────────

@@ -39,6 +39,7 @@ public final class FrozenWeights implements AutoCloseable {
   /** Frees the memory; no model may use it any more. */
   @Override
   public void close() {
+    matrices.values().forEach(FrozenMatrix::release);
     free.run();
   }
 
@@ -146,7 +147,7 @@ public final class FrozenWeights implements AutoCloseable {
     for (WeightSlot slot : slots) {
       Tensor tensor = known(loaded.get(slot.name()), slot.name());
       if (slot.matrix()) {
-        matrices.put(slot.name(), backend.freeze(tensor));
+        matrices.put(slot.name(), backend.freeze(tensor, slot.head()));
       } else {
         tensors.put(slot.name(), tensor);
       }

@@ -4,6 +4,7 @@ import dev.kindling.checkpoint.WeightSlot;
 import dev.kindling.data.TokenBatch;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.LinearModule;
+import dev.kindling.lora.LinearModule.Kind;
 import dev.kindling.lora.Parameter.Role;
 import dev.kindling.nn.Trainables;
 import dev.kindling.tensor.Backend;
@@ -67,8 +68,11 @@ public interface ModelPlan {
     Map<String, WeightSlot> slots = new LinkedHashMap<>();
     others().forEach(slot -> slots.put(slot.name(), slot));
     for (LinearModule m : frozen) {
-      slots.putIfAbsent( // a tied head's is the embedding's
-          m.weight(), new WeightSlot(m.weight(), true, m.turned(), m.weightShape()));
+      boolean head = m.kind() == Kind.VOCABULARY; // a tied one's is the embedding's too
+      WeightSlot slot = new WeightSlot(m.weight(), true, m.turned(), head, m.weightShape());
+      if (head || !slots.containsKey(m.weight())) {
+        slots.put(m.weight(), slot);
+      }
       if (m.bias()) {
         slots.put(m.name() + ".bias", new WeightSlot(m.name() + ".bias", false, m.out()));
       }

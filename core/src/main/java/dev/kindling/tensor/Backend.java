@@ -86,7 +86,17 @@ public interface Backend extends AutoCloseable {
    * Takes over a loaded w [out, in] of a {@link #frozen} type, which must not be used or freed
    * afterwards. One that is not of the active type is converted piece by piece in each product.
    */
-  FrozenMatrix freeze(Tensor w);
+  default FrozenMatrix freeze(Tensor w) {
+    return freeze(w, false);
+  }
+
+  /**
+   * The same.
+   *
+   * @param head whether it gives a language model's logits: the largest matrix there is, and read
+   *     once for each chunk of tokens
+   */
+  FrozenMatrix freeze(Tensor w, boolean head);
 
   // ── products ──────────────────────────────────────────────────────────────────────────────────
 

@@ -15,6 +15,11 @@ public interface FrozenMatrix {
   /** Bytes that it occupies. */
   long bytes();
 
+  /** Frees what the backend has made of it, but not the memory of the tensor that it came from. */
+  default void release() {
+    // Most are that tensor and nothing else.
+  }
+
   /** Bytes that a product with it needs for itself, while it runs. */
   default long scratchBytes() {
     return 0;

@@ -144,13 +144,21 @@ public abstract class BackendContract {
   }
 
   @ParameterizedTest
-  @CsvSource({"1,1,1", "5,7,3", "19,16,37"})
-  void linear_forwardAndBackward_equalReference(int n, int in, int out) {
+  @CsvSource({
+    "1,1,1,false",
+    "5,7,3,false",
+    "19,16,37,false",
+    "1,1,1,true",
+    "5,7,3,true",
+    "19,16,37,true",
+    "131,64,1003,true"
+  })
+  void linear_forwardAndBackward_equalReference(int n, int in, int out, boolean head) {
     Twin x = filled(1, n, in);
     Twin w = filled(1, out, in);
     Twin bias = real(1, out);
     Twin y = empty(n, out);
-    FrozenMatrix ours = backend.freeze(w.ours);
+    FrozenMatrix ours = backend.freeze(w.ours, head);
     FrozenMatrix theirs = reference.freeze(w.theirs);
     assertThat(ours.in()).isEqualTo(in);
     assertThat(ours.out()).isEqualTo(out);
@@ -182,6 +190,7 @@ public abstract class BackendContract {
       reference.linearBackward(y.theirs, theirs, dx.theirs, accumulate);
       same(dx);
     }
+    ours.release();
   }
 
   /** Sizes of one block of rows, of several, and of a last one that is shorter. */

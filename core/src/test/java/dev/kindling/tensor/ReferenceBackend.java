@@ -165,7 +165,7 @@ public final class ReferenceBackend implements Backend {
   }
 
   @Override
-  public FrozenMatrix freeze(Tensor w) {
+  public FrozenMatrix freeze(Tensor w, boolean head) {
     return new Matrix(w);
   }
 

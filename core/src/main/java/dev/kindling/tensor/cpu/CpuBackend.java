@@ -117,13 +117,18 @@ public abstract class CpuBackend implements Backend {
   }
 
   @Override
-  public FrozenMatrix freeze(Tensor w) {
+  public FrozenMatrix freeze(Tensor w, boolean head) {
     return new KeptMatrix(w, active());
+  }
+
+  /** The matrix as it was loaded. */
+  protected KeptMatrix kept(FrozenMatrix w) {
+    return (KeptMatrix) w;
   }
 
   @Override
   public void embed(Tensor ids, FrozenMatrix table, Tensor out, boolean accumulate) {
-    Tensor all = ((KeptMatrix) table).w();
+    Tensor all = kept(table).w();
     int d = out.columns();
     boolean copies = !accumulate && all.type() == out.type();
     Elements to = Elements.of(out);

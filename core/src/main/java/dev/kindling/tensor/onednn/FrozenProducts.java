@@ -39,6 +39,18 @@ final class FrozenProducts implements AutoCloseable {
     }
   }
 
+  /** y [N, out] = x·wᵀ, or +=. */
+  void forward(Tensor x, PackedMatrix w, Tensor y, boolean accumulate) {
+    products.multiply(
+        Operand.matrix(x), w.forward(elementwise), 1, accumulate ? 1 : 0, Operand.matrix(y));
+  }
+
+  /** dx [N, in] = dy·w, or +=. */
+  void backward(Tensor dy, PackedMatrix w, Tensor dx, boolean accumulate) {
+    products.multiply(
+        Operand.matrix(dy), w.backward(elementwise), 1, accumulate ? 1 : 0, Operand.matrix(dx));
+  }
+
   private void linear(Operand x, Operand w, @Nullable Tensor bias, double beta, Operand y) {
     if (bias == null) {
       products.multiply(x, w.turned(), 1, beta, y);

@@ -92,6 +92,17 @@ public final class OneDnnBackend extends CpuBackend {
 
   /** All matrices are BF16 where products are, whatever they were stored in. */
   @Override
+  public FrozenMatrix freeze(Tensor w, boolean head) {
+    KeptMatrix kept = new KeptMatrix(w, active);
+    return head && active == DType.BF16 && kept.direct() ? new PackedMatrix(kept) : kept;
+  }
+
+  @Override
+  protected KeptMatrix kept(FrozenMatrix w) {
+    return w instanceof PackedMatrix packed ? packed.kept() : super.kept(w);
+  }
+
+  @Override
   public DType frozen(StoredType stored, boolean asStored) {
     return active == DType.BF16 ? DType.BF16 : super.frozen(stored, asStored);
   }
@@ -104,12 +115,16 @@ public final class OneDnnBackend extends CpuBackend {
   @Override
   public void linear(
       Tensor x, FrozenMatrix w, @Nullable Tensor bias, Tensor y, boolean accumulate) {
-    frozen.forward(x, (KeptMatrix) w, bias, y, accumulate);
+    if (w instanceof PackedMatrix packed && bias == null) {
+      frozen.forward(x, packed, y, accumulate);
+    } else {
+      frozen.forward(x, kept(w), bias, y, accumulate);
+    }
   }
 
   @Override
   public void merge(FrozenMatrix w, Tensor b, Tensor a, double scale, Tensor into) {
-    frozen.merge((KeptMatrix) w, b, a, scale, into);
+    frozen.merge(kept(w), b, a, scale, into);
   }
 
   @Override
@@ -119,7 +134,11 @@ public final class OneDnnBackend extends CpuBackend {
 
   @Override
   public void linearBackward(Tensor dy, FrozenMatrix w, Tensor dx, boolean accumulate) {
-    frozen.backward(dy, (KeptMatrix) w, dx, accumulate);
+    if (w instanceof PackedMatrix packed) {
+      frozen.backward(dy, packed, dx, accumulate);
+    } else {
+      frozen.backward(dy, kept(w), dx, accumulate);
+    }
   }
 
   @Override

@@ -5,6 +5,7 @@ import dev.kindling.tensor.Tensor;
 import dev.kindling.tensor.cpu.CpuMemory;
 import org.bytedeco.dnnl.memory;
 import org.bytedeco.javacpp.Pointer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Where a primitive finds one argument: an address, and the sizes and strides of what lies there.
@@ -12,9 +13,16 @@ import org.bytedeco.javacpp.Pointer;
  * @param address of the first element
  * @param type of the elements
  * @param sizes outermost first
- * @param strides elements from one index to the next, of each dimension
+ * @param strides elements from one index to the next, of each dimension; of a packed matrix, 0
+ * @param packed oneDNN's own layout; null if strides say it
  */
-record Operand(Pointer address, DType type, long[] sizes, long[] strides) {
+record Operand(
+    Pointer address, DType type, long[] sizes, long[] strides, memory.@Nullable desc packed) {
+  /** An operand that strides describe. */
+  Operand(Pointer address, DType type, long[] sizes, long[] strides) {
+    this(address, type, sizes, strides, null);
+  }
+
   /** A whole tensor as the matrix [rows, columns]. */
   static Operand matrix(Tensor t) {
     return dense(t, t.rows(), t.columns());
@@ -59,7 +67,7 @@ record Operand(Pointer address, DType type, long[] sizes, long[] strides) {
 
   /** oneDNN's description of it; the caller's to close. */
   memory.desc describe() {
-    return new memory.desc(sizes, kind(type), strides);
+    return packed == null ? new memory.desc(sizes, kind(type), strides) : new memory.desc(packed);
   }
 
   static memory.data_type kind(DType type) {

@@ -34,6 +34,7 @@ public record Case(Workload workload, int rank, int rows, int threads) {
         cases.add(new Case(Workload.LLAMA_60M, 256, rows, threads));
         cases.add(new Case(Workload.LLAMA_130M, 8, rows, threads));
         cases.add(new Case(Workload.LLAMA_130M, 128, rows, threads));
+        cases.add(new Case(Workload.LLAMA_130M, 256, rows, threads));
         cases.add(new Case(Workload.LLAMA_250M, 8, rows, threads));
         cases.add(new Case(Workload.LLAMA_250M, 128, rows, threads));
       }

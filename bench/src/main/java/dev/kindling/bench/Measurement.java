@@ -1,6 +1,8 @@
 package dev.kindling.bench;
 
 import dev.kindling.bench.peer.Peer;
+import dev.kindling.lora.plan.PairPlan;
+import dev.kindling.lora.plan.PlanChooser;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -28,7 +30,8 @@ record Measurement(List<Timing> sides, double peakMb, double othersCores, String
   /**
    * One side's steps.
    *
-   * @param side backend and precision, for example {@code nd4j-fp32}
+   * @param side backend, perhaps its plan, and precision: {@code onednn-bf16}, {@code
+   *     onednn:f1kb1-fp32}
    * @param loss mean loss of the first step
    * @param ms median time of a step, in milliseconds
    * @param gradientOff ‖g − g′‖ / ‖g′‖ of its first gradient g and libtorch's in fp32 g′; 0 for a
@@ -77,10 +80,20 @@ record Measurement(List<Timing> sides, double peakMb, double othersCores, String
       if (name.endsWith("-" + precision.label())) {
         return backend.equals(Peer.NAME)
             ? Peer.open(setting, precision)
-            : Ours.open(setting, backend, precision);
+            : ours(setting, backend, precision);
       }
     }
     throw new IllegalArgumentException("no side '" + name + "'");
+  }
+
+  /** Ours, after a colon with one plan for all pairs: {@code onednn:f1kb1}. */
+  private static Side ours(Case setting, String name, Precision precision) {
+    String[] words = name.split(":", 2);
+    PlanChooser plans =
+        words.length == 1
+            ? new PlanChooser.FewestFlops()
+            : new PlanChooser.Fixed(PairPlan.of(words[1]).orElseThrow());
+    return Ours.open(setting, words[0], precision, plans);
   }
 
   /** The timing of a side. */

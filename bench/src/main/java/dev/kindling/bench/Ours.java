@@ -3,10 +3,12 @@ package dev.kindling.bench;
 import dev.kindling.checkpoint.WeightSlot;
 import dev.kindling.data.TokenBatch;
 import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.model.BatchResult;
 import dev.kindling.model.FrozenWeights;
 import dev.kindling.model.Model;
 import dev.kindling.model.ModelPlan;
+import dev.kindling.nn.Trainables;
 import dev.kindling.optim.Optimizer;
 import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.Schedule;
@@ -34,10 +36,15 @@ final class Ours implements Side {
   private final float[] trainables;
   private final float[] gradient;
 
-  private Ours(Case setting, Backend backend) {
+  private Ours(Case setting, Backend backend, PlanChooser plans) {
     ModelPlan plan = setting.plan();
     AdapterLayout layout = setting.layout();
-    model = plan.build(backend, load(backend, plan.weights(layout)), layout, false);
+    model =
+        plan.build(
+            backend,
+            load(backend, plan.weights(layout)),
+            new Trainables(backend, layout, plans),
+            false);
     batch = setting.batch();
     trainables = Weights.trainables(layout);
     gradient = new float[layout.elements()];
@@ -65,7 +72,12 @@ final class Ours implements Side {
     return backend.equals("onednn") || precision == Precision.FP32;
   }
 
+  /** With the plans of the fewest operations. */
   static Ours open(Case setting, String backend, Precision precision) {
+    return open(setting, backend, precision, new PlanChooser.FewestFlops());
+  }
+
+  static Ours open(Case setting, String backend, Precision precision, PlanChooser plans) {
     if (!offers(backend, precision)) {
       throw new IllegalArgumentException(backend + " does not compute in " + precision.label());
     }
@@ -74,7 +86,7 @@ final class Ours implements Side {
             Engine.valueOf(backend.toUpperCase(Locale.ROOT)),
             dev.kindling.tensor.Precision.valueOf(precision.name()),
             setting.threads());
-    return new Ours(setting, compute.open());
+    return new Ours(setting, compute.open(), plans);
   }
 
   private static FrozenWeights load(Backend backend, List<WeightSlot> slots) {

@@ -27,7 +27,7 @@ final class Report {
     file = folder.resolve(now.toString().replace(":", "") + ".jsonl");
     ObjectNode header = JSON.createObjectNode();
     header.put("date", now.toString()).put("machine", machine());
-    header.put("java", System.getProperty("java.vendor.version", ""));
+    header.put("java", System.getProperty("java.vm.name"));
     header.put("java_version", System.getProperty("java.version"));
     String[] jars = System.getProperty("java.class.path").split(":", -1);
     for (String jar : jars) {

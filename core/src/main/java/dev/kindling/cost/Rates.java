@@ -23,8 +23,12 @@ import org.jspecify.annotations.Nullable;
  */
 public record Rates(double productFlops, double attentionFlops, double bytes)
     implements Serializable {
-  /** Timed runs of an operation, of which the median counts. */
-  private static final int ROUNDS = 7;
+  /**
+   * An operation is run at least so often, and on for so long: Java compiles its part meanwhile.
+   */
+  private static final int LEAST_ROUNDS = 7;
+
+  private static final long PATIENCE_NANOS = 500_000_000;
 
   /** Rows of an attention that is timed: its speed does not change beyond. */
   private static final int MOST_ROWS = 8;
@@ -53,7 +57,7 @@ public record Rates(double productFlops, double attentionFlops, double bytes)
             : shape.over(Math.min(MOST_ROWS, shape.batch()), shape.tokens(), shape.keys()));
   }
 
-  /** Times the probe on a backend: some tenths of a second. */
+  /** Times the probe on a backend: one or two seconds. */
   public static Rates measure(Backend backend, Probe probe) {
     double product = rate(backend, b -> product(b, probe.product), Kind.PRODUCT);
     double bytes = rate(backend, Rates::elements, Kind.ELEMENTS);
@@ -99,18 +103,22 @@ public record Rates(double productFlops, double attentionFlops, double bytes)
     double amount = kind == Kind.ELEMENTS ? cost.bytes() : cost.flops(kind);
     Run run = setup.apply(backend);
     try {
-      run.operation.accept(backend); // compiles
-      double[] seconds = new double[ROUNDS];
-      for (int round = 0; round < ROUNDS; round++) {
+      run.operation.accept(backend); // oneDNN compiles
+      List<Long> nanos = new ArrayList<>();
+      for (long spent = 0; nanos.size() < LEAST_ROUNDS || spent < PATIENCE_NANOS; ) {
         long start = System.nanoTime();
         run.operation.accept(backend);
-        seconds[round] = (System.nanoTime() - start) / 1e9;
+        nanos.add(System.nanoTime() - start);
+        spent += nanos.get(nanos.size() - 1);
       }
-      Arrays.sort(seconds);
-      return amount / seconds[ROUNDS / 2];
+      return amount / (median(nanos) / 1e9);
     } finally {
       run.tensors.forEach(backend::free);
     }
+  }
+
+  private static double median(List<Long> nanos) {
+    return nanos.stream().sorted().skip(nanos.size() / 2).findFirst().orElseThrow();
   }
 
   private static Run product(Backend backend, Product p) {

@@ -49,6 +49,11 @@ public final class FrozenWeights implements AutoCloseable {
         + tensors.values().stream().mapToLong(t -> t.elements() * t.type().bytes()).sum();
   }
 
+  /** Those of them that are arrangements made for products. */
+  public long packedBytes() {
+    return matrices.values().stream().mapToLong(FrozenMatrix::packedBytes).sum();
+  }
+
   /** The most that a product with any of them needs for itself. */
   public long scratchBytes() {
     return matrices.values().stream().mapToLong(FrozenMatrix::scratchBytes).max().orElse(0);

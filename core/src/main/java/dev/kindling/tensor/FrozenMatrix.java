@@ -15,6 +15,11 @@ public interface FrozenMatrix {
   /** Bytes that it occupies. */
   long bytes();
 
+  /** Those of them that are arrangements made for products. */
+  default long packedBytes() {
+    return 0;
+  }
+
   /** Frees what the backend has made of it, but not the memory of the tensor that it came from. */
   default void release() {
     // Most are that tensor and nothing else.

@@ -96,7 +96,12 @@ final class PackedMatrix implements FrozenMatrix {
   /** As it was loaded, and both arrangements with what they are rounded up to. */
   @Override
   public long bytes() {
-    return kept.bytes() + 2 * rounded(out()) * rounded(in()) * kept.active().bytes();
+    return kept.bytes() + packedBytes();
+  }
+
+  @Override
+  public long packedBytes() {
+    return 2 * rounded(out()) * rounded(in()) * kept.active().bytes();
   }
 
   private static long rounded(long size) {

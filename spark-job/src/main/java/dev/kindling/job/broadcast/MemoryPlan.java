@@ -21,12 +21,20 @@ import java.util.Map;
  * @param rows of a micro-batch
  * @param tokens of its longest row
  * @param base frozen weights, once
+ * @param packs what is made of them for products, once
  * @param activations that last from forward to backward
  * @param adapters trainables and their gradients
  * @param scratch everything else that a step touches
  */
 public record MemoryPlan(
-    int tasks, int rows, int tokens, long base, long activations, long adapters, long scratch) {
+    int tasks,
+    int rows,
+    int tokens,
+    long base,
+    long packs,
+    long activations,
+    long adapters,
+    long scratch) {
   /**
    * Plans a run.
    *
@@ -56,7 +64,8 @@ public record MemoryPlan(
           tasks,
           rows,
           tokens,
-          weights.bytes(),
+          weights.bytes() - weights.packedBytes(),
+          weights.packedBytes(),
           tasks * step.activations(),
           tasks * unplaced.bytes(),
           tasks * (scratch + weights.scratchBytes()));
@@ -65,6 +74,6 @@ public record MemoryPlan(
 
   /** All of it. */
   public long total() {
-    return base + activations + adapters + scratch;
+    return base + packs + activations + adapters + scratch;
   }
 }

@@ -28,8 +28,10 @@ import org.apache.spark.broadcast.Broadcast;
 public final class ExecutorClock {
   private static final ObjectMapper JSON = new ObjectMapper();
 
-  /** Exchanges that are timed, of which the median counts; the first warms up. */
-  private static final int EXCHANGES = 7;
+  /** Exchanges that are timed, of which the median counts, after others that warm Spark up. */
+  private static final int EXCHANGES = 15;
+
+  private static final int WARM_UP = 40;
 
   private final Cluster cluster;
 
@@ -90,7 +92,7 @@ public final class ExecutorClock {
     int[] exponents = GradientSum.firstExponents(layout);
     describe("timing the exchange of a step");
     double[] seconds = new double[EXCHANGES];
-    for (int round = -1; round < EXCHANGES; round++) {
+    for (int round = -WARM_UP; round < EXCHANGES; round++) {
       long start = System.nanoTime();
       Broadcast<float[]> sent = cluster.send(new float[layout.elements()]);
       List<byte[]> frames =

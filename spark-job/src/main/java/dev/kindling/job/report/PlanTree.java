@@ -108,9 +108,8 @@ public final class PlanTree {
     line(
         "+- Memory of an executor: %s for %d task(s) of %d × %,d tokens",
         bytes(m.total()), m.tasks(), m.rows(), m.tokens());
-    line(
-        ":  +- base        %10s, once (no packed copy: frozen matrices are multiplied as they lie)",
-        bytes(m.base()));
+    line(":  +- base        %10s, once", bytes(m.base()));
+    line(":  +- packs       %10s, once: the head of a language model in bf16", bytes(m.packs()));
     line(":  +- activations %10s", bytes(m.activations()));
     line(":  +- scratch     %10s", bytes(m.scratch()));
     line(":  +- adapters    %10s, with their gradients", bytes(m.adapters()));

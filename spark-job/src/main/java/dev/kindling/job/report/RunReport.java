@@ -102,7 +102,7 @@ public final class RunReport {
         "%s for each executor: base %s; for %d task(s) of %d × %,d tokens activations %s,"
             + " scratch %s, adapters %s. Driver's heap: optimizer %s",
         bytes(plan.total()),
-        bytes(plan.base()),
+        bytes(plan.base() + plan.packs()),
         plan.tasks(),
         plan.rows(),
         plan.tokens(),
@@ -118,6 +118,7 @@ public final class RunReport {
     ObjectNode planned = node.putObject("planned");
     planned.put("tasks", plan.tasks());
     planned.put("base", plan.base());
+    planned.put("packs", plan.packs());
     planned.put("activations", plan.activations());
     planned.put("scratch", plan.scratch());
     planned.put("adapters", plan.adapters());

@@ -7,6 +7,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 import java.util.concurrent.atomic.AtomicInteger;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Mutable: the threads of one backend, for work that falls into pieces which do not touch each
@@ -75,7 +76,14 @@ public final class Workers implements AutoCloseable {
                 }
               }));
     }
-    running.forEach(Workers::await);
+    Throwable failure = null;
+    for (Future<?> one : running) { // all of them: native memory is in use until they are done
+      Throwable failed = await(one);
+      failure = failure == null ? failed : failure;
+    }
+    if (failure != null) {
+      throw new IllegalStateException("a worker failed", failure);
+    }
   }
 
   /** Runs each of {@code rows} rows, which cost too little to be handed out one by one. */
@@ -90,18 +98,18 @@ public final class Workers implements AutoCloseable {
         });
   }
 
-  /** Waits even where the caller is interrupted: native memory is in use until it is done. */
-  private static void await(Future<?> work) {
+  /** Waits even where the caller is interrupted; returns why the work failed, or null. */
+  private static @Nullable Throwable await(Future<?> work) {
     boolean interrupted = false;
     try {
       while (true) {
         try {
           work.get();
-          return;
+          return null;
         } catch (InterruptedException e) {
           interrupted = true;
         } catch (ExecutionException e) {
-          throw new IllegalStateException("a worker failed", e.getCause());
+          return e.getCause();
         }
       }
     } finally {

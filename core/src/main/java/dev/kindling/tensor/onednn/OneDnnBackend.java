@@ -90,7 +90,6 @@ public final class OneDnnBackend extends CpuBackend {
     return active;
   }
 
-  /** All matrices are BF16 where products are, whatever they were stored in. */
   @Override
   public FrozenMatrix freeze(Tensor w, boolean head) {
     KeptMatrix kept = new KeptMatrix(w, active);
@@ -102,6 +101,7 @@ public final class OneDnnBackend extends CpuBackend {
     return w instanceof PackedMatrix packed ? packed.kept() : super.kept(w);
   }
 
+  /** All matrices are BF16 where products are, whatever they were stored in. */
   @Override
   public DType frozen(StoredType stored, boolean asStored) {
     return active == DType.BF16 ? DType.BF16 : super.frozen(stored, asStored);

@@ -43,7 +43,7 @@ public final class ExplainJob {
   /** Explains; a tree on stderr, and the object for stdout. */
   public static ObjectNode run(SparkSession session, JobConfig config) throws IOException {
     Optional<FinishedRun> finished = finished(session, config);
-    Preparation prepared = Preparation.of(session, config);
+    Preparation prepared = Preparation.withoutWeights(session, config);
     Examples examples =
         prepared.examples(session, "data.train", config.data().train().orElseThrow());
     Optional<Examples> held =

@@ -61,6 +61,15 @@ record Preparation(
   private static final Logger LOG = LoggerFactory.getLogger(Preparation.class);
 
   static Preparation of(SparkSession session, JobConfig config) {
+    return of(session, config, true);
+  }
+
+  /** The same for who only plans: the weights stay where they are, and no model can be built. */
+  static Preparation withoutWeights(SparkSession session, JobConfig config) {
+    return of(session, config, false);
+  }
+
+  private static Preparation of(SparkSession session, JobConfig config, boolean delivers) {
     JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
     Sources sources = Sources.open(config, spark.hadoopConfiguration());
     HfFolder base = sources.base();
@@ -92,8 +101,11 @@ record Preparation(
             compute.plans(),
             config.base().storage() == Storage.AS_STORED,
             compute.recompute() == Recompute.BLOCK);
-    Cluster cluster =
-        new Cluster(spark, spec, WeightDelivery.of(spark, base, plan.weights(layout)));
+    WeightDelivery delivery =
+        delivers
+            ? WeightDelivery.of(spark, base, plan.weights(layout))
+            : new WeightDelivery.Mapped(base.folder().toString());
+    Cluster cluster = new Cluster(spark, spec, delivery);
     return new Preparation(plan, layout, labels, start, base, digest, cluster, reading);
   }
 

@@ -16,6 +16,7 @@ import dev.kindling.tensor.DType;
 import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Tensor;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -156,7 +157,7 @@ public final class PairClock {
   private static List<Timed> clock(List<PairPlan> plans, List<Step> steps, PairShape shape) {
     steps.forEach(Step::run); // compiles
     double[] fastest = new double[steps.size()];
-    java.util.Arrays.fill(fastest, Double.POSITIVE_INFINITY);
+    Arrays.fill(fastest, Double.POSITIVE_INFINITY);
     long begin = System.nanoTime();
     for (int round = 0; round < ROUNDS; round++) {
       if (round >= LEAST_ROUNDS && System.nanoTime() - begin > PATIENCE * 1e9) {

@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.Consumer;
+import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -95,8 +96,7 @@ public record Rates(double productFlops, double attentionFlops, double bytes)
   /** An operation that is run over and over, on tensors of its own. */
   private record Run(Consumer<Backend> operation, List<Tensor> tensors) {}
 
-  private static double rate(
-      Backend backend, java.util.function.Function<Backend, Run> setup, Kind kind) {
+  private static double rate(Backend backend, Function<Backend, Run> setup, Kind kind) {
     DryBackend dry = new DryBackend(backend);
     setup.apply(dry).operation.accept(dry);
     Cost cost = dry.take();

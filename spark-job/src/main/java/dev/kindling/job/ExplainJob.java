@@ -2,7 +2,6 @@ package dev.kindling.job;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.kindling.checkpoint.WeightSlot;
 import dev.kindling.cost.PairClock.Timed;
 import dev.kindling.cost.Rates;
 import dev.kindling.cost.StepCost;
@@ -23,12 +22,9 @@ import dev.kindling.job.report.ResultFolder;
 import dev.kindling.job.sync.Cluster;
 import dev.kindling.job.sync.StepReport;
 import dev.kindling.tensor.Backend;
-import dev.kindling.tensor.StoredType;
 import dev.kindling.train.TrainingState;
 import java.io.IOException;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import org.apache.spark.sql.SparkSession;
 
@@ -132,13 +128,11 @@ public final class ExplainJob {
 
   private static StepCost cost(Preparation prepared, Backend sizes) {
     ModelSpec spec = prepared.cluster().spec();
-    Map<WeightSlot, StoredType> types = new LinkedHashMap<>();
-    prepared.stored().forEach((slot, tensor) -> types.put(slot, tensor.type()));
     return new StepCost(
         sizes,
         prepared.plan(),
         prepared.layout(),
-        types,
+        prepared.stored(),
         spec.asStored(),
         spec.plans(),
         spec.recompute());

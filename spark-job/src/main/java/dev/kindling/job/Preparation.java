@@ -2,7 +2,6 @@ package dev.kindling.job;
 
 import dev.kindling.checkpoint.HfFolder;
 import dev.kindling.checkpoint.Safetensors;
-import dev.kindling.checkpoint.StoredTensor;
 import dev.kindling.checkpoint.WeightSlot;
 import dev.kindling.cost.LayerShape;
 import dev.kindling.cost.PairClock;
@@ -23,15 +22,13 @@ import dev.kindling.job.ingest.Examples;
 import dev.kindling.job.storage.Location;
 import dev.kindling.job.sync.Cluster;
 import dev.kindling.lora.AdapterLayout;
-import dev.kindling.lora.AdapterSettings;
 import dev.kindling.lora.plan.PairShape;
 import dev.kindling.lora.plan.PlanChooser;
-import dev.kindling.lora.plan.PlanRules;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.model.load.Families;
-import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.StoredType;
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -88,7 +85,6 @@ record Preparation(
     String digest = base.digest(plan.weights());
     float[] start = sources.start(config, plan, layout);
     JobConfig.Compute compute = config.compute();
-    requireLegal(compute, layout.settings());
     ModelSpec spec =
         ModelSpec.of(
             UUID.randomUUID().toString(),
@@ -101,6 +97,7 @@ record Preparation(
             compute.plans(),
             config.base().storage() == Storage.AS_STORED,
             compute.recompute() == Recompute.BLOCK);
+    requireLegal(spec);
     WeightDelivery delivery =
         delivers
             ? WeightDelivery.of(spark, base, plan.weights(layout))
@@ -110,9 +107,9 @@ record Preparation(
   }
 
   /** An imported adapter may drop inputs where the configuration says nothing of it. */
-  private static void requireLegal(JobConfig.Compute compute, AdapterSettings settings) {
-    if (compute.plans() instanceof PlanChooser.Fixed fixed) {
-      new PlanRules(settings.dropout() > 0, compute.precision() == Precision.BF16)
+  private static void requireLegal(ModelSpec spec) {
+    if (spec.plans() instanceof PlanChooser.Fixed fixed) {
+      spec.rules()
           .against(fixed.plan())
           .ifPresent(why -> ConfigProblems.check(List.of("plan.chooser: " + why)));
     }
@@ -151,7 +148,7 @@ record Preparation(
     StoredType stored =
         stored().entrySet().stream()
             .filter(e -> e.getKey().matrix())
-            .map(e -> e.getValue().type())
+            .map(Map.Entry::getValue)
             .findFirst()
             .orElse(StoredType.F32);
     return new ExecutorClock(cluster).pairs(shapes, cluster.spec().rules(), stored);
@@ -190,9 +187,11 @@ record Preparation(
         layers(trained), spec.plans(), spec.rules(), width, rates.orElse(null), timed);
   }
 
-  /** Where the base's tensors lie. */
-  Map<WeightSlot, StoredTensor> stored() {
-    return base.resolve(plan.weights(layout));
+  /** In which types the base's tensors are stored. */
+  Map<WeightSlot, StoredType> stored() {
+    Map<WeightSlot, StoredType> types = new LinkedHashMap<>();
+    base.resolve(plan.weights(layout)).forEach((slot, tensor) -> types.put(slot, tensor.type()));
+    return types;
   }
 
   /** How a batch is cut into micro-batches. */

@@ -1,6 +1,5 @@
 package dev.kindling.job.broadcast;
 
-import dev.kindling.checkpoint.StoredTensor;
 import dev.kindling.checkpoint.WeightSlot;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.model.FrozenWeights;
@@ -10,7 +9,6 @@ import dev.kindling.nn.Trainables;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.StoredType;
-import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
@@ -38,23 +36,21 @@ public record MemoryPlan(
   /**
    * Plans a run.
    *
-   * @param stored where the base's tensors lie
+   * @param stored the type that each of the base's tensors is stored in
    * @param tokens of the longest row that is trained on
    * @param evaluated tokens of the longest row that is evaluated; 0 if none is
    */
   public static MemoryPlan of(
       ModelSpec spec,
-      Map<WeightSlot, StoredTensor> stored,
+      Map<WeightSlot, StoredType> stored,
       int tasks,
       int rows,
       int tokens,
       int evaluated) {
     ModelPlan plan = spec.plan();
     AdapterLayout layout = spec.layout(plan);
-    Map<WeightSlot, StoredType> types = new LinkedHashMap<>();
-    stored.forEach((slot, tensor) -> types.put(slot, tensor.type()));
     try (Backend backend = spec.compute().open()) {
-      FrozenWeights weights = FrozenWeights.unplaced(backend, types, spec.asStored());
+      FrozenWeights weights = FrozenWeights.unplaced(backend, stored, spec.asStored());
       Trainables unplaced = Trainables.unplaced(backend, layout, spec.plans());
       Model model = plan.build(backend, weights, unplaced, spec.recompute()); // nothing to close
       Arena.Size step = model.stepBytes(rows, tokens, true);

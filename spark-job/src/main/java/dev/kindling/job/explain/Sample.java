@@ -12,6 +12,7 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.function.ToLongFunction;
 
 /**
  * The sizes of the first steps' micro-batches, as training will cut and deal them: without their
@@ -74,7 +75,7 @@ public record Sample(List<List<List<Size>>> steps) {
     return sum(Size::real);
   }
 
-  private long sum(java.util.function.ToLongFunction<Size> of) {
+  private long sum(ToLongFunction<Size> of) {
     return steps.stream().flatMap(List::stream).flatMap(List::stream).mapToLong(of).sum();
   }
 

@@ -1,27 +1,17 @@
 package dev.kindling.cost;
 
-import dev.kindling.lora.AdapterLayout;
-import dev.kindling.lora.AdapterSettings;
-import dev.kindling.lora.LinearModule;
-import dev.kindling.lora.TargetModules;
 import dev.kindling.lora.plan.PairPlan;
 import dev.kindling.lora.plan.PairShape;
 import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.lora.plan.PlanRules;
-import dev.kindling.nn.Linear;
-import dev.kindling.nn.Trainables;
-import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
-import dev.kindling.tensor.FrozenMatrix;
-import dev.kindling.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Function;
 
 /**
  * Times the orders of a pair's products on real layers: forward and backward in turn, one order
@@ -80,82 +70,15 @@ public final class PairClock {
   public static List<Timed> time(
       Backend backend, PairShape shape, PlanRules rules, DType frozen, double dropout) {
     List<PairPlan> plans = candidates(shape, rules);
-    int n = Math.toIntExact(shape.tokens());
-    LinearModule module =
-        new LinearModule(
-            "layer", Math.toIntExact(shape.in()), Math.toIntExact(shape.out()), false, true);
-    AdapterSettings settings =
-        new AdapterSettings(
-            Math.toIntExact(shape.rank()),
-            shape.rank(),
-            dropout,
-            new TargetModules.Names(List.of(module.name())),
-            List.of());
-    AdapterLayout layout = AdapterLayout.of(List.of(module), settings);
-    Tensor w = backend.allocate(frozen, shape.out(), shape.in());
-    FrozenMatrix matrix = backend.freeze(w);
-    List<Trainables> trainables = new ArrayList<>();
-    try (Arena arena = new Arena(backend)) {
-      List<Linear> layers = new ArrayList<>();
-      for (PairPlan plan : plans) {
-        Trainables own = new Trainables(backend, layout, new PlanChooser.Fixed(plan));
-        trainables.add(own);
-        layers.add(
-            own.linear(
-                module,
-                0,
-                name -> matrix,
-                name -> {
-                  throw new IllegalStateException("there is no bias");
-                }));
-      }
-      return clock(plans, arena.lay(a -> steps(a, layers, n, module)), shape);
-    } finally {
-      trainables.forEach(Trainables::close);
-      backend.free(w);
+    List<PlanChooser> choosers = new ArrayList<>();
+    plans.forEach(plan -> choosers.add(new PlanChooser.Fixed(plan)));
+    try (PairLayer layer = new PairLayer(backend, shape, frozen, dropout)) {
+      return clock(plans, layer.steps(choosers), shape);
     }
   }
 
-  /** One order's layer and the tensors of its step. */
-  private record Step(
-      Linear layer,
-      Linear.Saved saved,
-      Linear.Scratch scratch,
-      Tensor x,
-      Tensor y,
-      Tensor dy,
-      Tensor dx) {
-    void run() {
-      layer.forward(x, y, saved, scratch, true);
-      layer.backward(x, saved, dy, dx, false, scratch);
-    }
-  }
-
-  /** All over the same memory. */
-  private static List<Step> steps(
-      Arena.Layout arena, List<Linear> layers, int n, LinearModule module) {
-    Tensor x = arena.active(n, module.in());
-    Tensor dx = arena.active(n, module.in());
-    Tensor y = arena.active(n, module.out());
-    Tensor dy = arena.active(n, module.out());
-    List<Function<Arena.Layout, Step>> builders = new ArrayList<>();
-    for (Linear layer : layers) {
-      builders.add(
-          a ->
-              new Step(
-                  layer,
-                  layer.save(a, n),
-                  Linear.Scratch.take(a, n, layer.scratch(n)),
-                  x,
-                  y,
-                  dy,
-                  dx));
-    }
-    return arena.inTurn(builders);
-  }
-
-  private static List<Timed> clock(List<PairPlan> plans, List<Step> steps, PairShape shape) {
-    steps.forEach(Step::run); // compiles
+  private static List<Timed> clock(List<PairPlan> plans, List<Runnable> steps, PairShape shape) {
+    steps.forEach(Runnable::run); // compiles
     double[] fastest = new double[steps.size()];
     Arrays.fill(fastest, Double.POSITIVE_INFINITY);
     long begin = System.nanoTime();

@@ -9,7 +9,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.kindling.job.cli.InProcess;
 import dev.kindling.tensor.load.Engine;
-import dev.kindling.tensor.onednn.OneDnnBackend;
+import dev.kindling.tensor.onednn.InstructionSet;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.List;
@@ -38,7 +38,7 @@ class ComputeTest {
   void train_anyWayOfComputing_followsPyTorch(
       String name, String backend, String precision, String plans, int threads, double tolerance)
       throws IOException {
-    assumeTrue(precision.equals("fp32") || OneDnnBackend.multipliesBf16());
+    assumeTrue(precision.equals("fp32") || InstructionSet.multipliesBf16());
     GoldenFolder golden = GoldenFolder.copy(name, temp);
     Path output = temp.resolve("out");
     InProcess run =

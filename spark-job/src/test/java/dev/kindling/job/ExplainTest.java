@@ -8,7 +8,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.kindling.job.cli.InProcess;
-import dev.kindling.tensor.onednn.OneDnnBackend;
+import dev.kindling.tensor.onednn.InstructionSet;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -88,7 +88,7 @@ class ExplainTest {
 
   @Test
   void explain_inBf16_offersNothingThatMerges() {
-    assumeTrue(OneDnnBackend.multipliesBf16());
+    assumeTrue(InstructionSet.multipliesBf16());
     GoldenFolder golden = GoldenFolder.copy("llama-gqa", temp);
     InProcess run = kindling(2, explain(golden.train(temp.resolve("out"), "train.precision=bf16")));
     assertThat(run.code()).as(run.stdout()).isZero();

@@ -1,8 +1,10 @@
 package dev.kindling.bench.single;
 
+import dev.kindling.cost.PairLayer;
 import dev.kindling.lora.plan.PairPlan;
 import dev.kindling.lora.plan.PairShape;
 import dev.kindling.lora.plan.PlanChooser;
+import java.util.List;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.Level;
 import org.openjdk.jmh.annotations.Param;
@@ -35,8 +37,10 @@ public class PairStep extends Operation {
     String[] sizes = layer.split("x", -1);
     long in = Long.parseLong(sizes[0]);
     long out = Long.parseLong(sizes[1]);
-    pair = new PairLayer(bench, new PairShape(tokens, in, out, rank));
-    step = pair.step(chooser());
+    pair =
+        new PairLayer(
+            bench.backend(), new PairShape(tokens, in, out, rank), bench.backend().active(), 0);
+    step = pair.steps(List.of(chooser())).get(0);
   }
 
   private PlanChooser chooser() {

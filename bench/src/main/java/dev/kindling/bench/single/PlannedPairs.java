@@ -1,5 +1,6 @@
 package dev.kindling.bench.single;
 
+import dev.kindling.cost.PairLayer;
 import dev.kindling.lora.plan.PairPlan;
 import dev.kindling.lora.plan.PairShape;
 import dev.kindling.lora.plan.PlanChooser;
@@ -51,9 +52,9 @@ final class PlannedPairs {
       return plan + " | the same";
     }
     try (Workbench bench = new Workbench("onednn-" + precision, THREADS);
-        PairLayer pair = new PairLayer(bench, shape)) {
-      InTurn found =
-          InTurn.of(pair.step(new PlanChooser.Fixed(PairPlan.PLAIN)), pair.step(planner));
+        PairLayer pair = new PairLayer(bench.backend(), shape, bench.backend().active(), 0)) {
+      List<Runnable> steps = pair.steps(List.of(new PlanChooser.Fixed(PairPlan.PLAIN), planner));
+      InTurn found = InTurn.of(steps.get(0), steps.get(1));
       double predicted = 1 - plan.flops(shape, true) / (double) PairPlan.PLAIN.flops(shape, true);
       double saved = 1 - found.ratio();
       return String.format(

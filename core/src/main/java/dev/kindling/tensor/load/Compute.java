@@ -4,6 +4,7 @@ import dev.kindling.InvalidInput;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.nd4j.Nd4jBackend;
+import dev.kindling.tensor.onednn.InstructionSet;
 import dev.kindling.tensor.onednn.OneDnnBackend;
 import java.io.Serializable;
 
@@ -28,10 +29,10 @@ public record Compute(Engine engine, Precision precision, int threads) implement
       }
       return Nd4jBackend.open(threads);
     }
-    if (precision == Precision.BF16 && !OneDnnBackend.multipliesBf16()) {
+    if (precision == Precision.BF16 && !InstructionSet.multipliesBf16()) {
       throw new InvalidInput(
           "train.precision",
-          "bf16 on a CPU with " + OneDnnBackend.instructionSet(),
+          "bf16 on a CPU with " + InstructionSet.name(),
           "AVX-512 BF16 or AMX on every executor; fp32 runs everywhere");
     }
     return new OneDnnBackend(precision, threads);

@@ -1,6 +1,6 @@
 package dev.kindling.tensor.load;
 
-import dev.kindling.tensor.onednn.OneDnnBackend;
+import dev.kindling.tensor.onednn.InstructionSet;
 
 /** The CPU backends. */
 public enum Engine {
@@ -9,6 +9,6 @@ public enum Engine {
 
   /** oneDNN where its native library is to be had, else ND4J. */
   public static Engine best() {
-    return OneDnnBackend.available() ? ONEDNN : ND4J;
+    return InstructionSet.available() ? ONEDNN : ND4J;
   }
 }

@@ -19,7 +19,6 @@ import java.nio.IntBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
-import org.bytedeco.dnnl.global.dnnl;
 import org.bytedeco.dnnl.global.dnnl.algorithm;
 import org.jspecify.annotations.Nullable;
 
@@ -58,26 +57,6 @@ public final class OneDnnBackend extends CpuBackend {
     }
     this.attention = new Attention(workers, single.stream().map(Attention.Kernels::new).toList());
     this.frozen = new FrozenProducts(active, products, elementwise);
-  }
-
-  /** Whether this machine has oneDNN's native library. */
-  public static boolean available() {
-    try {
-      return !instructionSet().isEmpty();
-    } catch (LinkageError e) { // no native library for this platform, or not in this jar
-      return false;
-    }
-  }
-
-  /** What oneDNN uses of this CPU. */
-  public static String instructionSet() {
-    return dnnl.get_effective_cpu_isa().intern().name();
-  }
-
-  /** Whether this CPU multiplies bf16 in hardware: AMX, AVX10 or AVX-512 BF16. */
-  public static boolean multipliesBf16() {
-    String isa = instructionSet();
-    return isa.contains("bf16") || isa.contains("amx") || isa.contains("avx10");
   }
 
   @Override

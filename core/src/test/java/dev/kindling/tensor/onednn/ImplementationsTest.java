@@ -38,7 +38,7 @@ class ImplementationsTest {
   })
   void step_underEveryLegalPlan_runsNoReferenceCode(String name, Precision precision) {
     boolean half = precision == Precision.BF16;
-    assumeTrue(!half || OneDnnBackend.multipliesBf16());
+    assumeTrue(!half || InstructionSet.multipliesBf16());
     Golden golden = new Golden(name);
     try (OneDnnBackend backend = new OneDnnBackend(precision, 1);
         FrozenWeights weights = golden.weights(backend)) {

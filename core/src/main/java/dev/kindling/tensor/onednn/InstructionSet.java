@@ -1,0 +1,33 @@
+package dev.kindling.tensor.onednn;
+
+import dev.kindling.tensor.cpu.CpuMemory;
+import org.bytedeco.dnnl.global.dnnl;
+
+/** What oneDNN finds on this machine. */
+public final class InstructionSet {
+  static {
+    CpuMemory.lifted(); // often the first to load a class of JavaCPP
+  }
+
+  private InstructionSet() {}
+
+  /** Whether this machine has oneDNN's native library. */
+  public static boolean available() {
+    try {
+      return !name().isEmpty();
+    } catch (LinkageError e) { // no native library for this platform, or not in this jar
+      return false;
+    }
+  }
+
+  /** What oneDNN calls what it uses. */
+  public static String name() {
+    return dnnl.get_effective_cpu_isa().intern().name();
+  }
+
+  /** Whether this CPU multiplies bf16 in hardware: AMX, AVX10 or AVX-512 BF16. */
+  public static boolean multipliesBf16() {
+    String isa = name();
+    return isa.contains("bf16") || isa.contains("amx") || isa.contains("avx10");
+  }
+}

@@ -297,7 +297,7 @@ public final class DryBackend implements Backend {
       Tensor k,
       Tensor v,
       Tensor starts,
-      Tensor lengths,
+      Tensor ends,
       Tensor kept,
       Tensor context,
       Tensor scratch) {
@@ -315,7 +315,7 @@ public final class DryBackend implements Backend {
       Tensor k,
       Tensor v,
       Tensor starts,
-      Tensor lengths,
+      Tensor ends,
       Tensor kept,
       Tensor dcontext,
       Tensor dq,

@@ -16,7 +16,10 @@ import java.util.Map;
  * @param modules full names
  */
 public record LayerShape(PairShape shape, List<String> modules) {
-  /** Of a step of {@code rows} rows of {@code tokens} tokens; a classifier's head sees one each. */
+  /**
+   * Of a step of {@code rows} rows of {@code tokens} tokens; what a classifier reads of its last
+   * block is one each.
+   */
   public static List<LayerShape> of(
       List<LinearModule> modules, AdapterLayout layout, int rows, int tokens) {
     Map<PairShape, List<String>> distinct = new LinkedHashMap<>();
@@ -24,7 +27,8 @@ public record LayerShape(PairShape shape, List<String> modules) {
       if (m.kind() == Kind.EMBEDDING || layout.find(m.name(), Role.A).isEmpty()) {
         continue;
       }
-      long n = m.kind() == Kind.HEAD ? rows : (long) rows * tokens;
+      boolean once = m.kind() == Kind.HEAD || m.kind() == Kind.SUMMARY;
+      long n = once ? rows : (long) rows * tokens;
       PairShape shape = new PairShape(n, m.in(), m.out(), layout.settings().r());
       distinct.computeIfAbsent(shape, s -> new ArrayList<>()).add(m.name());
     }

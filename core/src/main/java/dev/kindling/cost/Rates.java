@@ -149,25 +149,25 @@ public record Rates(double productFlops, double attentionFlops, double bytes)
       keys[i] = backend.allocate(backend.active(), (long) s.batch() * s.keys(), s.kvHidden());
     }
     Tensor starts = backend.allocate(DType.I32, (long) s.batch() * s.tokens());
-    Tensor lengths = backend.allocate(DType.I32, s.batch());
-    int[] whole = new int[s.batch()];
-    Arrays.fill(whole, s.keys());
-    backend.write(lengths, whole);
+    Tensor ends = backend.allocate(DType.I32, (long) s.batch() * s.tokens());
+    int[] last = new int[s.batch() * s.tokens()];
+    Arrays.setAll(last, i -> s.causal() ? s.keys() - s.tokens() + i % s.tokens() + 1 : s.keys());
+    backend.write(ends, last);
     Tensor kept = backend.allocate(backend.active(), backend.attentionKept(s));
     Tensor scratch = backend.allocate(backend.real(), backend.attentionScratch(s));
     all.addAll(List.of(queries));
     all.addAll(List.of(keys));
-    all.addAll(List.of(starts, lengths, kept, scratch));
+    all.addAll(List.of(starts, ends, kept, scratch));
     return new Run(
         b -> {
-          b.attention(s, queries[0], keys[0], keys[1], starts, lengths, kept, queries[1], scratch);
+          b.attention(s, queries[0], keys[0], keys[1], starts, ends, kept, queries[1], scratch);
           b.attentionBackward(
               s,
               queries[0],
               keys[0],
               keys[1],
               starts,
-              lengths,
+              ends,
               kept,
               queries[2],
               queries[3],

@@ -12,6 +12,7 @@ import dev.kindling.nn.Trainables;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.StoredType;
 import java.util.ArrayList;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -22,7 +23,7 @@ public final class StepCost {
   private final ModelPlan plan;
   private final Model model;
   private final float[] gradient;
-  private final Map<List<Integer>, Cost> known = new HashMap<>();
+  private final Map<TokenBatch.Shape, Cost> known = new HashMap<>();
 
   /**
    * @param sizes the backend that will compute
@@ -49,22 +50,29 @@ public final class StepCost {
             recompute);
   }
 
-  /** Loss and gradient of {@code rows} rows of {@code tokens} tokens without padding. */
-  public Cost of(int rows, int tokens) {
+  /** Loss and gradient of a micro-batch of this shape. */
+  public Cost of(TokenBatch.Shape shape) {
     return known.computeIfAbsent(
-        List.of(rows, tokens),
-        shape -> {
-          model.gradient(full(rows, tokens), gradient);
+        shape,
+        s -> {
+          model.gradient(any(s), gradient);
           return backend.take();
         });
   }
 
-  private TokenBatch full(int rows, int tokens) {
-    TokenBatch.Rules rules = plan.rules();
-    List<Example> examples = new ArrayList<>();
-    for (int row = 0; row < rows; row++) {
-      examples.add(new Example(row, new int[tokens], new int[rules.nextToken() ? tokens : 1]));
+  /** Of every example one token, but for the first of each row, which fills it. */
+  private TokenBatch any(TokenBatch.Shape shape) {
+    List<List<Example>> rows = new ArrayList<>();
+    for (int row = 0; row < shape.rows(); row++) {
+      int others = (shape.examples() - row - 1) / shape.rows();
+      List<Example> examples = new ArrayList<>(List.of(example(shape.tokens() - others)));
+      examples.addAll(Collections.nCopies(others, example(1)));
+      rows.add(examples);
     }
-    return TokenBatch.of(examples, rules);
+    return TokenBatch.packed(rows, plan.rules(), 0);
+  }
+
+  private Example example(int tokens) {
+    return new Example(0, new int[tokens], new int[plan.rules().nextToken() ? tokens : 1]);
   }
 }

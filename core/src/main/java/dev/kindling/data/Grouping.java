@@ -7,20 +7,44 @@ import java.util.List;
 
 /**
  * How the examples of a global batch are laid into micro-batches: those of like length together, so
- * that little is padded. Which examples the batch holds stays as it was, and with it its gradient
- * but for rounding. A function of the batch alone, not of who computes it.
+ * that little is padded, and those of a micro-batch behind each other where that pads less. Which
+ * examples the batch holds stays as it was, and with it its gradient but for rounding. A function
+ * of the batch alone, not of who computes it.
  *
- * @param rows of a micro-batch, at least 1
- * @param packTo tokens of a row that several examples may share; 0 for one example in each
+ * @param rows of a micro-batch before any share one, at least 1
+ * @param packTo tokens that rows are filled up to before they are cut into micro-batches; 0 to cut
+ *     examples, so that a micro-batch has as many of them
  */
 public record Grouping(int rows, int packTo) implements Serializable {
   private static final Comparator<List<Example>> LONGEST_FIRST =
       Comparator.<List<Example>>comparingInt(row -> -TokenBatch.length(row))
           .thenComparingLong(row -> row.get(0).position());
 
+  private static final Comparator<List<List<Example>>> LARGEST_FIRST =
+      Comparator.comparingLong(rows -> -TokenBatch.shape(rows).cells());
+
+  /**
+   * Tokens of a row that the examples of a micro-batch share, unless one has more: what attention
+   * computes grows with it.
+   */
+  private static final int SHARED = 256;
+
   /** Tokens of the longest possible row, where no example has more than {@code tokens}. */
   public int longestRow(int tokens) {
     return Math.max(packTo, tokens);
+  }
+
+  /**
+   * Micro-batches that need no less memory than any other, where no example has more than {@code
+   * tokens}: of the longest rows, and of the longest shared ones.
+   */
+  public List<TokenBatch.Shape> largest(int tokens) {
+    int longest = longestRow(tokens);
+    int cells = Math.multiplyExact(rows, longest);
+    int shared = TokenBatch.roundUp(Math.max(longest, Math.min(cells, SHARED)));
+    return List.of(
+        new TokenBatch.Shape(rows, longest, rows),
+        new TokenBatch.Shape(Math.max(1, cells / shared), shared, rows));
   }
 
   /** Cuts a batch: micro-batches of rows of examples, the longest first. */
@@ -31,14 +55,29 @@ public record Grouping(int rows, int packTo) implements Serializable {
     }
     all.sort(LONGEST_FIRST);
     if (packTo > 0) {
-      all = packed(all);
+      all = packed(all, packTo);
       all.sort(LONGEST_FIRST);
     }
     List<List<List<Example>>> cut = new ArrayList<>();
     for (int from = 0; from < all.size(); from += rows) {
-      cut.add(List.copyOf(all.subList(from, Math.min(from + rows, all.size()))));
+      List<List<Example>> one = List.copyOf(all.subList(from, Math.min(from + rows, all.size())));
+      cut.add(packTo > 0 ? one : shared(one));
     }
+    cut.sort(LARGEST_FIRST);
     return cut;
+  }
+
+  /** The rows of fewest cells that examples, the longest first, can share. */
+  private static List<List<Example>> shared(List<List<Example>> singles) {
+    List<List<Example>> best = singles;
+    int longest = TokenBatch.length(singles.get(0));
+    for (int room = longest; room <= Math.max(longest, SHARED); room += TokenBatch.STEP) {
+      List<List<Example>> rows = packed(singles, room);
+      if (TokenBatch.shape(rows).cells() < TokenBatch.shape(best).cells()) {
+        best = rows;
+      }
+    }
+    return best;
   }
 
   /**
@@ -55,14 +94,13 @@ public record Grouping(int rows, int packTo) implements Serializable {
         least = cells[task] < cells[least] ? task : least;
       }
       dealt[i] = least;
-      List<List<Example>> rows = cut.get(i);
-      cells[least] += (long) rows.size() * TokenBatch.length(rows.get(0));
+      cells[least] += TokenBatch.shape(cut.get(i)).cells();
     }
     return dealt;
   }
 
   /** First fit decreasing: at most 11/9 of the fewest possible rows, and one more. */
-  private List<List<Example>> packed(List<List<Example>> singles) {
+  private static List<List<Example>> packed(List<List<Example>> singles, int most) {
     List<List<Example>> open = new ArrayList<>();
     List<Integer> room = new ArrayList<>();
     for (List<Example> single : singles) {
@@ -73,7 +111,7 @@ public record Grouping(int rows, int packTo) implements Serializable {
       }
       if (row == open.size()) {
         open.add(new ArrayList<>());
-        room.add(Math.max(packTo, length));
+        room.add(Math.max(most, length));
       }
       open.get(row).addAll(single);
       room.set(row, room.get(row) - length);

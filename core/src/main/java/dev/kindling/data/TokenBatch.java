@@ -10,17 +10,20 @@ import java.util.List;
  * Ids, positions, masks and labels are laid out here and nowhere else.
  *
  * <p>Examples that share a row do not see each other: each one's positions begin anew, its tokens
- * look at keys from its own first token on, and its last token predicts nothing. So a packed row
- * gives the same losses and gradients as its examples alone.
+ * look at its own only, and its last token predicts nothing. So a row of several gives the same
+ * losses and gradients as its examples alone.
  *
  * @param examples of all rows
  * @param rows B
  * @param tokens T of each row, padding included
  * @param ids [B · T]
  * @param positions [B · T], rows of the position table
- * @param starts [B · T], where in its row each token's example begins
+ * @param starts [B · T], first token of its row that each token looks at
+ * @param ends [B · T], one past the last one: its example's end, or of a decoder its own; padding
+ *     looks at nothing
  * @param lengths [B], tokens that are not padding
- * @param labels [B], or of a decoder [B · T]: what each position is to predict; {@link
+ * @param firsts [examples], where among all B · T each example begins
+ * @param labels [examples], or of a decoder [B · T]: what each position is to predict; {@link
  *     Backend#IGNORED} where there is no target
  * @param keys [B · T], one per token for random masks: (seed, place in the stream, token)
  */
@@ -31,7 +34,9 @@ public record TokenBatch(
     int[] ids,
     int[] positions,
     int[] starts,
+    int[] ends,
     int[] lengths,
+    int[] firsts,
     int[] labels,
     long[] keys) {
   /**
@@ -51,6 +56,23 @@ public record TokenBatch(
     }
   }
 
+  /** Rows that several examples share are padded to a multiple of this, so that sizes recur. */
+  static final int STEP = 16;
+
+  /**
+   * What a model lays a step out for.
+   *
+   * @param rows B
+   * @param tokens T
+   * @param examples of all rows
+   */
+  public record Shape(int rows, int tokens, int examples) {
+    /** Tokens that are computed. */
+    public long cells() {
+      return (long) rows * tokens;
+    }
+  }
+
   /** Lays out examples, one in each row, for a computation that draws nothing. */
   public static TokenBatch of(List<Example> examples, Rules rules) {
     return of(examples, rules, 0);
@@ -65,34 +87,50 @@ public record TokenBatch(
    * Lays out rows of examples in the given order.
    *
    * @param seed of the run
-   * @throws IllegalArgumentException if a classifier's row holds several examples
    */
   public static TokenBatch packed(List<List<Example>> rows, Rules rules, long seed) {
-    int tokens = rows.stream().mapToInt(TokenBatch::length).max().orElse(0);
-    int cells = Math.multiplyExact(rows.size(), tokens);
+    Shape shape = shape(rows);
+    int cells = Math.toIntExact(shape.cells());
     TokenBatch batch =
         new TokenBatch(
-            rows.stream().mapToInt(List::size).sum(),
-            rows.size(),
-            tokens,
+            shape.examples,
+            shape.rows,
+            shape.tokens,
             new int[cells],
             new int[cells],
             new int[cells],
-            new int[rows.size()],
-            new int[rules.nextToken ? cells : rows.size()],
+            new int[cells],
+            new int[shape.rows],
+            new int[shape.examples],
+            new int[rules.nextToken ? cells : shape.examples],
             new long[cells]);
     Arrays.fill(batch.ids, rules.padId);
     Arrays.fill(batch.positions, Math.max(0, rules.firstPosition - 1));
     Arrays.fill(batch.labels, Backend.IGNORED);
-    for (int b = 0; b < rows.size(); b++) {
-      if (!rules.nextToken && rows.get(b).size() != 1) {
-        throw new IllegalArgumentException("a classifier reads one example in a row");
-      }
+    int number = 0;
+    for (int b = 0; b < shape.rows; b++) {
       for (Example example : rows.get(b)) {
-        batch.append(b, example, rules, Seeds.of(seed, "dropout", example.position()));
+        batch.append(b, number++, example, rules, Seeds.of(seed, "dropout", example.position()));
       }
     }
     return batch;
+  }
+
+  /** What rows of examples are laid out as. */
+  public static Shape shape(List<List<Example>> rows) {
+    int longest = rows.stream().mapToInt(TokenBatch::length).max().orElse(0);
+    int examples = rows.stream().mapToInt(List::size).sum();
+    boolean shared = examples > rows.size();
+    return new Shape(rows.size(), shared ? roundUp(longest) : longest, examples);
+  }
+
+  static int roundUp(int tokens) {
+    return (tokens + STEP - 1) / STEP * STEP;
+  }
+
+  /** What this one was laid out as. */
+  public Shape shape() {
+    return new Shape(rows, tokens, examples);
   }
 
   /** Tokens of a row of examples. */
@@ -100,21 +138,23 @@ public record TokenBatch(
     return row.stream().mapToInt(example -> example.ids().length).sum();
   }
 
-  private void append(int row, Example example, Rules rules, long key) {
+  private void append(int row, int number, Example example, Rules rules, long key) {
     int start = lengths[row];
     int n = example.ids().length;
+    firsts[number] = row * tokens + start;
     for (int t = 0; t < n; t++) {
       int at = row * tokens + start + t;
       ids[at] = example.ids()[t];
       positions[at] = rules.firstPosition + t;
       starts[at] = start;
+      ends[at] = start + (rules.nextToken ? t + 1 : n);
       keys[at] = Seeds.mix(key, t);
       if (rules.nextToken && t + 1 < n) {
         labels[at] = example.labels()[t + 1];
       }
     }
     if (!rules.nextToken) {
-      labels[row] = example.labels()[0];
+      labels[number] = example.labels()[0];
     }
     lengths[row] = start + n;
   }

@@ -18,6 +18,8 @@ public record LinearModule(
   public enum Kind {
     /** In a transformer block. */
     BLOCK,
+    /** In a classifier's last block, where only one token of each example is read. */
+    SUMMARY,
     /** A pooler or the layers of a classifier. */
     HEAD,
     /** From the last features to a logit for each token. */
@@ -28,7 +30,12 @@ public record LinearModule(
 
   /** A linear layer that is stored as it is used, under its own name. */
   public LinearModule(String name, int in, int out, boolean bias, boolean block) {
-    this(name, in, out, bias, block ? Kind.BLOCK : Kind.HEAD, false, name + ".weight");
+    this(name, in, out, bias, block ? Kind.BLOCK : Kind.HEAD);
+  }
+
+  /** The same, anywhere in a model. */
+  public LinearModule(String name, int in, int out, boolean bias, Kind kind) {
+    this(name, in, out, bias, kind, false, name + ".weight");
   }
 
   /** A table [rows, features]. */
@@ -57,7 +64,7 @@ public record LinearModule(
 
   /** Whether it belongs to a transformer block. */
   public boolean block() {
-    return kind == Kind.BLOCK;
+    return kind == Kind.BLOCK || kind == Kind.SUMMARY;
   }
 
   /** Whether {@code suffix} is this module's name or its last components, as PEFT matches names. */

@@ -33,7 +33,7 @@ public sealed interface TargetModules {
   record AllLinear() implements TargetModules {
     @Override
     public boolean matches(LinearModule module) {
-      return module.kind() == Kind.BLOCK || module.kind() == Kind.HEAD;
+      return module.block() || module.kind() == Kind.HEAD;
     }
   }
 

@@ -19,7 +19,7 @@ public interface Block<S, G> {
    *
    * @param positions I32 [N]
    * @param starts I32 [N], first key that each token looks at
-   * @param lengths I32 [B]
+   * @param ends I32 [N], one past the last key that each token looks at
    * @param linear scratch of the linear layers
    * @param training whether dropout applies
    * @param past keys and values of earlier tokens; null if there are none to keep
@@ -28,13 +28,13 @@ public interface Block<S, G> {
       AttentionShape shape,
       Tensor positions,
       Tensor starts,
-      Tensor lengths,
+      Tensor ends,
       Linear.Scratch linear,
       boolean training,
       @Nullable Past past) {
     /** The same walk as the continuation of a sequence. */
     public Pass after(Past earlier) {
-      return new Pass(shape, positions, starts, lengths, linear, training, earlier);
+      return new Pass(shape, positions, starts, ends, linear, training, earlier);
     }
 
     /**
@@ -51,7 +51,7 @@ public interface Block<S, G> {
         Tensor scratch) {
       Tensor keys = past == null ? k : past.append(backend, past.keys, k);
       Tensor values = past == null ? v : past.append(backend, past.values, v);
-      backend.attention(shape, q, keys, values, starts, lengths, kept, context, scratch);
+      backend.attention(shape, q, keys, values, starts, ends, kept, context, scratch);
     }
 
     /** Backward of {@link #attend}, without a past. */
@@ -66,8 +66,7 @@ public interface Block<S, G> {
         Tensor dk,
         Tensor dv,
         Tensor scratch) {
-      backend.attentionBackward(
-          shape, q, k, v, starts, lengths, kept, dcontext, dq, dk, dv, scratch);
+      backend.attentionBackward(shape, q, k, v, starts, ends, kept, dcontext, dq, dk, dv, scratch);
     }
   }
 

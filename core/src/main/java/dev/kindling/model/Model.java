@@ -22,11 +22,11 @@ public interface Model extends AutoCloseable {
   BatchResult gradient(TokenBatch batch, float[] gradient);
 
   /**
-   * Bytes that a step of {@code rows} rows of {@code tokens} each needs.
+   * Bytes that a step of such a micro-batch needs.
    *
    * @param training whether a backward follows
    */
-  Arena.Size stepBytes(int rows, int tokens, boolean training);
+  Arena.Size stepBytes(TokenBatch.Shape batch, boolean training);
 
   /**
    * Logits of the latest batch, row-major: [examples, classes], or of a language model [rows ·

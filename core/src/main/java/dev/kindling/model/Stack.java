@@ -48,14 +48,15 @@ public final class Stack<S, G> {
    *
    * @param saved of each block; those that need not last share their memory
    * @param y output of each block; the same holds
-   * @param scratch shared by all blocks
+   * @param scratch shared by all blocks; null if there is none
    * @param dy gradient of the last output, to be written before the backward
    * @param dx scratch of the same size
    */
-  public record Step<S, G>(List<S> saved, List<Tensor> y, G scratch, Tensor dy, Tensor dx) {
-    /** What the last block gives [N, d]. */
-    public Tensor last() {
-      return y.get(y.size() - 1);
+  public record Step<S, G>(
+      List<S> saved, List<Tensor> y, @Nullable G scratch, Tensor dy, Tensor dx) {
+    /** What the last block gives [N, d], or x, if there is no block. */
+    public Tensor last(Tensor x) {
+      return y.isEmpty() ? x : y.get(y.size() - 1);
     }
   }
 
@@ -82,7 +83,7 @@ public final class Stack<S, G> {
     return new Step<>(
         saved,
         y,
-        blocks.get(0).scratch(arena, shape),
+        blocks.isEmpty() ? null : blocks.get(0).scratch(arena, shape),
         arena.active(gradients, hidden),
         arena.active(gradients, hidden));
   }

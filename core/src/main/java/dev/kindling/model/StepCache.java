@@ -1,13 +1,14 @@
 package dev.kindling.model;
 
+import dev.kindling.data.TokenBatch;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
 /**
- * Mutable: the tensors of a step, laid out in one arena for each shape (rows, tokens) and kept for
- * when the shape comes again.
+ * Mutable: the tensors of a step, laid out in one arena for each shape and kept for when the shape
+ * comes again.
  *
  * @param <S> a model's own record of a step
  */
@@ -18,14 +19,14 @@ public final class StepCache<S> implements AutoCloseable {
   /** Takes all tensors of a step, the same ones each time. */
   public interface Layouter<S> {
     /**
-     * Lays out a step of {@code batch} rows of {@code tokens} each.
+     * Lays out a step of a micro-batch.
      *
      * @param training whether a backward follows
      */
-    S lay(Arena.Layout arena, int batch, int tokens, boolean training);
+    S lay(Arena.Layout arena, TokenBatch.Shape batch, boolean training);
   }
 
-  private record Shape(int batch, int tokens, boolean training) {}
+  private record Shape(TokenBatch.Shape batch, boolean training) {}
 
   private final Arena arena;
   private final Layouter<S> layouter;
@@ -46,22 +47,22 @@ public final class StepCache<S> implements AutoCloseable {
   }
 
   /** The step of a shape; those of other shapes are overwritten by using it. */
-  public S of(int batch, int tokens, boolean training) {
-    Shape shape = new Shape(batch, tokens, training);
+  public S of(TokenBatch.Shape batch, boolean training) {
+    Shape shape = new Shape(batch, training);
     forgetTheDead();
     S known = steps.get(shape);
     if (known != null) {
       return known;
     }
-    S laid = arena.lay(layout -> layouter.lay(layout, batch, tokens, training));
+    S laid = arena.lay(layout -> layouter.lay(layout, batch, training));
     forgetTheDead();
     steps.put(shape, laid);
     return laid;
   }
 
   /** What a step of a shape needs. */
-  public Arena.Size size(int batch, int tokens, boolean training) {
-    return arena.measure(layout -> layouter.lay(layout, batch, tokens, training));
+  public Arena.Size size(TokenBatch.Shape batch, boolean training) {
+    return arena.measure(layout -> layouter.lay(layout, batch, training));
   }
 
   /** Once the arena has moved (or failed to), its earlier layouts point nowhere. */

@@ -13,7 +13,8 @@ import java.io.Serializable;
  * @param kvHeads heads of keys and values, a divisor of heads: each serves {@code heads / kvHeads}
  *     neighbouring query heads
  * @param headSize features of a head; the hidden size is {@code heads · headSize}
- * @param causal whether a token looks at no later one
+ * @param causal whether no query looks at a later key, which halves the work: which keys it does
+ *     look at, it is told
  */
 public record AttentionShape(
     int batch, int tokens, int keys, int heads, int kvHeads, int headSize, boolean causal)
@@ -46,15 +47,6 @@ public record AttentionShape(
   /** Features of a token over all heads of keys or values. */
   public int kvHidden() {
     return kvHeads * headSize;
-  }
-
-  /**
-   * One past the last key that a query looks at, in a row of {@code length} real keys.
-   *
-   * @param token number of the query within its row
-   */
-  public int end(int token, int length) {
-    return causal ? Math.min(keys - tokens + token + 1, length) : length;
   }
 
   /** The factor 1/√headSize on the scores. */

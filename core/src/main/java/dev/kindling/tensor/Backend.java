@@ -223,13 +223,13 @@ public interface Backend extends AutoCloseable {
 
   /**
    * context = softmax(q·kᵀ/√headSize) · v per row and head. A query looks at the keys from its
-   * start to before its {@link AttentionShape#end}; if there are none its context is zero.
+   * start to before its end; if there are none its context is zero.
    *
    * @param q as context: [batch · tokens, hidden], heads side by side
    * @param k as v: [batch · keys, kvHidden]
    * @param starts I32 [batch · tokens]: the first key that each query looks at, where its sequence
    *     begins within the row
-   * @param lengths I32 [batch]: real keys of each row, from 0 to keys
+   * @param ends I32 [batch · tokens]: one past the last key that each query looks at, at most keys
    * @param kept {@link #attentionKept} elements, for the backward, which alone understands them
    * @param scratch {@link #attentionScratch} elements, free again afterwards
    */
@@ -239,7 +239,7 @@ public interface Backend extends AutoCloseable {
       Tensor k,
       Tensor v,
       Tensor starts,
-      Tensor lengths,
+      Tensor ends,
       Tensor kept,
       Tensor context,
       Tensor scratch);
@@ -251,7 +251,7 @@ public interface Backend extends AutoCloseable {
       Tensor k,
       Tensor v,
       Tensor starts,
-      Tensor lengths,
+      Tensor ends,
       Tensor kept,
       Tensor dcontext,
       Tensor dq,

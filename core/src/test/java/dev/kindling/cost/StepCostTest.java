@@ -42,7 +42,7 @@ class StepCostTest {
     PairPlan plan = PairPlan.of(id).orElseThrow();
 
     try (Backend sizes = new OneDnnBackend(Precision.FP32, 1)) {
-      Cost cost = dry(golden, sizes, new PlanChooser.Fixed(plan)).of(3, 7);
+      Cost cost = dry(golden, sizes, new PlanChooser.Fixed(plan)).of(new TokenBatch.Shape(3, 7, 3));
       long expected = 0;
       long n = 21;
       for (LinearModule m : golden.plan.linears()) {
@@ -56,7 +56,7 @@ class StepCostTest {
                       ? plan.flops(
                           new PairShape(n, m.in(), m.out(), golden.layout.settings().r()), !lowest)
                       : lowest ? frozen : 2 * frozen;
-          case EMBEDDING, HEAD -> {}
+          case EMBEDDING, HEAD, SUMMARY -> {}
         }
       }
       assertThat(cost.flops(Kind.PRODUCT)).isEqualTo(expected);
@@ -69,7 +69,7 @@ class StepCostTest {
     Golden golden = new Golden(name);
     TokenBatch batch = TokenBatch.of(golden.batch(0), golden.plan.rules());
     try (Backend real = new OneDnnBackend(Precision.FP32, 1)) {
-      Cost dry = dry(golden, real, new PlanChooser.FewestFlops()).of(batch.rows(), batch.tokens());
+      Cost dry = dry(golden, real, new PlanChooser.FewestFlops()).of(batch.shape());
       Counting counting = new Counting(real);
       Model model = golden.model(counting.backend());
       int before = counting.calls().size();
@@ -98,7 +98,7 @@ class StepCostTest {
     AttentionShape shape = new AttentionShape(batch, tokens, keys, 4, 2, 3, causal);
     long pairs = 0;
     for (int t = 0; t < tokens; t++) {
-      pairs += shape.end(t, keys);
+      pairs += causal ? keys - tokens + t + 1 : keys;
     }
     assertThat(Work.attentionFlops(shape, 2)).isEqualTo(2L * 2 * batch * pairs * 12);
   }
@@ -107,7 +107,8 @@ class StepCostTest {
   void rates_ofThisMachine_predictWhatTheyMeasured() {
     Golden golden = new Golden("llama-gqa");
     try (Backend backend = new OneDnnBackend(Precision.FP32, 1)) {
-      Cost cost = dry(golden, backend, new PlanChooser.FewestFlops()).of(2, 16);
+      Cost cost =
+          dry(golden, backend, new PlanChooser.FewestFlops()).of(new TokenBatch.Shape(2, 16, 2));
       Rates rates = Rates.measure(backend, Rates.probe(cost));
       assertThat(rates.productFlops()).isPositive();
       assertThat(rates.attentionFlops()).isPositive();

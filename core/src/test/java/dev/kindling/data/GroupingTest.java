@@ -42,10 +42,11 @@ class GroupingTest {
     List<Long> seen = new ArrayList<>();
     for (List<List<Example>> microBatch : cut) {
       assertThat(microBatch.size()).isBetween(1, rows);
+      int examples = microBatch.stream().mapToInt(List::size).sum();
+      assertThat(examples).isLessThanOrEqualTo(packTo > 0 ? n : rows);
       for (List<Example> row : microBatch) {
         assertThat(row.stream().mapToInt(e -> e.ids().length).sum())
-            .isLessThanOrEqualTo(packTo > 0 ? packTo : 40);
-        assertThat(row.size()).isLessThanOrEqualTo(packTo > 0 ? n : 1);
+            .isLessThanOrEqualTo(packTo > 0 ? packTo : 256);
         row.forEach(e -> seen.add(e.position()));
       }
     }
@@ -56,7 +57,7 @@ class GroupingTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"64,4,0,0.10", "64,4,80,0.06"})
+  @CsvSource({"64,4,0,0.06", "64,8,0,0.07", "64,4,80,0.06"})
   void cut_manyLengths_padsLittle(int n, int rows, int packTo, double most) {
     List<Example> batch = batch(n);
     double real = batch.stream().mapToInt(e -> e.ids().length).sum();
@@ -66,6 +67,44 @@ class GroupingTest {
       asTheyCome.add(batch.subList(from, from + rows).stream().map(List::of).toList());
     }
     assertThat(1 - real / cells(asTheyCome)).isGreaterThan(0.25);
+  }
+
+  /** Eight of 10 to 45 tokens take one row of 192 instead of eight of 45; alike ones stay apart. */
+  @Test
+  void cut_aMicroBatchOfManyLengths_sharesRowsOnlyWhereThatPadsLess() {
+    Grouping grouping = new Grouping(8, 0);
+    List<Example> mixed = lengths(45, 31, 25, 22, 20, 18, 15, 10);
+    assertThat(TokenBatch.shape(grouping.cut(mixed).get(0)))
+        .isEqualTo(new TokenBatch.Shape(1, 192, 8));
+    List<Example> alike = lengths(20, 20, 20, 20, 20, 20, 20, 20);
+    assertThat(TokenBatch.shape(grouping.cut(alike).get(0)))
+        .isEqualTo(new TokenBatch.Shape(8, 20, 8));
+    List<Example> longer = lengths(500, 300, 200, 150);
+    assertThat(TokenBatch.shape(grouping.cut(longer).get(0)))
+        .isEqualTo(new TokenBatch.Shape(3, 512, 4));
+  }
+
+  /** No micro-batch has more tokens than the largest promised, nor a longer row. */
+  @ParameterizedTest
+  @CsvSource({"64,8,0", "33,2,0", "40,1,0", "64,4,64"})
+  void largest_boundsEveryMicroBatch(int n, int rows, int packTo) {
+    Grouping grouping = new Grouping(rows, packTo);
+    List<Example> batch = batch(n);
+    int longest = batch.stream().mapToInt(e -> e.ids().length).max().orElseThrow();
+    List<TokenBatch.Shape> largest = grouping.largest(longest);
+    for (List<List<Example>> microBatch : grouping.cut(batch)) {
+      TokenBatch.Shape shape = TokenBatch.shape(microBatch);
+      assertThat(shape.cells()).isLessThanOrEqualTo(largest.get(0).cells());
+      assertThat(shape.tokens()).isLessThanOrEqualTo(largest.get(1).tokens());
+    }
+  }
+
+  private static List<Example> lengths(int... lengths) {
+    List<Example> examples = new ArrayList<>();
+    for (int length : lengths) {
+      examples.add(new Example(examples.size(), new int[length], new int[1]));
+    }
+    return examples;
   }
 
   private static List<List<Example>> rows(int length) {

@@ -58,4 +58,16 @@ class TokenBatchTest {
     assertThat(batch.tokens()).isEqualTo(1);
     assertThat(batch.positions()).containsExactly(2);
   }
+
+  @Test
+  void packed_classifiersExamplesInOneRow_lookAtThemselvesAndPaddingAtNothing() {
+    TokenBatch batch = TokenBatch.packed(List.of(ROWS), BERT, 0);
+    assertThat(batch.shape()).isEqualTo(new TokenBatch.Shape(1, 16, 2));
+    assertThat(Arrays.copyOf(batch.ids(), 5)).containsExactly(7, 8, 9, 4, 0);
+    assertThat(Arrays.copyOf(batch.positions(), 5)).containsExactly(0, 1, 2, 0, 0);
+    assertThat(Arrays.copyOf(batch.starts(), 5)).containsExactly(0, 0, 0, 3, 0);
+    assertThat(Arrays.copyOf(batch.ends(), 5)).containsExactly(3, 3, 3, 4, 0);
+    assertThat(batch.firsts()).containsExactly(0, 3);
+    assertThat(batch.labels()).containsExactly(2, Backend.IGNORED);
+  }
 }

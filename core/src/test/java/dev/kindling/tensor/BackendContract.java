@@ -478,23 +478,50 @@ public abstract class BackendContract {
   void attention_keysKeptFromEarlier_equalsReference(int batch, int queries, int keys) {
     int[] length = new int[batch];
     java.util.Arrays.fill(length, keys);
-    checkForward(
-        new AttentionShape(batch, queries, keys, 6, 2, 4, true),
-        new int[batch * queries],
-        length,
-        new ArrayList<>());
+    AttentionShape shape = new AttentionShape(batch, queries, keys, 6, 2, 4, true);
+    checkForward(shape, new int[batch * queries], ends(shape, length), new ArrayList<>());
+  }
+
+  /**
+   * Sequences behind each other that look both ways, and a few queries over the keys of whole rows,
+   * as where a classifier reads only the first token of each: some share keys, some see none.
+   */
+  @ParameterizedTest
+  @CsvSource({"4,2", "3,3", "12,12"})
+  void attention_anyRangeOfKeys_equalsReference(int heads, int kvHeads) {
+    int[] starts = {0, 0, 0, 2, 2, 0, 6, 6, 0, 0, 0, 0, 4, 4};
+    int[] ends = {2, 2, 0, 5, 5, 0, 7, 7, 4, 4, 4, 4, 7, 7};
+    checkRanges(new AttentionShape(2, 7, heads, kvHeads, 3, false), starts, ends);
+    int[] first = {0, 131, 300, 0, 7};
+    int[] last = {131, 300, 301, 0, 8};
+    checkRanges(new AttentionShape(1, 5, 301, heads, kvHeads, 4, false), first, last);
+  }
+
+  /** Ends of rows of so many real keys. */
+  static int[] ends(AttentionShape s, int[] length) {
+    int[] ends = new int[s.batch() * s.tokens()];
+    for (int i = 0; i < ends.length; i++) {
+      int real = length[i / s.tokens()];
+      int own = s.keys() - s.tokens() + i % s.tokens() + 1;
+      ends[i] = s.causal() ? Math.min(own, real) : real;
+    }
+    return ends;
   }
 
   private void checkAttention(AttentionShape shape, int[] starts, int[] length) {
+    checkRanges(shape, starts, ends(shape, length));
+  }
+
+  private void checkRanges(AttentionShape shape, int[] starts, int[] ends) {
     long[] flat = {(long) shape.batch() * shape.tokens(), shape.hidden()};
     long[] kvFlat = {(long) shape.batch() * shape.keys(), shape.kvHidden()};
     List<Twin> inputs = new ArrayList<>();
-    checkForward(shape, starts, length, inputs);
+    checkForward(shape, starts, ends, inputs);
     Twin q = inputs.get(0);
     Twin k = inputs.get(1);
     Twin v = inputs.get(2);
     Twin first = inputs.get(3);
-    Twin lengths = inputs.get(4);
+    Twin last = inputs.get(4);
     Twin kept = inputs.get(5);
     Twin scratch = emptyScratch(shape);
     Twin dc = filled(1, flat);
@@ -508,7 +535,7 @@ public abstract class BackendContract {
         k.ours,
         v.ours,
         first.ours,
-        lengths.ours,
+        last.ours,
         kept.ours,
         dc.ours,
         gradients.get(0).ours,
@@ -521,7 +548,7 @@ public abstract class BackendContract {
         k.theirs,
         v.theirs,
         first.theirs,
-        lengths.theirs,
+        last.theirs,
         kept.theirs,
         dc.theirs,
         gradients.get(0).theirs,
@@ -531,14 +558,14 @@ public abstract class BackendContract {
     gradients.forEach(this::same);
   }
 
-  private void checkForward(AttentionShape shape, int[] starts, int[] length, List<Twin> into) {
+  private void checkForward(AttentionShape shape, int[] starts, int[] ends, List<Twin> into) {
     long[] flat = {(long) shape.batch() * shape.tokens(), shape.hidden()};
     long[] kvFlat = {(long) shape.batch() * shape.keys(), shape.kvHidden()};
     Twin q = filled(1, flat);
     Twin k = filled(1, kvFlat);
     Twin v = filled(1, kvFlat);
     Twin first = integers(starts);
-    Twin lengths = integers(length);
+    Twin last = integers(ends);
     Twin kept =
         new Twin(
             backend.allocate(backend.active(), backend.attentionKept(shape)),
@@ -551,7 +578,7 @@ public abstract class BackendContract {
         k.ours,
         v.ours,
         first.ours,
-        lengths.ours,
+        last.ours,
         kept.ours,
         context.ours,
         scratch.ours);
@@ -561,12 +588,12 @@ public abstract class BackendContract {
         k.theirs,
         v.theirs,
         first.theirs,
-        lengths.theirs,
+        last.theirs,
         kept.theirs,
         context.theirs,
         scratch.theirs);
     same(context);
-    into.addAll(List.of(q, k, v, first, lengths, kept));
+    into.addAll(List.of(q, k, v, first, last, kept));
   }
 
   private Twin emptyScratch(AttentionShape shape) {

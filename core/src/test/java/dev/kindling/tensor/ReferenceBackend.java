@@ -498,7 +498,7 @@ public final class ReferenceBackend implements Backend {
       Tensor k,
       Tensor v,
       Tensor starts,
-      Tensor lengths,
+      Tensor ends,
       Tensor p,
       Tensor context,
       Tensor scratch) {
@@ -512,8 +512,8 @@ public final class ReferenceBackend implements Backend {
             for (int f = 0; f < s.headSize(); f++) {
               score += get(q, at(s, b, i, h, f)) * get(k, kv(s, b, j, h, f));
             }
-            boolean real = j < integer(lengths, b) && j >= integer(starts, b * s.tokens() + i);
-            boolean seen = real && !(s.causal() && j > i + s.keys() - s.tokens());
+            int query = b * s.tokens() + i;
+            boolean seen = j >= integer(starts, query) && j < integer(ends, query);
             double e = seen ? Math.exp(score / Math.sqrt(s.headSize())) : 0;
             put(p, row + j, e);
             sum += e;
@@ -540,7 +540,7 @@ public final class ReferenceBackend implements Backend {
       Tensor k,
       Tensor v,
       Tensor starts,
-      Tensor lengths,
+      Tensor ends,
       Tensor p,
       Tensor dcontext,
       Tensor dq,

@@ -240,18 +240,19 @@ class ReferenceGradientTest {
     Tensor q = filled(flat);
     Tensor k = filled(kvFlat);
     Tensor v = filled(kvFlat);
-    Tensor lengths = integers(batch == 1 ? new int[] {tokens} : new int[] {4, tokens, 1});
+    int[] lengths = batch == 1 ? new int[] {tokens} : new int[] {4, tokens, 1};
+    Tensor ends = integers(BackendContract.ends(shape, lengths));
     Tensor starts = integers(new int[batch * tokens]);
     Tensor p = empty(batch, heads, tokens, tokens);
     Tensor y = empty(flat);
     Tensor scratch = empty(backend.attentionScratch(shape));
-    Runnable forward = () -> backend.attention(shape, q, k, v, starts, lengths, p, y, scratch);
+    Runnable forward = () -> backend.attention(shape, q, k, v, starts, ends, p, y, scratch);
     forward.run();
     Tensor dy = filled(flat);
     Tensor dq = filled(flat);
     Tensor dk = filled(kvFlat);
     Tensor dv = filled(kvFlat);
-    backend.attentionBackward(shape, q, k, v, starts, lengths, p, dy, dq, dk, dv, scratch);
+    backend.attentionBackward(shape, q, k, v, starts, ends, p, dy, dq, dk, dv, scratch);
     for (List<Tensor> pair : List.of(List.of(q, dq), List.of(k, dk), List.of(v, dv))) {
       check(pair.get(0), pair.get(1), y, dy, forward);
     }

@@ -6,6 +6,7 @@ import dev.kindling.cost.PairClock.Timed;
 import dev.kindling.cost.Rates;
 import dev.kindling.cost.StepCost;
 import dev.kindling.data.EpochOrder;
+import dev.kindling.data.TokenBatch;
 import dev.kindling.job.broadcast.MemoryPlan;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.config.JobConfig;
@@ -99,7 +100,11 @@ public final class ExplainJob {
     ExecutorClock clock = new ExecutorClock(cluster);
     try (Backend sizes = cluster.spec().compute().open()) {
       StepCost cost = cost(prepared, sizes);
-      Rates rates = clock.rates(Rates.probe(cost.of(memory.rows(), memory.tokens())), tasks);
+      Rates rates =
+          clock.rates(
+              Rates.probe(
+                  cost.of(new TokenBatch.Shape(memory.rows(), memory.tokens(), memory.rows()))),
+              tasks);
       double exchange = clock.exchange(prepared.layout(), tasks);
       double computing = Prediction.compute(sample, cost, rates);
       return new Prediction(

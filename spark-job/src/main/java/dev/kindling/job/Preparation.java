@@ -127,9 +127,8 @@ record Preparation(
         cluster.spec(),
         stored(),
         cluster.tasksPerExecutor(),
-        grouping.rows(),
-        grouping.longestRow(trained.longest()),
-        evaluated.map(e -> grouping.longestRow(e.longest())).orElse(0));
+        grouping.largest(trained.longest()),
+        evaluated.map(e -> grouping.largest(e.longest())).orElse(List.of()));
   }
 
   /**

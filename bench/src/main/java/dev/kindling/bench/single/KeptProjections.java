@@ -2,6 +2,7 @@ package dev.kindling.bench.single;
 
 import dev.kindling.bench.Workload;
 import dev.kindling.checkpoint.WeightSlot;
+import dev.kindling.data.TokenBatch;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.AdapterSettings;
 import dev.kindling.lora.plan.PairPlan;
@@ -88,6 +89,6 @@ final class KeptProjections {
     FrozenWeights weights = FrozenWeights.unplaced(backend, stored, false);
     Trainables trainables = Trainables.unplaced(backend, layout, chooser);
     Model model = plan.build(backend, weights, trainables, false); // nothing to close
-    return model.stepBytes(rows, WORKLOAD.length(), true);
+    return model.stepBytes(new TokenBatch.Shape(rows, WORKLOAD.length(), rows), true);
   }
 }

@@ -29,7 +29,7 @@ public class SelfAttention extends Operation {
   private Tensor dv;
   private Tensor context;
   private Tensor starts;
-  private Tensor lengths;
+  private Tensor ends;
   private Tensor kept;
   private Tensor scratch;
 
@@ -45,8 +45,8 @@ public class SelfAttention extends Operation {
     dk = bench.active(n, shape.hidden());
     dv = bench.active(n, shape.hidden());
     context = bench.active(n, shape.hidden());
-    starts = bench.integers(0, n);
-    lengths = bench.integers(TOKENS, ROWS);
+    starts = bench.integers(i -> 0, n);
+    ends = bench.integers(i -> causal ? i % TOKENS + 1 : TOKENS, n);
     kept = bench.active(backend.attentionKept(shape));
     scratch = bench.real(backend.attentionScratch(shape));
     forward(); // fills what the backward reads
@@ -55,12 +55,12 @@ public class SelfAttention extends Operation {
   /** The context. */
   @Benchmark
   public void forward() {
-    backend.attention(shape, q, k, v, starts, lengths, kept, context, scratch);
+    backend.attention(shape, q, k, v, starts, ends, kept, context, scratch);
   }
 
   /** Gradients of queries, keys and values. */
   @Benchmark
   public void backward() {
-    backend.attentionBackward(shape, q, k, v, starts, lengths, kept, context, dq, dk, dv, scratch);
+    backend.attentionBackward(shape, q, k, v, starts, ends, kept, context, dq, dk, dv, scratch);
   }
 }

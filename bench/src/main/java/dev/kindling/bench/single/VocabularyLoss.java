@@ -25,7 +25,7 @@ public class VocabularyLoss extends Operation {
     logits = bench.real(TOKENS, VOCABULARY);
     boolean same = backend.active() == backend.real();
     dlogits = same ? logits : bench.active(TOKENS, VOCABULARY);
-    labels = bench.integers(7, TOKENS);
+    labels = bench.integers(i -> 7, TOKENS);
     losses = bench.real(TOKENS);
   }
 

@@ -10,6 +10,7 @@ import dev.kindling.tensor.load.Compute;
 import dev.kindling.tensor.load.Engine;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.function.IntUnaryOperator;
 import java.util.List;
 import java.util.Locale;
 
@@ -50,10 +51,10 @@ final class Workbench implements AutoCloseable {
   }
 
   /** The same integer everywhere. */
-  Tensor integers(int value, int count) {
+  Tensor integers(IntUnaryOperator value, int count) {
     Tensor t = take(DType.I32, count);
     int[] values = new int[count];
-    Arrays.fill(values, value);
+    Arrays.setAll(values, value);
     backend.write(t, values);
     return t;
   }

@@ -4,7 +4,6 @@ import dev.kindling.model.Block;
 import dev.kindling.nn.LayerNorm;
 import dev.kindling.nn.Linear;
 import dev.kindling.nn.Norm;
-import dev.kindling.tensor.Activation;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.AttentionShape;
 import dev.kindling.tensor.Backend;
@@ -21,15 +20,12 @@ import org.jspecify.annotations.Nullable;
  */
 record BertBlock(
     Backend backend,
-    int intermediateSize,
     Linear query,
     Linear key,
     Linear value,
     Linear attentionOut,
-    LayerNorm attentionNorm,
-    Linear intermediate,
-    Linear output,
-    LayerNorm outputNorm)
+    LayerNorm norm,
+    BertFeedForward feedForward)
     implements Block<BertBlock.Saved, BertBlock.Scratch> {
   /** What the backward reads, besides the block's input. */
   record Saved(
@@ -38,18 +34,13 @@ record BertBlock(
       Tensor v,
       Tensor kept,
       Tensor context,
-      Tensor attentionSum,
-      Norm.Saved attention,
-      Tensor inner,
-      Tensor active,
-      Tensor outSum,
-      Tensor outStatistics,
+      Tensor sum,
+      Norm.Saved h,
       Linear.Saved query,
       Linear.Saved key,
       Linear.Saved value,
       Linear.Saved attentionOut,
-      Linear.Saved intermediate,
-      Linear.Saved output) {}
+      BertFeedForward.Saved feedForward) {}
 
   /** Gradients that all blocks share; free again after each block. */
   record Scratch(
@@ -60,7 +51,7 @@ record BertBlock(
     int n = shape.batch() * shape.tokens();
     int d = shape.hidden();
     return new Scratch(
-        arena.active(n, intermediateSize),
+        arena.active(n, feedForward.size()),
         arena.active(n, d),
         arena.active(n, d),
         arena.active(n, d),
@@ -75,13 +66,11 @@ record BertBlock(
         || key.trains()
         || value.trains()
         || attentionOut.trains()
-        || intermediate.trains()
-        || output.trains();
+        || feedForward.trains();
   }
 
   @Override
   public Saved save(Arena.Layout arena, AttentionShape shape) {
-    int f = intermediateSize;
     int n = shape.batch() * shape.tokens();
     int d = shape.hidden();
     return new Saved(
@@ -91,17 +80,12 @@ record BertBlock(
         arena.active(backend.attentionKept(shape)),
         arena.active(n, d),
         arena.active(n, d),
-        attentionNorm.save(arena, n),
-        arena.active(n, f),
-        arena.active(n, f),
-        arena.active(n, d),
-        outputNorm.statistics(arena, n),
+        norm.save(arena, n),
         query.save(arena, n),
         key.save(arena, n),
         value.save(arena, n),
         attentionOut.save(arena, n),
-        intermediate.save(arena, n),
-        output.save(arena, n));
+        feedForward.save(arena, n));
   }
 
   @Override
@@ -112,30 +96,21 @@ record BertBlock(
     key.forward(x, s.k, s.key, linear, training);
     value.forward(x, s.v, s.value, linear, training);
     pass.attend(backend, s.q, s.k, s.v, s.kept, s.context, scratch.attention);
-    attentionOut.forward(s.context, s.attentionSum, s.attentionOut, linear, training);
-    backend.add(s.attentionSum, x, s.attentionSum);
-    attentionNorm.forward(s.attentionSum, s.attention);
+    mix(x, s, y, linear, training);
+  }
 
-    Tensor h = s.attention.y();
-    intermediate.forward(h, s.inner, s.intermediate, linear, training);
-    backend.activation(Activation.GELU, s.inner, s.active);
-    output.forward(s.active, s.outSum, s.output, linear, training);
-    backend.add(s.outSum, h, s.outSum);
-    outputNorm.forward(s.outSum, y, s.outStatistics);
+  /** From the attention's contexts on, token by token. */
+  void mix(Tensor x, Saved s, Tensor y, Linear.Scratch linear, boolean training) {
+    attentionOut.forward(s.context, s.sum, s.attentionOut, linear, training);
+    backend.add(s.sum, x, s.sum);
+    norm.forward(s.sum, s.h);
+    feedForward.forward(s.h.y(), s.feedForward, y, linear, training);
   }
 
   @Override
   public void backward(Pass pass, Tensor x, Saved s, Tensor dy, @Nullable Tensor dx, Scratch g) {
     Linear.Scratch linear = pass.linear();
-    Tensor h = s.attention.y();
-    outputNorm.backward(s.outSum, s.outStatistics, dy, g.sum); // of h + output(…)
-    output.backward(s.active, s.output, g.sum, g.wide, false, linear);
-    backend.activationBackward(Activation.GELU, s.inner, s.active, g.wide, g.wide);
-    intermediate.backward(h, s.intermediate, g.wide, g.h, false, linear);
-    backend.add(g.h, g.sum, g.h);
-
-    attentionNorm.backward(s.attentionSum, s.attention.statistics(), g.h, g.sum); // of x + out(…)
-    attentionOut.backward(s.context, s.attentionOut, g.sum, dy, false, linear); // dy: now dcontext
+    mixBackward(s, dy, g.wide, g.h, g.sum, linear);
     pass.attendBackward(backend, s.q, s.k, s.v, s.kept, dy, g.dq, g.dk, g.dv, g.attention);
     query.backward(x, s.query, g.dq, dx, false, linear);
     key.backward(x, s.key, g.dk, dx, true, linear);
@@ -143,5 +118,14 @@ record BertBlock(
     if (dx != null) {
       backend.add(dx, g.sum, dx);
     }
+  }
+
+  /**
+   * The backward of {@link #mix}: dy becomes the gradient of the contexts, sum that of x + out(…).
+   */
+  void mixBackward(Saved s, Tensor dy, Tensor wide, Tensor dh, Tensor sum, Linear.Scratch linear) {
+    feedForward.backward(s.h.y(), s.feedForward, dy, dh, wide, sum, linear);
+    norm.backward(s.sum, s.h.statistics(), dh, sum);
+    attentionOut.backward(s.context, s.attentionOut, sum, dy, false, linear);
   }
 }

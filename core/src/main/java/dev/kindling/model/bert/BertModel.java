@@ -35,6 +35,7 @@ final class BertModel implements Model {
   private final Trainables trainables;
   private final LayerNorm embeddingNorm;
   private final Stack<BertBlock.Saved, BertBlock.Scratch> stack;
+  private final BertSummary summary;
   private final List<Linear> linears;
   private final Linear dense;
   private final Linear out;
@@ -61,18 +62,21 @@ final class BertModel implements Model {
       blocks.add(
           new BertBlock(
               backend,
-              config.intermediate(),
               byName.get(config.block(l, BertPlan.QUERY)),
               byName.get(config.block(l, BertPlan.KEY)),
               byName.get(config.block(l, BertPlan.VALUE)),
               byName.get(config.block(l, BertPlan.ATTENTION_OUT)),
               norm(config.block(l, BertPlan.ATTENTION_NORM)),
-              byName.get(config.block(l, BertPlan.INTERMEDIATE)),
-              byName.get(config.block(l, BertPlan.OUT)),
-              norm(config.block(l, BertPlan.OUT_NORM))));
+              new BertFeedForward(
+                  backend,
+                  config.intermediate(),
+                  byName.get(config.block(l, BertPlan.INTERMEDIATE)),
+                  byName.get(config.block(l, BertPlan.OUT)),
+                  norm(config.block(l, BertPlan.OUT_NORM)))));
     }
-    dense = byName.remove(config.kind().dense);
-    out = byName.remove(config.kind().out);
+    summary = new BertSummary(blocks.remove(blocks.size() - 1));
+    dense = byName.get(config.kind().dense);
+    out = byName.get(config.kind().out);
     linears = List.copyOf(byName.values());
     stack = new Stack<>(blocks, false, recompute);
   }
@@ -85,71 +89,71 @@ final class BertModel implements Model {
         config.epsilon());
   }
 
-  /** Everything a step of one (B, T) touches, laid out in the arena. */
+  /** Everything a step of one shape touches, laid out in the arena. */
   private record Step(
       Block.Pass pass,
       Tensor ids,
       Tensor types,
       Tensor labels,
-      Tensor firstRows,
+      BertSummary.Firsts firsts,
       Tensor sum,
       Norm.Saved embedded,
-      Tensor first,
+      BertSummary.Saved summary,
       Tensor inner,
       Tensor pooled,
       Linear.Saved dense,
       Linear.Saved out,
       Stack.Step<BertBlock.Saved, BertBlock.Scratch> blocks,
+      BertSummary.Scratch summaryScratch,
       Tensor logits,
       Tensor normalised,
       Tensor losses,
       Tensor dlogits,
-      Tensor dpooled,
-      Tensor dfirst,
-      Linear.Scratch headLinear) {}
+      Tensor dpooled) {}
 
-  private Step lay(Arena.Layout a, int batch, int tokens, boolean training) {
-    int n = batch * tokens;
+  private Step lay(Arena.Layout a, TokenBatch.Shape batch, boolean training) {
+    int n = Math.toIntExact(batch.cells());
+    int m = batch.examples();
     int d = config.hidden();
     int heads = config.heads();
-    AttentionShape shape = new AttentionShape(batch, tokens, heads, heads, d / heads, false);
+    AttentionShape shape =
+        new AttentionShape(batch.rows(), batch.tokens(), heads, heads, d / heads, false);
     Tensor positions = a.take(DType.I32, n);
     Tensor starts = a.take(DType.I32, n);
-    Tensor lengths = a.take(DType.I32, batch);
+    Tensor ends = a.take(DType.I32, n);
     Tensor ids = a.take(DType.I32, n);
     Tensor types = a.take(DType.I32, n);
-    Tensor labels = a.take(DType.I32, batch);
-    Tensor firstRows = a.take(DType.I32, batch);
+    Tensor labels = a.take(DType.I32, m);
+    BertSummary.Firsts firsts = BertSummary.Firsts.take(a, shape, m, Linear.scratch(linears, m));
     Tensor sum = a.active(n, d);
     Norm.Saved embedded = embeddingNorm.save(a, n);
-    Tensor first = a.active(batch, d);
-    Tensor inner = a.active(batch, d);
-    Tensor pooled = a.active(batch, d);
-    Linear.Saved savedDense = dense.save(a, batch);
-    Linear.Saved savedOut = out.save(a, batch);
+    BertSummary.Saved saved = summary.save(a, firsts.shape());
+    Tensor inner = a.active(m, d);
+    Tensor pooled = a.active(m, d);
+    Linear.Saved savedDense = dense.save(a, m);
+    Linear.Saved savedOut = out.save(a, m);
     var blocks = stack.lay(a, shape, d, training); // ends what lasts until the backward
     Linear.Scratch linear = Linear.Scratch.take(a, n, Linear.scratch(linears, n));
     return new Step(
-        new Block.Pass(shape, positions, starts, lengths, linear, training, null),
+        new Block.Pass(shape, positions, starts, ends, linear, training, null),
         ids,
         types,
         labels,
-        firstRows,
+        firsts,
         sum,
         embedded,
-        first,
+        saved,
         inner,
         pooled,
         savedDense,
         savedOut,
         blocks,
-        a.real(batch, classes),
-        a.real(batch, classes),
-        a.real(batch),
-        a.active(batch, classes),
-        a.active(batch, d),
-        a.active(batch, d),
-        Linear.Scratch.take(a, batch, Math.max(dense.scratch(batch), out.scratch(batch))));
+        summary.scratch(a, firsts.shape()),
+        a.real(m, classes),
+        a.real(m, classes),
+        a.real(m),
+        a.active(m, classes),
+        a.active(m, d));
   }
 
   @Override
@@ -159,7 +163,7 @@ final class BertModel implements Model {
 
   @Override
   public BatchResult evaluate(TokenBatch batch) {
-    Step s = steps.of(batch.rows(), batch.tokens(), false);
+    Step s = steps.of(batch.shape(), false);
     forward(batch, s);
     backend.crossEntropy(s.normalised, s.labels, s.losses, null);
     return result(batch, s);
@@ -167,7 +171,7 @@ final class BertModel implements Model {
 
   @Override
   public BatchResult gradient(TokenBatch batch, float[] gradient) {
-    Step s = steps.of(batch.rows(), batch.tokens(), true);
+    Step s = steps.of(batch.shape(), true);
     forward(batch, s);
     backend.crossEntropy(s.normalised, s.labels, s.losses, s.dlogits);
     backward(s);
@@ -184,11 +188,13 @@ final class BertModel implements Model {
     backend.embed(s.pass.positions(), table("position_embeddings"), sum, true);
     backend.embed(s.types, table("token_type_embeddings"), sum, true);
     embeddingNorm.forward(sum, s.embedded);
-    stack.forward(s.pass, s.embedded.y(), s.blocks);
-    backend.gatherRows(s.blocks.last(), s.firstRows, s.first);
-    dense.forward(s.first, s.inner, s.dense, s.headLinear, training);
+    Tensor x = s.embedded.y();
+    stack.forward(s.pass, x, s.blocks);
+    summary.forward(s.pass, s.firsts, s.blocks.last(x), s.summary, s.summaryScratch);
+    Linear.Scratch few = s.firsts.linear();
+    dense.forward(s.summary.y(), s.inner, s.dense, few, training);
     backend.activation(Activation.TANH, s.inner, s.pooled);
-    out.forward(s.pooled, s.logits, s.out, s.headLinear, training);
+    out.forward(s.pooled, s.logits, s.out, few, training);
     backend.convert(s.logits, s.normalised); // the loss overwrites it
   }
 
@@ -197,40 +203,51 @@ final class BertModel implements Model {
   }
 
   private void backward(Step s) {
-    boolean blocksLearn = stack.trains();
+    Linear.Scratch few = s.firsts.linear();
+    boolean blocksLearn = stack.trains() || summary.trains();
     boolean denseMatters = blocksLearn || dense.trains();
-    out.backward(s.pooled, s.out, s.dlogits, denseMatters ? s.dpooled : null, false, s.headLinear);
+    out.backward(s.pooled, s.out, s.dlogits, denseMatters ? s.dpooled : null, false, few);
     if (!denseMatters) {
       return;
     }
     backend.activationBackward(Activation.TANH, s.inner, s.pooled, s.dpooled, s.dpooled);
-    dense.backward(s.first, s.dense, s.dpooled, blocksLearn ? s.dfirst : null, false, s.headLinear);
+    Tensor dy = blocksLearn ? s.summaryScratch.dy() : null;
+    dense.backward(s.summary.y(), s.dense, s.dpooled, dy, false, few);
     if (blocksLearn) {
-      backend.gatherRowsBackward(s.dfirst, s.firstRows, s.blocks.dy(), false);
-      stack.backward(s.pass, s.embedded.y(), s.blocks);
+      Tensor x = s.embedded.y();
+      Tensor below = stack.trains() ? s.blocks.dy() : null;
+      summary.backward(s.pass, s.firsts, s.blocks.last(x), s.summary, below, s.summaryScratch);
+      stack.backward(s.pass, x, s.blocks);
     }
   }
 
   private void upload(TokenBatch batch, Step s) {
-    int[] firstRows = new int[batch.rows()];
-    long[] firstKeys = new long[batch.rows()];
-    for (int b = 0; b < firstRows.length; b++) {
-      firstRows[b] = b * batch.tokens();
-      firstKeys[b] = batch.keys()[firstRows[b]];
+    int examples = batch.examples();
+    int[] starts = new int[examples];
+    int[] ends = new int[examples];
+    long[] firstKeys = new long[examples];
+    for (int e = 0; e < examples; e++) {
+      int first = batch.firsts()[e];
+      int row = first / batch.tokens() * batch.tokens();
+      starts[e] = row + batch.starts()[first];
+      ends[e] = row + batch.ends()[first];
+      firstKeys[e] = batch.keys()[first];
     }
     backend.write(s.ids, batch.ids());
     backend.write(s.pass.positions(), batch.positions());
     backend.write(s.types, new int[batch.ids().length]);
     backend.write(s.pass.starts(), batch.starts());
-    backend.write(s.pass.lengths(), batch.lengths());
-    backend.write(s.labels, batch.labels());
-    backend.write(s.firstRows, firstRows);
+    backend.write(s.pass.ends(), batch.ends());
     backend.write(s.pass.linear().keys(), batch.keys());
-    backend.write(s.headLinear.keys(), firstKeys);
+    backend.write(s.labels, batch.labels());
+    backend.write(s.firsts.rows(), batch.firsts());
+    backend.write(s.firsts.starts(), starts);
+    backend.write(s.firsts.ends(), ends);
+    backend.write(s.firsts.linear().keys(), firstKeys);
   }
 
   private BatchResult result(TokenBatch batch, Step s) {
-    float[] losses = new float[batch.rows()];
+    float[] losses = new float[batch.examples()];
     backend.read(s.losses, losses);
     float[] logits = logits();
     double loss = 0;
@@ -249,8 +266,8 @@ final class BertModel implements Model {
   }
 
   @Override
-  public Arena.Size stepBytes(int rows, int tokens, boolean training) {
-    return steps.size(rows, tokens, training);
+  public Arena.Size stepBytes(TokenBatch.Shape batch, boolean training) {
+    return steps.size(batch, training);
   }
 
   @Override

@@ -3,6 +3,7 @@ package dev.kindling.model.bert;
 import dev.kindling.checkpoint.WeightSlot;
 import dev.kindling.data.TokenBatch;
 import dev.kindling.lora.LinearModule;
+import dev.kindling.lora.LinearModule.Kind;
 import dev.kindling.model.FrozenWeights;
 import dev.kindling.model.Model;
 import dev.kindling.model.ModelPlan;
@@ -32,11 +33,13 @@ public record BertPlan(BertConfig config, int classes) implements ModelPlan {
     int f = config.intermediate();
     List<LinearModule> all = new ArrayList<>();
     for (int l = 0; l < config.layers(); l++) {
-      for (String square : List.of(QUERY, KEY, VALUE, ATTENTION_OUT)) {
-        all.add(new LinearModule(config.block(l, square), d, d, true, true));
-      }
-      all.add(new LinearModule(config.block(l, INTERMEDIATE), d, f, true, true));
-      all.add(new LinearModule(config.block(l, OUT), f, d, true, true));
+      Kind read = l == config.layers() - 1 ? Kind.SUMMARY : Kind.BLOCK;
+      all.add(new LinearModule(config.block(l, QUERY), d, d, true, read));
+      all.add(new LinearModule(config.block(l, KEY), d, d, true, true));
+      all.add(new LinearModule(config.block(l, VALUE), d, d, true, true));
+      all.add(new LinearModule(config.block(l, ATTENTION_OUT), d, d, true, read));
+      all.add(new LinearModule(config.block(l, INTERMEDIATE), d, f, true, read));
+      all.add(new LinearModule(config.block(l, OUT), f, d, true, read));
     }
     all.add(new LinearModule(config.kind().dense, d, d, true, false));
     all.add(new LinearModule(config.kind().out, d, classes, true, false));

@@ -82,7 +82,7 @@ final class DecoderContinuation<S, G> implements Continuation {
     backend.write(s.ids(), ids);
     backend.write(pass.positions(), IntStream.range(tokens, tokens + n).toArray());
     backend.write(pass.starts(), new int[n]);
-    backend.write(pass.lengths(), new int[] {tokens + n});
+    backend.write(pass.ends(), IntStream.rangeClosed(tokens + 1, tokens + n).toArray());
     model.embed(s);
     for (int l = 0; l < keys.size(); l++) {
       stack.forward(
@@ -91,7 +91,7 @@ final class DecoderContinuation<S, G> implements Continuation {
           s.embedded(),
           s.blocks());
     }
-    parts.lastNorm().forward(s.blocks().last(), s.lastNorm());
+    parts.lastNorm().forward(s.blocks().last(s.embedded()), s.lastNorm());
     Tensor h = s.lastNorm().y();
     Tensor last = h.slice((long) (n - 1) * h.columns(), 1, h.columns());
     Tensor row = s.head().logits().slice(0, 1, parts.loss().vocabulary());

@@ -55,8 +55,13 @@ public final class DecoderModel<S, G> implements LanguageModel {
       Tensor losses,
       Tensor dh) {}
 
-  private Step<S, G> lay(Arena.Layout arena, int batch, int tokens, boolean training) {
-    return lay(arena, parts.heads().over(batch, tokens, tokens), training);
+  private Step<S, G> lay(Arena.Layout arena, TokenBatch.Shape batch, boolean training) {
+    return lay(arena, parts.heads().over(batch.rows(), batch.tokens(), batch.tokens()), training);
+  }
+
+  /** Who shares a row makes no difference to what is laid out. */
+  private Step<S, G> step(TokenBatch batch, boolean training) {
+    return steps.of(new TokenBatch.Shape(batch.rows(), batch.tokens(), 0), training);
   }
 
   /** What is kept from forward to backward comes first; the stack's layout ends it. */
@@ -65,7 +70,7 @@ public final class DecoderModel<S, G> implements LanguageModel {
     int d = parts.hidden();
     Tensor positions = a.take(DType.I32, n);
     Tensor starts = a.take(DType.I32, n);
-    Tensor lengths = a.take(DType.I32, shape.batch());
+    Tensor ends = a.take(DType.I32, n);
     Tensor ids = a.take(DType.I32, n);
     Tensor labels = a.take(DType.I32, n);
     Tensor embedded = a.active(n, d);
@@ -76,7 +81,7 @@ public final class DecoderModel<S, G> implements LanguageModel {
     long linearScratch = Math.max(Linear.scratch(parts.linears(), n), parts.loss().headScratch(n));
     Linear.Scratch linear = Linear.Scratch.take(a, n, linearScratch);
     return new Step<>(
-        new Block.Pass(shape, positions, starts, lengths, linear, training, null),
+        new Block.Pass(shape, positions, starts, ends, linear, training, null),
         ids,
         labels,
         embedded,
@@ -96,7 +101,7 @@ public final class DecoderModel<S, G> implements LanguageModel {
 
   @Override
   public BatchResult evaluate(TokenBatch batch) {
-    Step<S, G> s = steps.of(batch.rows(), batch.tokens(), false);
+    Step<S, G> s = step(batch, false);
     forward(batch, s);
     Linear.Scratch linear = s.pass.linear();
     parts.loss().losses(s.lastNorm.y(), s.labels, s.losses, s.head, linear);
@@ -105,7 +110,7 @@ public final class DecoderModel<S, G> implements LanguageModel {
 
   @Override
   public BatchResult gradient(TokenBatch batch, float[] gradient) {
-    Step<S, G> s = steps.of(batch.rows(), batch.tokens(), true);
+    Step<S, G> s = step(batch, true);
     forward(batch, s);
     Tensor dh = stack.trains() ? s.dh : null;
     parts.loss().lossesAndGradient(s.lastNorm.y(), s.labels, s.losses, dh, s.head, s.pass.linear());
@@ -121,12 +126,12 @@ public final class DecoderModel<S, G> implements LanguageModel {
     backend.write(s.ids, batch.ids());
     backend.write(s.pass.positions(), batch.positions());
     backend.write(s.pass.starts(), batch.starts());
-    backend.write(s.pass.lengths(), batch.lengths());
+    backend.write(s.pass.ends(), batch.ends());
     backend.write(s.labels, batch.labels());
     backend.write(s.pass.linear().keys(), batch.keys());
     embed(s);
     stack.forward(s.pass, s.embedded, s.blocks);
-    parts.lastNorm().forward(s.blocks.last(), s.lastNorm);
+    parts.lastNorm().forward(s.blocks.last(s.embedded), s.lastNorm);
   }
 
   /** From ids and positions to the first block's input. */
@@ -138,7 +143,9 @@ public final class DecoderModel<S, G> implements LanguageModel {
   }
 
   private void backward(Step<S, G> s) {
-    parts.lastNorm().backward(s.blocks.last(), s.lastNorm.statistics(), s.dh, s.blocks.dy());
+    parts
+        .lastNorm()
+        .backward(s.blocks.last(s.embedded), s.lastNorm.statistics(), s.dh, s.blocks.dy());
     Tensor dx = stack.backward(s.pass, s.embedded, s.blocks);
     if (dx == null) {
       return;
@@ -160,8 +167,8 @@ public final class DecoderModel<S, G> implements LanguageModel {
   }
 
   @Override
-  public Arena.Size stepBytes(int rows, int tokens, boolean training) {
-    return steps.size(rows, tokens, training);
+  public Arena.Size stepBytes(TokenBatch.Shape batch, boolean training) {
+    return steps.size(batch, training);
   }
 
   /** Logits of the latest batch [rows · tokens, vocabulary]: whole, so for small ones only. */

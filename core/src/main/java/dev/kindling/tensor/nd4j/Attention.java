@@ -56,7 +56,7 @@ final class Attention {
       Tensor k,
       Tensor v,
       IntBuffer starts,
-      IntBuffer lengths,
+      IntBuffer ends,
       Tensor probabilities,
       Tensor context) {
     Tensor p = grouped(probabilities);
@@ -64,7 +64,7 @@ final class Attention {
     byHead(k, shape.kvHeads(), part[KEYS]);
     byHead(v, shape.kvHeads(), part[VALUES]);
     product(part[QUERIES], part[KEYS], RIGHT, p);
-    softmax(floats(p), starts, lengths);
+    softmax(floats(p), starts, ends);
     product(p, part[VALUES], PLAIN, part[CONTEXTS]);
     byToken(part[CONTEXTS], context, shape.heads());
   }
@@ -107,7 +107,7 @@ final class Attention {
             transpose));
   }
 
-  private void softmax(FloatBuffer p, IntBuffer starts, IntBuffer lengths) {
+  private void softmax(FloatBuffer p, IntBuffer starts, IntBuffer ends) {
     int tokens = shape.tokens();
     int keys = shape.keys();
     float scale = (float) shape.scale();
@@ -115,7 +115,7 @@ final class Attention {
       int b = row / (shape.heads() * tokens);
       int token = row % tokens;
       int start = starts.get(b * tokens + token);
-      int end = Math.max(start, shape.end(token, lengths.get(b)));
+      int end = Math.max(start, ends.get(b * tokens + token));
       int at = row * keys;
       float largest = Float.NEGATIVE_INFINITY;
       for (int c = start; c < end; c++) {

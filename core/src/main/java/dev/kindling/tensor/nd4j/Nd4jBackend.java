@@ -164,11 +164,11 @@ public final class Nd4jBackend extends CpuBackend {
       Tensor k,
       Tensor v,
       Tensor starts,
-      Tensor lengths,
+      Tensor ends,
       Tensor kept,
       Tensor context,
       Tensor scratch) {
-    new Attention(shape, scratch).forward(q, k, v, ints(starts), ints(lengths), kept, context);
+    new Attention(shape, scratch).forward(q, k, v, ints(starts), ints(ends), kept, context);
   }
 
   @Override
@@ -178,7 +178,7 @@ public final class Nd4jBackend extends CpuBackend {
       Tensor k,
       Tensor v,
       Tensor starts,
-      Tensor lengths,
+      Tensor ends,
       Tensor kept,
       Tensor dcontext,
       Tensor dq,

@@ -86,7 +86,7 @@ final class Attention {
       Tensor k,
       Tensor v,
       IntBuffer starts,
-      IntBuffer lengths,
+      IntBuffer ends,
       Tensor context,
       Tensor scratch) {
     boolean half = q.type() == DType.BF16;
@@ -97,7 +97,7 @@ final class Attention {
           Scratch own = Scratch.of(scratch, s, half, worker);
           Kernels on = kernels.get(worker);
           for (int b = 0; b < Window.blocks(s); b++) {
-            Window window = Window.of(s, heads.row(), b, starts, lengths);
+            Window window = Window.of(s, heads.row(), b, starts, ends);
             probabilities(on, heads, window, q, k, own.scores, own.halves);
             Operand p = heads.scores(window, own.halves);
             on.products.multiply(p, heads.keys(window, v), 1, 0, heads.queries(window, context));
@@ -114,7 +114,7 @@ final class Attention {
       Tensor k,
       Tensor v,
       IntBuffer starts,
-      IntBuffer lengths,
+      IntBuffer ends,
       Tensor dcontext,
       Tensor dq,
       Tensor dk,
@@ -130,7 +130,7 @@ final class Attention {
           CpuMemory.zero(own.keys);
           CpuMemory.zero(own.values);
           for (int b = 0; b < Window.blocks(s); b++) {
-            Window window = Window.of(s, heads.row(), b, starts, lengths);
+            Window window = Window.of(s, heads.row(), b, starts, ends);
             probabilities(on, heads, window, q, k, own.scores, own.scores);
             Operand p = heads.scores(window, own.scores);
             Operand dp = heads.scores(window, own.slopes);

@@ -223,11 +223,11 @@ public final class OneDnnBackend extends CpuBackend {
       Tensor k,
       Tensor v,
       Tensor starts,
-      Tensor lengths,
+      Tensor ends,
       Tensor kept,
       Tensor context,
       Tensor scratch) {
-    attention.forward(shape, q, k, v, ints(starts), ints(lengths), context, scratch);
+    attention.forward(shape, q, k, v, ints(starts), ints(ends), context, scratch);
   }
 
   @Override
@@ -237,14 +237,14 @@ public final class OneDnnBackend extends CpuBackend {
       Tensor k,
       Tensor v,
       Tensor starts,
-      Tensor lengths,
+      Tensor ends,
       Tensor kept,
       Tensor dcontext,
       Tensor dq,
       Tensor dk,
       Tensor dv,
       Tensor scratch) {
-    attention.backward(shape, q, k, v, ints(starts), ints(lengths), dcontext, dq, dk, dv, scratch);
+    attention.backward(shape, q, k, v, ints(starts), ints(ends), dcontext, dq, dk, dv, scratch);
   }
 
   /** Log-softmax in place, whose entry at the label is the loss and whose exponential the rest. */

@@ -15,7 +15,7 @@ import java.util.Arrays;
  * @param firstKey first key
  * @param keys how many, rounded up
  * @param starts of each query, counted from the first key
- * @param ends of each query, likewise; at its start where it sees nothing
+ * @param ends of each query, likewise; both 0 where it sees nothing
  */
 record Window(int from, int queries, int firstKey, int keys, int[] starts, int[] ends) {
   /** Queries of a block. */
@@ -41,27 +41,29 @@ record Window(int from, int queries, int firstKey, int keys, int[] starts, int[]
   }
 
   /** Block {@code number} of a row. */
-  static Window of(AttentionShape s, int row, int number, IntBuffer starts, IntBuffer lengths) {
+  static Window of(AttentionShape s, int row, int number, IntBuffer allStarts, IntBuffer allEnds) {
     int from = number * BLOCK;
     int queries = Math.min(BLOCK, s.tokens() - from);
-    int length = lengths.get(row);
-    int[] first = new int[queries];
-    int[] end = new int[queries];
-    int lowest = s.keys();
+    int[] starts = new int[queries];
+    int[] ends = new int[queries];
+    int lowest = s.keys() - 1;
     int highest = 0;
     for (int t = 0; t < queries; t++) {
-      first[t] = starts.get(row * s.tokens() + from + t);
-      end[t] = s.end(from + t, length);
-      lowest = Math.min(lowest, first[t]);
-      highest = Math.max(highest, end[t]);
+      starts[t] = allStarts.get(row * s.tokens() + from + t);
+      ends[t] = allEnds.get(row * s.tokens() + from + t);
+      if (starts[t] < ends[t]) {
+        lowest = Math.min(lowest, starts[t]);
+        highest = Math.max(highest, ends[t]);
+      }
     }
     int firstKey = Math.min(lowest, Math.max(highest - 1, 0)) / STEP * STEP;
     int keys = (Math.max(highest - firstKey, 1) + STEP - 1) / STEP * STEP;
     for (int t = 0; t < queries; t++) {
-      first[t] -= firstKey;
-      end[t] = Math.max(end[t] - firstKey, first[t]);
+      boolean sees = starts[t] < ends[t];
+      starts[t] = sees ? starts[t] - firstKey : 0;
+      ends[t] = sees ? ends[t] - firstKey : 0;
     }
-    return new Window(from, queries, firstKey, Math.min(keys, s.keys() - firstKey), first, end);
+    return new Window(from, queries, firstKey, Math.min(keys, s.keys() - firstKey), starts, ends);
   }
 
   /**
@@ -88,10 +90,17 @@ record Window(int from, int queries, int firstKey, int keys, int[] starts, int[]
 
   /** probabilities [heads, queries, keys] of queries that see nothing become zero. */
   void clearBlind(Tensor probabilities, int heads) {
-    for (int t = 0; t < queries; t++) {
-      for (int h = 0; h < heads && starts[t] == ends[t]; h++) {
-        CpuMemory.zero(probabilities.slice(((long) h * queries + t) * keys, keys));
+    int blind = 0;
+    while (blind < queries) {
+      int to = blind;
+      while (to < queries && starts[to] == ends[to]) {
+        to++;
       }
+      for (int h = 0; h < heads && to > blind; h++) {
+        long first = ((long) h * queries + blind) * keys;
+        CpuMemory.zero(probabilities.slice(first, (long) (to - blind) * keys));
+      }
+      blind = to + 1;
     }
   }
 }

@@ -44,8 +44,12 @@ class MicroBatchTest {
   }
 
   private static double[] gradient(BertModel model, Golden golden, List<Example> rows) {
+    return gradient(model, TokenBatch.of(rows, golden.plan.rules()));
+  }
+
+  private static double[] gradient(BertModel model, TokenBatch batch) {
     int elements = Math.toIntExact(model.trainables().values().elements());
-    model.gradient(TokenBatch.of(rows, golden.plan.rules()), new float[elements]);
+    model.gradient(batch, new float[elements]);
     return ReferenceBackend.values(model.trainables().gradients());
   }
 
@@ -65,6 +69,23 @@ class MicroBatchTest {
     }
     for (int i = 0; i < sum.length; i++) {
       assertThat(sum[i]).isCloseTo(together[i], offset(1e-10));
+    }
+    model.close();
+  }
+
+  /** Each looks at its own tokens only, and each first token is read for its own label. */
+  @ParameterizedTest
+  @ValueSource(strings = {"bert", "roberta"})
+  void gradient_examplesThatShareRows_isTheSame(String name) {
+    Golden golden = new Golden(name);
+    BertModel model = model(golden, 0.3);
+    double[] apart = gradient(model, golden, rows(golden));
+    List<Example> rows = rows(golden);
+    List<List<Example>> shared =
+        List.of(List.of(rows.get(2), rows.get(0), rows.get(3)), List.of(rows.get(1)));
+    double[] together = gradient(model, TokenBatch.packed(shared, golden.plan.rules(), 0));
+    for (int i = 0; i < apart.length; i++) {
+      assertThat(together[i]).isCloseTo(apart[i], offset(1e-10));
     }
     model.close();
   }

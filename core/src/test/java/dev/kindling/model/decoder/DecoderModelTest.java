@@ -151,8 +151,8 @@ class DecoderModelTest {
       double loss = keeps.gradient(batch, expected).loss();
       assertThat(again.gradient(batch, found).loss()).isEqualTo(loss);
       assertClose(found, expected, 1e-6);
-      assertThat(again.stepBytes(4, 16, true).activations())
-          .isLessThan(keeps.stepBytes(4, 16, true).activations());
+      assertThat(again.stepBytes(new TokenBatch.Shape(4, 16, 4), true).activations())
+          .isLessThan(keeps.stepBytes(new TokenBatch.Shape(4, 16, 4), true).activations());
     }
   }
 

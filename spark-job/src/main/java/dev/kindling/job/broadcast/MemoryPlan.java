@@ -1,6 +1,7 @@
 package dev.kindling.job.broadcast;
 
 import dev.kindling.checkpoint.WeightSlot;
+import dev.kindling.data.TokenBatch;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.model.FrozenWeights;
 import dev.kindling.model.Model;
@@ -9,6 +10,7 @@ import dev.kindling.nn.Trainables;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.StoredType;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -37,34 +39,40 @@ public record MemoryPlan(
    * Plans a run.
    *
    * @param stored the type that each of the base's tensors is stored in
-   * @param tokens of the longest row that is trained on
-   * @param evaluated tokens of the longest row that is evaluated; 0 if none is
+   * @param trained the largest micro-batches that are trained on, that of the longest rows first
+   * @param evaluated the largest ones that are evaluated; none if there are none
    */
   public static MemoryPlan of(
       ModelSpec spec,
       Map<WeightSlot, StoredType> stored,
       int tasks,
-      int rows,
-      int tokens,
-      int evaluated) {
+      List<TokenBatch.Shape> trained,
+      List<TokenBatch.Shape> evaluated) {
     ModelPlan plan = spec.plan();
     AdapterLayout layout = spec.layout(plan);
     try (Backend backend = spec.compute().open()) {
       FrozenWeights weights = FrozenWeights.unplaced(backend, stored, spec.asStored());
       Trainables unplaced = Trainables.unplaced(backend, layout, spec.plans());
       Model model = plan.build(backend, weights, unplaced, spec.recompute()); // nothing to close
-      Arena.Size step = model.stepBytes(rows, tokens, true);
-      Arena.Size evaluation = model.stepBytes(rows, Math.max(1, evaluated), false);
-      long scratch = Math.max(step.scratch(), evaluation.total() - step.activations());
+      long activations = 0;
+      long step = 0;
+      for (TokenBatch.Shape shape : trained) {
+        Arena.Size size = model.stepBytes(shape, true);
+        activations = Math.max(activations, size.activations());
+        step = Math.max(step, size.total());
+      }
+      for (TokenBatch.Shape shape : evaluated) {
+        step = Math.max(step, model.stepBytes(shape, false).total());
+      }
       return new MemoryPlan(
           tasks,
-          rows,
-          tokens,
+          trained.get(0).rows(),
+          trained.get(0).tokens(),
           weights.bytes() - weights.packedBytes(),
           weights.packedBytes(),
-          tasks * step.activations(),
+          tasks * activations,
           tasks * unplaced.bytes(),
-          tasks * (scratch + weights.scratchBytes()));
+          tasks * (step - activations + weights.scratchBytes()));
     }
   }
 

@@ -80,7 +80,7 @@ public record Prediction(
     for (List<List<Size>> step : sample.steps()) {
       for (List<Size> task : step) {
         for (Size size : task) {
-          Cost one = cost.of(size.rows(), size.tokens());
+          Cost one = cost.of(size.shape());
           flops += one.flops() / (double) steps;
           bytes += one.bytes() / (double) steps;
           for (Kind kind : Kind.values()) {
@@ -101,8 +101,7 @@ public record Prediction(
                     .mapToDouble(
                         task ->
                             task.stream()
-                                .mapToDouble(
-                                    size -> cost.of(size.rows(), size.tokens()).seconds(rates))
+                                .mapToDouble(size -> cost.of(size.shape()).seconds(rates))
                                 .sum())
                     .max()
                     .orElse(0))

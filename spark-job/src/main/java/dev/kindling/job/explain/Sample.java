@@ -3,6 +3,7 @@ package dev.kindling.job.explain;
 import dev.kindling.data.EpochOrder;
 import dev.kindling.data.Example;
 import dev.kindling.data.Grouping;
+import dev.kindling.data.TokenBatch;
 import dev.kindling.job.ingest.Batches;
 import dev.kindling.job.ingest.Examples;
 import dev.kindling.job.ingest.MicroBatch;
@@ -27,15 +28,9 @@ public record Sample(List<List<List<Size>>> steps) {
   /**
    * A micro-batch.
    *
-   * @param tokens of its longest row
    * @param real tokens of all rows, padding not counted
    */
-  public record Size(int rows, int tokens, int real) {
-    /** Tokens that are computed. */
-    public long cells() {
-      return (long) rows * tokens;
-    }
-  }
+  public record Size(TokenBatch.Shape shape, int real) {}
 
   /** Lays out the first steps of a run and looks at them. */
   public static Sample of(
@@ -67,7 +62,7 @@ public record Sample(List<List<List<Size>>> steps) {
 
   /** Share of the computed tokens that is padding. */
   public double padding() {
-    return 1 - (double) tokens() / sum(Size::cells);
+    return 1 - (double) tokens() / sum(size -> size.shape.cells());
   }
 
   /** Tokens of all steps, padding not counted. */
@@ -87,8 +82,12 @@ public record Sample(List<List<List<Size>>> steps) {
         sizes.add(size(MicroBatch.decode(frame).rows()));
       }
     }
-    ByteBuffer encoded = ByteBuffer.allocate(12 * sizes.size());
-    sizes.forEach(s -> encoded.putInt(s.rows).putInt(s.tokens).putInt(s.real));
+    ByteBuffer encoded = ByteBuffer.allocate(16 * sizes.size());
+    for (Size size : sizes) {
+      TokenBatch.Shape shape = size.shape;
+      encoded.putInt(shape.rows()).putInt(shape.tokens()).putInt(shape.examples());
+      encoded.putInt(size.real);
+    }
     return encoded.array();
   }
 
@@ -96,19 +95,17 @@ public record Sample(List<List<List<Size>>> steps) {
     ByteBuffer frame = ByteBuffer.wrap(encoded);
     List<Size> sizes = new ArrayList<>();
     while (frame.hasRemaining()) {
-      sizes.add(new Size(frame.getInt(), frame.getInt(), frame.getInt()));
+      TokenBatch.Shape shape = new TokenBatch.Shape(frame.getInt(), frame.getInt(), frame.getInt());
+      sizes.add(new Size(shape, frame.getInt()));
     }
     return sizes;
   }
 
   private static Size size(List<List<Example>> rows) {
-    int longest = 0;
     int real = 0;
     for (List<Example> row : rows) {
-      int tokens = row.stream().mapToInt(example -> example.ids().length).sum();
-      longest = Math.max(longest, tokens);
-      real += tokens;
+      real += row.stream().mapToInt(example -> example.ids().length).sum();
     }
-    return new Size(rows.size(), longest, real);
+    return new Size(TokenBatch.shape(rows), real);
   }
 }

@@ -6,10 +6,10 @@ import java.util.Comparator;
 import java.util.List;
 
 /**
- * How the examples of a global batch are laid into micro-batches: those of like length together, so
- * that little is padded, and those of a micro-batch behind each other where that pads less. Which
- * examples the batch holds stays as it was, and with it its gradient but for rounding. A function
- * of the batch alone, not of who computes it.
+ * How the examples of a global batch are laid into micro-batches, so that little is padded: behind
+ * each other in rows that they share, or those of like length together. Which examples the batch
+ * holds stays as it was, and with it its gradient but for rounding. A function of the batch alone,
+ * not of who computes it.
  *
  * @param rows of a micro-batch before any share one, at least 1
  * @param packTo tokens that rows are filled up to before they are cut into micro-batches; 0 to cut
@@ -47,7 +47,7 @@ public record Grouping(int rows, int packTo) implements Serializable {
         new TokenBatch.Shape(Math.max(1, cells / shared), shared, rows));
   }
 
-  /** Cuts a batch: micro-batches of rows of examples, the longest first. */
+  /** Cuts a batch: micro-batches of rows of examples, the largest first. */
   public List<List<List<Example>>> cut(List<Example> batch) {
     List<List<Example>> all = new ArrayList<>();
     for (Example example : batch) {
@@ -58,13 +58,51 @@ public record Grouping(int rows, int packTo) implements Serializable {
       all = packed(all, packTo);
       all.sort(LONGEST_FIRST);
     }
-    List<List<List<Example>>> cut = new ArrayList<>();
-    for (int from = 0; from < all.size(); from += rows) {
-      List<List<Example>> one = List.copyOf(all.subList(from, Math.min(from + rows, all.size())));
-      cut.add(packTo > 0 ? one : shared(one));
+    List<List<List<Example>>> cut = alike(all);
+    if (packTo == 0) {
+      cut.replaceAll(Grouping::shared);
+      List<List<List<Example>>> even = even(all);
+      even.replaceAll(Grouping::shared);
+      cut = cost(even) <= cost(cut) ? even : cut;
     }
     cut.sort(LARGEST_FIRST);
     return cut;
+  }
+
+  /** Neighbours in length together: the least padding where rows are too long to be shared. */
+  private List<List<List<Example>>> alike(List<List<Example>> sorted) {
+    List<List<List<Example>>> cut = new ArrayList<>();
+    for (int from = 0; from < sorted.size(); from += rows) {
+      cut.add(List.copyOf(sorted.subList(from, Math.min(from + rows, sorted.size()))));
+    }
+    return cut;
+  }
+
+  /** Dealt out there and back, so that all have nearly as many tokens, and tasks as much to do. */
+  private List<List<List<Example>>> even(List<List<Example>> sorted) {
+    int count = (sorted.size() + rows - 1) / rows;
+    List<List<List<Example>>> cut = new ArrayList<>();
+    for (int i = 0; i < count; i++) {
+      cut.add(new ArrayList<>());
+    }
+    for (int i = 0; i < sorted.size(); i++) {
+      int place = i % count;
+      boolean back = i / count % 2 == 1;
+      cut.get(back ? count - 1 - place : place).add(sorted.get(i));
+    }
+    return cut;
+  }
+
+  /** Cells that are computed, and those that whoever is idle waits for at worst. */
+  private static long cost(List<List<List<Example>>> cut) {
+    long sum = 0;
+    long largest = 0;
+    for (List<List<Example>> rows : cut) {
+      long cells = TokenBatch.shape(rows).cells();
+      sum += cells;
+      largest = Math.max(largest, cells);
+    }
+    return sum + largest;
   }
 
   /** The rows of fewest cells that examples, the longest first, can share. */

@@ -17,6 +17,9 @@ public record TokenLoss(Backend backend, Linear head, int vocabulary, long bytes
   /** 64 MiB: 500 tokens of a vocabulary of 32,000. */
   private static final long LOGIT_BYTES = 64L << 20;
 
+  /** Chunks are multiples of this, where they fit. */
+  private static final int STEP = 16;
+
   public TokenLoss(Backend backend, Linear head, int vocabulary) {
     this(backend, head, vocabulary, LOGIT_BYTES);
   }
@@ -29,10 +32,19 @@ public record TokenLoss(Backend backend, Linear head, int vocabulary, long bytes
    */
   public record Scratch(Tensor logits, Tensor dlogits, Linear.Saved head) {}
 
-  /** Tokens whose logits are held at once. */
+  /**
+   * Tokens whose logits are held at once: chunks of nearly one size, since the head is read for
+   * each and a few last tokens would take as long as fifty.
+   */
   public int chunk(int tokens) {
     long fit = bytes / ((long) vocabulary * backend.real().bytes());
-    return (int) Math.max(1, Math.min(tokens, fit));
+    long most = Math.max(1, Math.min(tokens, fit));
+    long chunks = (tokens + most - 1) / most;
+    return (int) Math.min(most, roundUp(tokens, chunks * STEP) / chunks);
+  }
+
+  private static long roundUp(long value, long step) {
+    return (value + step - 1) / step * step;
   }
 
   /** Active elements of scratch that the head needs in a step of {@code tokens} tokens. */

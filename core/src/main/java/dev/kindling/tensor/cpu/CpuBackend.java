@@ -208,9 +208,8 @@ public abstract class CpuBackend implements Backend {
     Elements wide = Elements.of(x);
     Elements narrow = Elements.of(part);
     int d = part.columns();
-    for (int row = 0; row < x.rows(); row++) {
-      narrow.copy(row * d, wide, row * x.columns() + from, d);
-    }
+    int all = x.columns();
+    workers.eachRow(x.rows(), (worker, row) -> narrow.copy(row * d, wide, row * all + from, d));
   }
 
   @Override
@@ -218,9 +217,8 @@ public abstract class CpuBackend implements Backend {
     Elements wide = Elements.of(x);
     Elements narrow = Elements.of(part);
     int d = part.columns();
-    for (int row = 0; row < x.rows(); row++) {
-      wide.copy(row * x.columns() + from, narrow, row * d, d);
-    }
+    int all = x.columns();
+    workers.eachRow(x.rows(), (worker, row) -> wide.copy(row * all + from, narrow, row * d, d));
   }
 
   @Override

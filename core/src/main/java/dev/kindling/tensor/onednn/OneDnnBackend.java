@@ -187,16 +187,6 @@ public final class OneDnnBackend extends CpuBackend {
   }
 
   @Override
-  public void takeColumns(Tensor x, int from, Tensor part) {
-    elementwise.copy(Operand.columns(x, from, part.columns()), Operand.matrix(part));
-  }
-
-  @Override
-  public void putColumns(Tensor part, int from, Tensor x) {
-    elementwise.copy(Operand.matrix(part), Operand.columns(x, from, part.columns()));
-  }
-
-  @Override
   public void activation(Activation kind, Tensor x, Tensor y) {
     elementwise.apply(Elementwise.of(kind), x, y);
   }

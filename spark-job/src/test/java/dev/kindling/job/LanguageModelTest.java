@@ -165,8 +165,8 @@ class LanguageModelTest {
             "data.packing=true",
             "train.micro-batch-size=" + rows);
     same(GoldenFolder.losses(output), expected);
-    if (rows == 1) {
-      assertThat(run.json().at("/padding").asDouble()).isZero();
+    if (rows == 1) { // up to a multiple of 16 tokens
+      assertThat(run.json().at("/padding").asDouble()).isBetween(0.0, 0.3);
     }
   }
 

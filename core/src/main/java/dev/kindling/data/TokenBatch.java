@@ -26,6 +26,7 @@ import java.util.List;
  * @param labels [examples], or of a decoder [B · T]: what each position is to predict; {@link
  *     Backend#IGNORED} where there is no target
  * @param keys [B · T], one per token for random masks: (seed, place in the stream, token)
+ * @param ledger {@link Ledger} of its examples
  */
 public record TokenBatch(
     int examples,
@@ -38,7 +39,8 @@ public record TokenBatch(
     int[] lengths,
     int[] firsts,
     int[] labels,
-    long[] keys) {
+    long[] keys,
+    long ledger) {
   /**
    * How a model family lays out a sequence.
    *
@@ -103,7 +105,8 @@ public record TokenBatch(
             new int[shape.rows],
             new int[shape.examples],
             new int[rules.nextToken ? cells : shape.examples],
-            new long[cells]);
+            new long[cells],
+            ledger(rows));
     Arrays.fill(batch.ids, rules.padId);
     Arrays.fill(batch.positions, Math.max(0, rules.firstPosition - 1));
     Arrays.fill(batch.labels, Backend.IGNORED);
@@ -114,6 +117,10 @@ public record TokenBatch(
       }
     }
     return batch;
+  }
+
+  private static long ledger(List<List<Example>> rows) {
+    return rows.stream().flatMap(List::stream).mapToLong(e -> Ledger.of(e.position())).sum();
   }
 
   /** What rows of examples are laid out as. */

@@ -11,9 +11,22 @@ import dev.kindling.data.TokenBatch;
  * @param correct targets whose class has the largest logit
  * @param tokens tokens that are not padding
  * @param cells tokens that were computed, padding included
+ * @param ledger {@link dev.kindling.data.Ledger} of its examples
  */
 public record BatchResult(
-    double loss, long examples, long targets, long correct, long tokens, long cells) {
+    double loss,
+    long examples,
+    long targets,
+    long correct,
+    long tokens,
+    long cells,
+    long ledger) {
+  /** Of no examples of the stream. */
+  public BatchResult(
+      double loss, long examples, long targets, long correct, long tokens, long cells) {
+    this(loss, examples, targets, correct, tokens, cells, 0);
+  }
+
   /** What a model made of a batch. */
   public static BatchResult of(TokenBatch batch, double loss, long correct) {
     return new BatchResult(
@@ -22,6 +35,7 @@ public record BatchResult(
         batch.targets(),
         correct,
         batch.realTokens(),
-        (long) batch.rows() * batch.tokens());
+        batch.shape().cells(),
+        batch.ledger());
   }
 }

@@ -1,5 +1,7 @@
 package dev.kindling.optim;
 
+import java.util.Map;
+
 /**
  * Adam with decoupled weight decay, term for term as {@code torch.optim.AdamW}; moments in float,
  * arithmetic in double.
@@ -17,8 +19,13 @@ final class AdamW implements Optimizer {
   }
 
   @Override
-  public long bytes() {
-    return 4L * (first.length + second.length);
+  public Map<String, float[]> state() {
+    return Map.of("first", first, "second", second);
+  }
+
+  @Override
+  public void resume(long taken) {
+    steps = taken;
   }
 
   @Override

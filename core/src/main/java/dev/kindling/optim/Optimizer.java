@@ -1,5 +1,7 @@
 package dev.kindling.optim;
 
+import java.util.Map;
+
 /**
  * Mutable: one update rule and its state over the flat vector of trainables. Weight decay is
  * decoupled (Loshchilov, Hutter, arXiv:1711.05101) and falls on every trainable, biases included.
@@ -13,8 +15,16 @@ public sealed interface Optimizer permits AdamW, Sgd {
    */
   void step(float[] trainables, float[] gradient, double rate);
 
+  /** Its state by name: live vectors of the trainables' length, to be saved or overwritten. */
+  Map<String, float[]> state();
+
+  /** Goes on as after {@code steps} steps, once {@link #state} has been overwritten. */
+  void resume(long steps);
+
   /** Bytes of its state. */
-  long bytes();
+  default long bytes() {
+    return state().values().stream().mapToLong(v -> 4L * v.length).sum();
+  }
 
   /** A fresh optimiser of the configured kind for a vector of {@code elements}. */
   static Optimizer of(OptimizerSettings settings, int elements) {

@@ -1,11 +1,16 @@
 package dev.kindling.optim;
 
+import java.util.Map;
+
 /** Gradient descent with decoupled weight decay. */
 record Sgd(OptimizerSettings settings) implements Optimizer {
   @Override
-  public long bytes() {
-    return 0;
+  public Map<String, float[]> state() {
+    return Map.of();
   }
+
+  @Override
+  public void resume(long steps) {} // what it does depends on no earlier step
 
   @Override
   public void step(float[] trainables, float[] gradient, double rate) {

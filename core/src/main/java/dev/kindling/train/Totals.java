@@ -9,7 +9,7 @@ import java.nio.ByteBuffer;
  */
 public final class Totals {
   /** Bytes that {@link #encode} writes. */
-  public static final int ENCODED_BYTES = 49;
+  public static final int ENCODED_BYTES = 57;
 
   private static final double LOSS_SCALE = 0x1p24;
 
@@ -22,6 +22,7 @@ public final class Totals {
   private long correct;
   private long tokens;
   private long cells;
+  private long ledger;
   private boolean finite = true;
 
   /** Adds a micro-batch. */
@@ -33,6 +34,7 @@ public final class Totals {
     correct += result.correct();
     tokens += result.tokens();
     cells += result.cells();
+    ledger += result.ledger();
   }
 
   /** Adds another part of the same whole. */
@@ -44,6 +46,7 @@ public final class Totals {
     correct += other.correct;
     tokens += other.tokens;
     cells += other.cells;
+    ledger += other.ledger;
   }
 
   /** Whether no loss was NaN or infinite. */
@@ -71,6 +74,11 @@ public final class Totals {
     return cells;
   }
 
+  /** {@link dev.kindling.data.Ledger} of the examples. */
+  public long ledger() {
+    return ledger;
+  }
+
   /** Mean loss over the targets in nats; NaN without targets. */
   public double meanLoss() {
     return finite ? loss / LOSS_SCALE / targets : Double.NaN;
@@ -84,7 +92,7 @@ public final class Totals {
   /** Appends these sums to a frame. */
   public void encode(ByteBuffer frame) {
     frame.putLong(loss).putLong(examples).putLong(targets).putLong(correct).putLong(tokens);
-    frame.putLong(cells);
+    frame.putLong(cells).putLong(ledger);
     frame.put((byte) (finite ? 1 : 0));
   }
 
@@ -97,6 +105,7 @@ public final class Totals {
     totals.correct = frame.getLong();
     totals.tokens = frame.getLong();
     totals.cells = frame.getLong();
+    totals.ledger = frame.getLong();
     totals.finite = frame.get() == 1;
     return totals;
   }

@@ -3,6 +3,8 @@ package dev.kindling.train;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.optim.Optimizer;
 import dev.kindling.optim.OptimizerSettings;
+import java.util.Map;
+import java.util.TreeMap;
 
 /**
  * Mutable: what a step changes, and all that the next one depends on. Lives on the driver, which
@@ -43,9 +45,16 @@ public final class TrainingState {
    * @param gradNorm of the mean gradient over all trainables, before clipping
    * @param tokens of the batch, padding not counted
    * @param cells tokens that were computed, padding included
+   * @param ledger {@link dev.kindling.data.Ledger} of the examples that the gradient contains
    */
   public record Committed(
-      long step, double loss, double learningRate, double gradNorm, long tokens, long cells) {}
+      long step,
+      double loss,
+      double learningRate,
+      double gradNorm,
+      long tokens,
+      long cells,
+      long ledger) {}
 
   /** Bytes of the optimiser's state. */
   public long optimizerBytes() {
@@ -60,6 +69,36 @@ public final class TrainingState {
   /** The current trainables; not to be changed by the caller. */
   public float[] trainables() {
     return trainables;
+  }
+
+  /** All that the next step depends on besides {@link #step} and {@link #exponents}, live. */
+  public Map<String, float[]> tensors() {
+    Map<String, float[]> tensors = new TreeMap<>();
+    tensors.put("trainables", trainables);
+    optimizer.state().forEach((name, values) -> tensors.put("optimizer." + name, values));
+    return tensors;
+  }
+
+  /**
+   * Goes on after a step that was committed before.
+   *
+   * @param saved as {@link #tensors} gave them
+   * @throws IllegalArgumentException if they are not of this run; nothing is changed then
+   */
+  public void restore(long committed, int[] savedExponents, Map<String, float[]> saved) {
+    Map<String, float[]> own = tensors();
+    boolean alike =
+        saved.keySet().equals(own.keySet()) && savedExponents.length == exponents.length;
+    for (Map.Entry<String, float[]> tensor : own.entrySet()) {
+      alike = alike && saved.get(tensor.getKey()).length == tensor.getValue().length;
+    }
+    if (!alike) {
+      throw new IllegalArgumentException("the state saved is of other trainables");
+    }
+    own.forEach((name, to) -> System.arraycopy(saved.get(name), 0, to, 0, to.length));
+    exponents = savedExponents.clone();
+    step = committed;
+    optimizer.resume(committed);
   }
 
   /** Whether every trainable is a number still. */
@@ -101,6 +140,13 @@ public final class TrainingState {
     exponents = sum.nextExponents();
     step++;
     Totals totals = sum.totals();
-    return new Committed(step, totals.meanLoss(), rate, norm, totals.tokens(), totals.cells());
+    return new Committed(
+        step,
+        totals.meanLoss(),
+        rate,
+        norm,
+        totals.tokens(),
+        totals.cells(),
+        totals.ledger());
   }
 }

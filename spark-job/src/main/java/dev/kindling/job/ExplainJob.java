@@ -69,7 +69,7 @@ public final class ExplainJob {
         .flatMap(
             output ->
                 ResultFolder.open(
-                        new Output(output.folder(), OutputMode.RESUME),
+                        new Output(output.folder(), OutputMode.RESUME, 1, 1),
                         config.source(),
                         session.sparkContext().hadoopConfiguration())
                     .done());
@@ -123,7 +123,10 @@ public final class ExplainJob {
           state.optimizerBytes(),
           new Prediction.Exchange(
               4L * prepared.layout().elements() * executors,
-              (long) tasks * StepReport.bytes(cluster.executorName(), prepared.layout())),
+              (long) tasks * StepReport.bytes(
+                      cluster.executorName(),
+                      cluster.spec().compute().numerics(),
+                      prepared.layout())),
           rates,
           new Prediction.Seconds(
               computing, exchange, computing + exchange, steps * (computing + exchange)),

@@ -1,10 +1,9 @@
 package dev.kindling.job;
 
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import dev.kindling.InvalidInput;
 import dev.kindling.cost.PairClock.Timed;
-import dev.kindling.data.EpochOrder;
 import dev.kindling.export.PeftWriter;
 import dev.kindling.job.broadcast.ExecutorModels;
 import dev.kindling.job.config.ConfigProblems;
@@ -12,45 +11,46 @@ import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.evaluate.Evaluation;
 import dev.kindling.job.evaluate.Evaluator;
 import dev.kindling.job.explain.PlanTable;
-import dev.kindling.job.ingest.Batches;
 import dev.kindling.job.ingest.Examples;
 import dev.kindling.job.report.PlanTree;
 import dev.kindling.job.report.Progress;
 import dev.kindling.job.report.ResultFolder;
 import dev.kindling.job.report.RunReport;
-import dev.kindling.job.sync.Diverged;
-import dev.kindling.job.sync.SynchronousGradients;
-import dev.kindling.job.sync.SynchronousGradients.Outcome;
+import dev.kindling.job.resume.Checkpoint;
+import dev.kindling.job.resume.Checkpoints.Saved;
+import dev.kindling.job.resume.Preempted;
+import dev.kindling.job.resume.Stop;
+import dev.kindling.job.storage.StorageFailed;
 import dev.kindling.train.TrainingState;
 import java.io.IOException;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import org.apache.spark.sql.SparkSession;
+import org.jspecify.annotations.Nullable;
 
 /** The story of a fine-tuning run, from a configuration to a result folder. */
 public final class FineTuneJob {
-  /**
-   * Shortest range of steps that is shuffled at once, so that tiny data is not shuffled each epoch.
-   */
-  private static final long LEAST_STEPS = 256;
-
   private final SparkSession session;
   private final JobConfig config;
   private final JobConfig.Training training;
   private final boolean terminal;
+  private final Stop stop;
 
   /**
    * @param terminal whether stderr is a person's terminal
+   * @param stop asked before each step
    */
-  public FineTuneJob(SparkSession session, JobConfig config, boolean terminal) {
+  public FineTuneJob(SparkSession session, JobConfig config, boolean terminal, Stop stop) {
     this.session = session;
     this.config = config;
     this.training = config.training().orElseThrow();
     this.terminal = terminal;
+    this.stop = stop;
   }
 
-  /** Trains, or finds that the same run is done already; returns the object for stdout. */
-  public ObjectNode run() throws IOException {
+  /** Trains, goes on, or finds that the same run is done already; returns the object for stdout. */
+  public ObjectNode run() {
     ResultFolder.Opened opened =
         ResultFolder.open(
             config.output().orElseThrow(),
@@ -63,7 +63,14 @@ public final class FineTuneJob {
     refuseToReplaceTheAdapterItself();
     Preparation prepared = Preparation.of(session, config);
     try (ResultFolder folder = opened.folder()) {
-      return train(prepared, folder);
+      return train(prepared, folder, opened.saved());
+    } catch (IOException e) {
+      throw new StorageFailed("output " + config.output().orElseThrow().folder(), e);
+    } catch (RuntimeException e) {
+      if (stop.asked() && !(e instanceof Preempted)) { // stopping cancelled what was under way
+        throw new Preempted(opened.saved().map(saved -> saved.checkpoint().step()).orElse(0L));
+      }
+      throw e;
     } finally {
       ExecutorModels.release(prepared.cluster().spec().run());
     }
@@ -82,12 +89,18 @@ public final class FineTuneJob {
             });
   }
 
-  private ObjectNode train(Preparation opened, ResultFolder folder) throws IOException {
+  private ObjectNode train(Preparation opened, ResultFolder folder, Optional<Saved> saved)
+      throws IOException {
     JobConfig.Data data = config.data();
     Examples examples = opened.examples(session, "data.train", data.train().orElseThrow());
     Optional<Examples> held =
         data.validation().map(uri -> opened.examples(session, "data.validation", uri));
-    List<Timed> timed = config.compute().measures() ? opened.time(examples) : List.of();
+    Map<String, String> inputs = opened.inputs(examples, held);
+    saved.ifPresent(s -> requireSame(s.checkpoint().inputs(), inputs));
+    List<Timed> timed =
+        !config.compute().measures()
+            ? List.of()
+            : saved.map(s -> s.checkpoint().plans()).orElseGet(() -> opened.time(examples));
     Preparation prepared = timed.isEmpty() ? opened : opened.pinned(timed);
     PlanTable plans = prepared.plans(examples, Optional.empty(), timed);
     Optional<Evaluator> evaluator = held.map(rows -> evaluator(prepared, rows));
@@ -105,9 +118,19 @@ public final class FineTuneJob {
             state.optimizerBytes());
     System.err.println(report.memoryPlan());
     System.err.print(PlanTree.brief(plans));
+    if (saved.isPresent()) {
+      goOn(saved.get(), state, report, folder);
+    }
 
-    Optional<Evaluation> before = evaluator.map(e -> e.evaluate(state.trainables()));
-    loop(prepared, examples, state, steps, report, folder);
+    @Nullable JsonNode before =
+        saved.isPresent()
+            ? saved.get().checkpoint().before()
+            : evaluator.map(e -> e.evaluate(state.trainables()).json()).orElse(null);
+    Checkpoint first = Checkpoint.first(
+            examples.count(), config.source().identity(), inputs, timed, before);
+    Checkpoint from = saved.map(Saved::checkpoint).orElse(first);
+    new StepLoop(config, prepared, state, report, folder, stop)
+        .run(examples, steps, from, new Progress(System.err, steps, terminal));
     Optional<Evaluation> after = evaluator.map(e -> e.evaluate(state.trainables()));
     evaluator.ifPresent(Evaluator::close);
 
@@ -125,82 +148,37 @@ public final class FineTuneJob {
     ObjectNode result = report.result(before, after);
     ObjectNode manifest = report.manifest(examples, prepared.layout(), session.sparkContext());
     manifest.set("plans", new ObjectMapper().valueToTree(plans.layers()));
+    manifest.set("inputs", new ObjectMapper().valueToTree(inputs));
     folder.finish(manifest, result);
     System.err.println(report.summary(before, after, prepared.layout().elements(), examples));
     return result;
   }
 
+  private void requireSame(Map<String, String> theirs, Map<String, String> ours) {
+    List<String> differing = Checkpoint.differing(theirs, ours);
+    if (!differing.isEmpty()) {
+      throw new ConfigProblems(
+          List.of(
+              "output "
+                  + config.output().orElseThrow().folder()
+                  + " cannot go on, for its run began with other inputs: "
+                  + String.join(", ", differing)
+                  + "; bring them back, choose another output, or set output-mode = overwrite"));
+    }
+  }
+
+  private static void goOn(
+      Saved saved, TrainingState state, RunReport report, ResultFolder folder) throws IOException {
+    Checkpoint checkpoint = saved.checkpoint();
+    state.restore(checkpoint.step(), checkpoint.exponents(), saved.tensors());
+    for (String line : saved.history()) {
+      report.earlier(line);
+    }
+    folder.goOn(saved);
+    System.err.println("going on after step " + checkpoint.step());
+  }
+
   private Evaluator evaluator(Preparation prepared, Examples rows) {
     return new Evaluator(prepared.cluster(), rows, prepared.grouping(), "data.validation");
-  }
-
-  private void loop(
-      Preparation prepared,
-      Examples examples,
-      TrainingState state,
-      long steps,
-      RunReport report,
-      ResultFolder folder)
-      throws IOException {
-    JobConfig.Compute compute = config.compute();
-    long n = examples.count();
-    EpochOrder order = new EpochOrder(n, config.data().shuffle(), compute.seed());
-    SynchronousGradients gradients =
-        new SynchronousGradients(prepared.cluster(), prepared.layout(), compute.parts());
-    Progress progress = new Progress(System.err, steps, terminal);
-    long perRange = Math.max(LEAST_STEPS, (n + compute.batch() - 1) / compute.batch());
-    for (long first = 0; first < steps; first += perRange) {
-      long end = Math.min(steps, first + perRange);
-      Batches batches =
-          Batches.lay(
-              examples,
-              order,
-              first * compute.batch(),
-              end * compute.batch(),
-              compute.batch(),
-              prepared.grouping(),
-              prepared.cluster().slots());
-      for (long step = first; step < end; step++) {
-        Outcome outcome = exact(gradients, batches, step, state);
-        TrainingState.Committed committed = state.commit(outcome.sum());
-        if (!state.finite()) {
-          throw new Diverged("step " + committed.step());
-        }
-        if (step == 0) {
-          prepared.cluster().delivery().delivered();
-        }
-        folder.metric(report.step(committed, outcome));
-        progress.step(committed.step(), committed.loss(), committed.tokens() / outcome.seconds());
-      }
-      batches.release();
-    }
-    examples.release();
-  }
-
-  /**
-   * Repeats a step whose sum does not fit its fixed-point scale, with the scale that it asks for.
-   */
-  private Outcome exact(
-      SynchronousGradients gradients, Batches batches, long step, TrainingState state) {
-    Outcome spent = Outcome.nothing();
-    while (true) {
-      Outcome outcome =
-          gradients.step(batches, step, state.trainables(), state.exponents()).after(spent);
-      if (!outcome.sum().finite()) {
-        throw new Diverged("step " + (step + 1));
-      }
-      if (outcome.sum().totals().targets() == 0) {
-        throw new InvalidInput(
-            "data.train",
-            "the batch of step " + (step + 1) + " has no target",
-            "rows teach nothing whose labels are all -100, or whose prompt fills data.max-length:"
-                + " mend them, or use larger batches");
-      }
-      if (outcome.sum().fits()) {
-        return outcome;
-      }
-      state.rescale(outcome.sum());
-      spent = outcome;
-    }
   }
 }

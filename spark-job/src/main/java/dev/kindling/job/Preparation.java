@@ -32,6 +32,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.UUID;
 import java.util.stream.LongStream;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -118,6 +119,15 @@ record Preparation(
   /** Reads and checks a data set. */
   Examples examples(SparkSession session, String key, String location) {
     return Examples.read(session, new Location(key, location), reading.rows(labels));
+  }
+
+  /** What decides the result besides the configuration: digests by name. */
+  Map<String, String> inputs(Examples trained, Optional<Examples> evaluated) {
+    Map<String, String> inputs = new TreeMap<>();
+    inputs.put("base", baseDigest);
+    inputs.put("data.train", trained.digest());
+    evaluated.ifPresent(e -> inputs.put("data.validation", e.digest()));
+    return inputs;
   }
 
   /** What an executor will need to train on the one and evaluate the other. */

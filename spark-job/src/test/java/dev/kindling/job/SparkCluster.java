@@ -61,6 +61,20 @@ final class SparkCluster implements AutoCloseable {
     return master;
   }
 
+  /** SIGKILL to so many executors; returns how many there were of them. */
+  int killExecutors(int count) {
+    List<ProcessHandle> executors =
+        processes.stream()
+            .flatMap(Process::descendants)
+            .filter(
+                p ->
+                    p.info().commandLine().orElse("").contains("CoarseGrainedExecutorBackend"))
+            .limit(count)
+            .toList();
+    executors.forEach(ProcessHandle::destroyForcibly);
+    return executors.size();
+  }
+
   /** Starts a daemon; returns the first group of the line that says it is ready. */
   private String start(Path folder, Pattern ready, String main, String... arguments)
       throws Exception {

@@ -7,6 +7,7 @@ import dev.kindling.tensor.nd4j.Nd4jBackend;
 import dev.kindling.tensor.onednn.InstructionSet;
 import dev.kindling.tensor.onednn.OneDnnBackend;
 import java.io.Serializable;
+import java.util.Locale;
 
 /**
  * How numbers are computed: the same everywhere in a run.
@@ -14,6 +15,24 @@ import java.io.Serializable;
  * @param threads of each operation of a task, at least 1
  */
 public record Compute(Engine engine, Precision precision, int threads) implements Serializable {
+  /**
+   * What the bits of a result depend on besides its inputs: library, instruction set, precision,
+   * threads, Java's major version. Two machines that say the same compute the same.
+   */
+  public String numerics() {
+    boolean known = InstructionSet.available();
+    String cpu = known ? InstructionSet.name() : System.getProperty("os.arch");
+    String library = engine == Engine.ND4J ? Nd4jBackend.version() : InstructionSet.version();
+    return String.format(
+        Locale.ROOT,
+        "%s, %s, %s, %d thread(s), java %d",
+        library,
+        cpu,
+        precision.name().toLowerCase(Locale.ROOT),
+        threads,
+        Runtime.version().feature());
+  }
+
   /**
    * A backend for one task.
    *

@@ -18,6 +18,11 @@ import org.nd4j.nativeblas.NativeOpsHolder;
 
 /** The first backend: fp32 on the CPU through ND4J. One instance per task thread. */
 public final class Nd4jBackend extends CpuBackend {
+  /** The libraries that round. */
+  public static String version() {
+    return "nd4j with " + openblas_nolapack.OPENBLAS_VERSION.strip();
+  }
+
   private final Products products = new Products();
 
   private Nd4jBackend(int threads) {

@@ -1,6 +1,7 @@
 package dev.kindling.tensor.onednn;
 
 import dev.kindling.tensor.cpu.CpuMemory;
+import java.util.Locale;
 import org.bytedeco.dnnl.global.dnnl;
 
 /** What oneDNN finds on this machine. */
@@ -23,6 +24,13 @@ public final class InstructionSet {
   /** What oneDNN calls what it uses. */
   public static String name() {
     return dnnl.get_effective_cpu_isa().intern().name();
+  }
+
+  /** The library. */
+  public static String version() {
+    var version = dnnl.dnnl_version();
+    return String.format(
+        Locale.ROOT, "onednn %d.%d.%d", version.major(), version.minor(), version.patch());
   }
 
   /** Whether this CPU multiplies bf16 in hardware: AMX, AVX10 or AVX-512 BF16. */

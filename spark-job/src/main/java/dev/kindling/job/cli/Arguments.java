@@ -20,7 +20,7 @@ import picocli.CommandLine.Parameters;
     description = "Distributed LoRA fine-tuning on Apache Spark.",
     footer = {
       "",
-      "Commands: train, explain, evaluate, generate. Keys: conf/reference.conf.",
+      "Commands: train, explain, evaluate, generate, verify. Keys: conf/reference.conf.",
       "spark-submit options go before the command:",
       "  kindling --master spark://host:7077 train job.conf output=hdfs:///adapters/a"
     })
@@ -31,7 +31,7 @@ final class Arguments {
   @Parameters(
       index = "0",
       paramLabel = "COMMAND",
-      description = "train | explain | evaluate | generate")
+      description = "train | explain | evaluate | generate | verify")
   String command = "";
 
   @Parameters(
@@ -63,7 +63,7 @@ final class Arguments {
       }
     }
     throw new ConfigProblems(
-        List.of("'" + command + "' is no command: expected train, explain, evaluate or generate"));
+        List.of("'" + command + "' is no command: expected train, explain, evaluate, generate or verify"));
   }
 
   /** What the user gave, read here or where the job was submitted. */
@@ -72,6 +72,12 @@ final class Arguments {
       return ConfigSource.decode(resolved);
     }
     List<String> files = rest.stream().filter(a -> !a.matches("[A-Za-z][\\w.-]*=(?s:.*)")).toList();
+    if (parsed() == Command.VERIFY) { // a folder, with or without its key
+      return absolute(
+          ConfigSource.read(
+              Optional.empty(),
+              rest.stream().map(a -> files.contains(a) ? "output=" + a : a).toList()));
+    }
     if (files.size() > 1) {
       throw new ConfigProblems(
           List.of("one configuration file at most, not " + String.join(" and ", files)));

@@ -4,6 +4,8 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.kindling.InvalidInput;
 import dev.kindling.job.config.ConfigProblems;
+import dev.kindling.job.resume.Preempted;
+import dev.kindling.job.storage.StorageFailed;
 import dev.kindling.job.sync.Diverged;
 import java.util.List;
 import java.util.Locale;
@@ -22,9 +24,9 @@ enum ExitCode {
   DOES_NOT_FIT(4),
   /** Loss or gradient is not finite. */
   DIVERGED(5),
-  /** Reserved: storage or credentials failed. */
+  /** The result or a checkpoint could not be written: storage is full, gone or refuses. */
   STORAGE(6),
-  /** Reserved: preempted; the same command resumes. */
+  /** Asked to stop by SIGTERM or SIGINT; the same command goes on. */
   PREEMPTED(10);
 
   private final int code;
@@ -43,6 +45,12 @@ enum ExitCode {
     }
     if (failure instanceof InvalidInput) {
       return INPUT;
+    }
+    if (failure instanceof StorageFailed) {
+      return STORAGE;
+    }
+    if (failure instanceof Preempted) {
+      return PREEMPTED;
     }
     return failure instanceof Diverged ? DIVERGED : UNEXPECTED;
   }
@@ -63,7 +71,7 @@ enum ExitCode {
       return config.problems();
     }
     String text = failure.getMessage() == null ? failure.toString() : failure.getMessage();
-    boolean ours = failure instanceof InvalidInput || failure instanceof Diverged;
+    boolean ours = of(failure) != UNEXPECTED;
     String type = failure.getClass().getSimpleName() + ": ";
     return List.of(ours ? text : type + text.lines().findFirst().orElse(""));
   }

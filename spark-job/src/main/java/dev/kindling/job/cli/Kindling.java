@@ -5,11 +5,13 @@ import dev.kindling.job.EvaluateJob;
 import dev.kindling.job.ExplainJob;
 import dev.kindling.job.FineTuneJob;
 import dev.kindling.job.GenerateJob;
+import dev.kindling.job.VerifyJob;
 import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.ConfigSource;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.config.JobConfig.Command;
 import dev.kindling.job.report.FinishedRun;
+import dev.kindling.job.resume.Stop;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.util.List;
@@ -31,13 +33,13 @@ public final class Kindling {
   public static void main(String[] args) {
     PrintStream stdout = System.out;
     System.setOut(System.err);
-    int code = run(args, stdout);
+    int code = run(args, stdout, new Stop(true));
     stdout.flush();
     System.exit(code);
   }
 
   /** Runs a command; returns the exit code. */
-  static int run(String[] args, PrintStream stdout) {
+  static int run(String[] args, PrintStream stdout, Stop stop) {
     Arguments arguments = new Arguments();
     try {
       CommandLine line = new CommandLine(arguments);
@@ -45,7 +47,7 @@ public final class Kindling {
       if (arguments.help) {
         line.usage(System.err);
       } else {
-        stdout.println(output(arguments));
+        stdout.println(output(arguments, stop));
       }
       return ExitCode.DONE.code();
     } catch (Throwable e) { // an OutOfMemoryError too must end in one object on stdout
@@ -64,36 +66,48 @@ public final class Kindling {
     }
   }
 
-  private static String output(Arguments arguments) throws IOException {
+  private static String output(Arguments arguments, Stop stop) throws IOException {
     ConfigSource source = arguments.source();
     Command command = arguments.parsed();
     boolean kept = Arguments.namesAResult(command, source);
     if (arguments.resolveOnly) {
-      if (!kept) {
+      if (!kept && command != Command.VERIFY) {
         JobConfig.of(source, command); // what is wrong is said where the job is submitted
       }
       return source.encode();
+    }
+    if (command == Command.VERIFY) {
+      return VerifyJob.run(SparkHadoopUtil.get().newConfiguration(settings(command)), source)
+          .toString();
     }
     if (kept) {
       Configuration hadoop = SparkHadoopUtil.get().newConfiguration(settings(command));
       source = source.over(FinishedRun.config(source.user().getString("output"), hadoop));
     }
-    return run(JobConfig.of(source, command), command).toString();
+    return run(JobConfig.of(source, command), command, stop).toString();
   }
 
-  private static ObjectNode run(JobConfig config, Command command) throws IOException {
+  private static ObjectNode run(JobConfig config, Command command, Stop stop)
+      throws IOException {
     if (command == Command.GENERATE) {
       Configuration hadoop = SparkHadoopUtil.get().newConfiguration(settings(command));
       return GenerateJob.run(hadoop, config, System.err);
     }
     SparkSession session = SparkSession.builder().config(settings(command)).getOrCreate();
+    if (command == Command.TRAIN) {
+      stop.listen();
+      if (!session.sparkContext().isLocal()) { // whose tasks would outlive it in this process
+        stop.hurry(() -> session.sparkContext().cancelAllJobs());
+      }
+    }
     try {
       return switch (command) {
         case TRAIN ->
-            new FineTuneJob(session, config, System.getenv("KINDLING_TERMINAL") != null).run();
+            new FineTuneJob(session, config, System.getenv("KINDLING_TERMINAL") != null, stop)
+                .run();
         case EXPLAIN -> ExplainJob.run(session, config);
         case EVALUATE -> EvaluateJob.run(session, config);
-        case GENERATE -> throw new IllegalStateException("generate needs no session");
+        case GENERATE, VERIFY -> throw new IllegalStateException(command + " needs no session");
       };
     } finally {
       session.stop();

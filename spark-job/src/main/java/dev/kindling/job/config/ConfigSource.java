@@ -165,9 +165,13 @@ public record ConfigSource(Config user, Config all) {
     leaves(all)
         .forEach(
             (key, value) -> {
-              if (!key.equals("output")
-                  && !key.equals("output-mode")
-                  && !GENERATION_KEYS.contains(key)) {
+              boolean decides =
+                  !key.equals("output")
+                      && !key.equals("output-mode")
+                      && !key.startsWith("checkpoint.")
+                      && !key.equals("compute.allow-mixed")
+                      && !GENERATION_KEYS.contains(key);
+              if (decides) {
                 identity.put(key, text(value));
               }
             });

@@ -50,7 +50,8 @@ public record JobConfig(
     TRAIN,
     EXPLAIN,
     EVALUATE,
-    GENERATE
+    GENERATE,
+    VERIFY
   }
 
   /** In which width frozen weights are kept. */
@@ -68,7 +69,9 @@ public record JobConfig(
   /** What to do with an output folder that exists. */
   public enum OutputMode {
     RESUME,
-    OVERWRITE
+    OVERWRITE,
+    REQUIRE_RESUME,
+    FAIL_IF_EXISTS
   }
 
   /** Engines; auto is the fastest that the driver's machine has. */
@@ -154,7 +157,8 @@ public record JobConfig(
       int batch,
       int microBatch,
       long seed,
-      Recompute recompute) {
+      Recompute recompute,
+      boolean allowMixed) {
     /** The engine for a run that this machine drives. */
     public dev.kindling.tensor.load.Compute choose() {
       Engine engine =
@@ -177,8 +181,13 @@ public record JobConfig(
     }
   }
 
-  /** Where the result goes. */
-  public record Output(String folder, OutputMode mode) {}
+  /**
+   * Where the result goes.
+   *
+   * @param checkpointEvery steps from one checkpoint to the next
+   * @param checkpointKeep checkpoints that are kept
+   */
+  public record Output(String folder, OutputMode mode, int checkpointEvery, int checkpointKeep) {}
 
   /**
    * A text to continue.

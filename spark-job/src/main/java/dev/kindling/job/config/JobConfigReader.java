@@ -190,7 +190,8 @@ final class JobConfigReader {
         batch,
         Math.min(micro, batch),
         seed,
-        in.choice("train.recompute", JobConfig.Recompute.class));
+        in.choice("train.recompute", JobConfig.Recompute.class),
+        in.flag("compute.allow-mixed"));
   }
 
   /**
@@ -225,6 +226,8 @@ final class JobConfigReader {
   private Output output() {
     return new Output(
         in.required("output", "a folder for the result"),
-        in.choice("output-mode", OutputMode.class));
+        in.choice("output-mode", OutputMode.class),
+        in.count("checkpoint.every-steps"),
+        in.count("checkpoint.keep"));
   }
 }

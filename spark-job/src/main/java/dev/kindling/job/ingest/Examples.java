@@ -44,9 +44,15 @@ public final class Examples {
   private final long truncated;
   private final int longest;
   private final long targetless;
+  private final long digest;
 
   private Examples(
-      JavaRDD<byte[]> frames, Broadcast<long[][]> firstIndices, long count, Survey totals) {
+      JavaRDD<byte[]> frames,
+      Broadcast<long[][]> firstIndices,
+      long count,
+      Survey totals,
+      long digest) {
+    this.digest = digest;
     this.frames = frames;
     this.firstIndices = firstIndices;
     this.count = count;
@@ -59,6 +65,11 @@ public final class Examples {
   /** Rows. */
   public long count() {
     return count;
+  }
+
+  /** Of what every example holds and of their order, however the data was partitioned. */
+  public String digest() {
+    return String.format(Locale.ROOT, "%016x of %d examples", digest, count);
   }
 
   /** Tokens of all rows. */
@@ -177,10 +188,12 @@ public final class Examples {
     }
     Map<Survey.Place, Long> first = new HashMap<>();
     long next = 0;
+    long digest = 0;
     for (var file : blocks.values()) {
       for (Survey.Block block : file.values()) {
         first.put(block.place(), next);
         next += block.examples();
+        digest = Digest.join(digest, block.digest(), block.examples());
       }
     }
     refuseBadRows(parts, first, blocks, location);
@@ -193,7 +206,7 @@ public final class Examples {
     for (int p = 0; p < byPartition.length; p++) {
       byPartition[p] = parts.get(p).blocks.stream().mapToLong(b -> first.get(b.place())).toArray();
     }
-    return new Examples(frames, spark.broadcast(byPartition), next, totals);
+    return new Examples(frames, spark.broadcast(byPartition), next, totals, digest);
   }
 
   private static void refuseBadRows(

@@ -38,8 +38,9 @@ final class Survey {
    *
    * @param rows of the file
    * @param examples that they became
+   * @param digest of the examples, in order ({@link Digest})
    */
-  record Block(String path, long start, long rows, long examples) {
+  record Block(String path, long start, long rows, long examples, long digest) {
     Place place() {
       return new Place(path, start);
     }
@@ -52,28 +53,30 @@ final class Survey {
       ByteBuffer frame = ByteBuffer.wrap(frames.next());
       byte kind = frame.get();
       if (kind == Tokeniser.BLOCK) {
-        part.blocks.add(new Block(Frames.string(frame), frame.getLong(), 0, 0));
+        part.blocks.add(new Block(Frames.string(frame), frame.getLong(), 0, 0, 0));
         continue;
       }
       Block last = part.last();
       byte flags = frame.get();
       int begins = (flags & Tokeniser.FIRST_OF_ROW) == 0 ? 0 : 1;
+      Example example = kind == Tokeniser.EXAMPLE ? Example.decode(frame) : null;
       part.blocks.set(
           part.blocks.size() - 1,
           new Block(
               last.path,
               last.start,
               last.rows + begins,
-              last.examples + (kind == Tokeniser.EXAMPLE ? 1 : 0)));
+              last.examples + (example == null ? 0 : 1),
+              example == null ? last.digest : Digest.append(last.digest, example)));
       if (kind == Tokeniser.PROBLEM) {
         part.problem = BadRow.decode(part.blocks.size() - 1, last.rows + 1, frame);
       }
-      if (kind != Tokeniser.EXAMPLE) {
+      if (example == null) {
         continue;
       }
       part.truncated += (flags & Tokeniser.TRUNCATED) == 0 ? 0 : 1;
       part.targetless += (flags & Tokeniser.TARGETLESS) == 0 ? 0 : 1;
-      int length = Example.decode(frame).ids().length;
+      int length = example.ids().length;
       part.tokens += length;
       part.longest = Math.max(part.longest, length);
     }
@@ -88,7 +91,7 @@ final class Survey {
   byte[] encode() {
     int size = 4 + 29;
     for (Block block : blocks) {
-      size += Frames.bytes(block.path) + 24;
+      size += Frames.bytes(block.path) + 32;
     }
     if (problem != null) {
       size += 12 + Frames.bytes(problem.what.found()) + Frames.bytes(problem.what.expected());
@@ -98,6 +101,7 @@ final class Survey {
     for (Block block : blocks) {
       Frames.put(frame, block.path);
       frame.putLong(block.start).putLong(block.rows).putLong(block.examples);
+      frame.putLong(block.digest);
     }
     frame
         .putLong(tokens)
@@ -117,7 +121,12 @@ final class Survey {
     Survey part = new Survey();
     for (int n = frame.getInt(); n > 0; n--) {
       part.blocks.add(
-          new Block(Frames.string(frame), frame.getLong(), frame.getLong(), frame.getLong()));
+          new Block(
+              Frames.string(frame),
+              frame.getLong(),
+              frame.getLong(),
+              frame.getLong(),
+              frame.getLong()));
     }
     part.tokens = frame.getLong();
     part.truncated = frame.getLong();

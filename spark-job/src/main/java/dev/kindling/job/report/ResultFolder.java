@@ -10,6 +10,9 @@ import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.ConfigSource;
 import dev.kindling.job.config.JobConfig.Output;
 import dev.kindling.job.config.JobConfig.OutputMode;
+import dev.kindling.job.resume.Checkpoint;
+import dev.kindling.job.resume.Checkpoints;
+import dev.kindling.job.resume.Checkpoints.Saved;
 import dev.kindling.job.storage.Location;
 import java.io.IOException;
 import java.io.InputStream;
@@ -23,6 +26,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.UUID;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FSDataOutputStream;
 import org.apache.hadoop.fs.FileSystem;
@@ -35,34 +39,58 @@ import org.jspecify.annotations.Nullable;
 /**
  * What a run leaves behind: {@code adapter/}, {@code metrics.jsonl}, {@code config.resolved.conf}
  * and, last of all, {@code _SUCCESS}, a JSON manifest without which nothing here counts as
- * finished.
+ * finished. A run under way has {@code _RUNNING} and, from time to time, {@code checkpoints/}.
  *
  * <p>Nothing is created, and nothing old removed, before the first step has been committed.
  */
 public final class ResultFolder implements AutoCloseable {
   private static final ObjectMapper JSON = new ObjectMapper();
-  private static final String MANIFEST = "_SUCCESS";
-  private static final String METRICS = "metrics.jsonl";
+  static final String MANIFEST = "_SUCCESS";
+  static final String METRICS = "metrics.jsonl";
+
+  /** Whose run is under way, and of which configuration; gone once it is finished. */
+  private static final String RUNNING = "_RUNNING";
+
   static final String RESOLVED = "config.resolved.conf";
 
   private final FileSystem files;
   private final Path folder;
   private final Map<String, String> identity;
   private final Output output;
+  private final Checkpoints checkpoints;
+  private final String run = UUID.randomUUID().toString();
   private final Map<String, String> sha256 = new TreeMap<>();
   private @Nullable FSDataOutputStream metrics;
   private final MessageDigest metricsSha = HfFolder.sha256();
   private long metricsBytes;
+
+  /** Who had written here when this run looked. */
+  private String owner = "";
+
+  /** Metrics of steps before this run went on. */
+  private final List<String> kept = new ArrayList<>();
+
+  /** Metrics of steps since the last checkpoint. */
+  private final List<String> unsaved = new ArrayList<>();
+
+  private List<Checkpoint.Part> history = List.of();
 
   private ResultFolder(FileSystem files, Path folder, Map<String, String> identity, Output output) {
     this.output = output;
     this.files = files;
     this.folder = folder;
     this.identity = identity;
+    this.checkpoints =
+        new Checkpoints(files, new Path(folder, "checkpoints"), output.checkpointKeep());
   }
 
-  /** A folder to write to, or the same run, done before. */
-  public record Opened(ResultFolder folder, Optional<FinishedRun> done) {}
+  /**
+   * A folder to write to.
+   *
+   * @param done the same run, finished before
+   * @param saved where the same run, not finished, can go on
+   */
+  public record Opened(ResultFolder folder, Optional<FinishedRun> done, Optional<Saved> saved) {}
 
   /**
    * Looks at what is there; changes nothing.
@@ -71,7 +99,12 @@ public final class ResultFolder implements AutoCloseable {
    */
   public static Opened open(Output output, ConfigSource source, Configuration hadoop) {
     try {
-      return look(output, source, hadoop);
+      Path folder = new Location("output", output.folder()).writable();
+      FileSystem files = folder.getFileSystem(hadoop);
+      if (files instanceof LocalFileSystem local) {
+        files = local.getRaw(); // no .crc files beside the result
+      }
+      return new ResultFolder(files, folder, source.identity(), output).look();
     } catch (IOException | IllegalArgumentException e) {
       throw refused(output, "cannot be used: " + e.getMessage());
     }
@@ -81,42 +114,68 @@ public final class ResultFolder implements AutoCloseable {
     return new ConfigProblems(List.of("output " + output.folder() + " " + why));
   }
 
-  private static Opened look(Output output, ConfigSource source, Configuration hadoop)
-      throws IOException {
-    Path folder = new Location("output", output.folder()).writable();
-    FileSystem files = folder.getFileSystem(hadoop);
-    if (files instanceof LocalFileSystem local) {
-      files = local.getRaw(); // no .crc files beside the result
+  private Opened look() throws IOException {
+    requireWritable();
+    OutputMode mode = output.mode();
+    boolean empty = isEmpty();
+    if (empty && mode == OutputMode.REQUIRE_RESUME) {
+      throw refused(output, "holds nothing to go on from, as output-mode = require-resume asks");
     }
-    ResultFolder result = new ResultFolder(files, folder, source.identity(), output);
-    result.requireWritable();
-    if (result.isEmpty()) {
-      return new Opened(result, Optional.empty());
+    if (empty) {
+      return new Opened(this, Optional.empty(), Optional.empty());
     }
-    if (!result.isOurs()) {
+    if (mode == OutputMode.FAIL_IF_EXISTS) {
+      throw refused(output, "exists, and output-mode = fail-if-exists");
+    }
+    if (!isOurs()) {
       throw refused(output, "exists and is no result folder: choose another");
     }
-    if (output.mode() == OutputMode.OVERWRITE) {
-      return new Opened(result, Optional.empty());
+    if (mode == OutputMode.OVERWRITE) {
+      return new Opened(this, Optional.empty(), Optional.empty());
     }
-    JsonNode done =
-        result
-            .manifest()
-            .orElseThrow(
-                () ->
-                    refused(
-                        output,
-                        "exists but is not finished: remove it, choose another, or set output-mode ="
-                            + " overwrite"));
-    List<String> differing = result.differing(done.path("config"));
+    Optional<JsonNode> done = json(MANIFEST);
+    if (done.isPresent()) {
+      requireSame(Checkpoint.config(done.get().path("config")), "finished");
+      return new Opened(this, Optional.of(new FinishedRun(done.get(), metrics())), Optional.empty());
+    }
+    return new Opened(this, Optional.empty(), unfinished());
+  }
+
+  /** Where an unfinished run stands; empty if it has to begin anew. */
+  private Optional<Saved> unfinished() throws IOException {
+    owner = owner();
+    Optional<Saved> saved =
+        checkpoints.newest(
+            damaged -> System.err.println("kindling: checkpoint " + damaged + ": going further back"));
+    Optional<Map<String, String>> begun =
+        json(RUNNING)
+            .map(running -> Checkpoint.config(running.path("config")))
+            .or(() -> saved.map(s -> s.checkpoint().config()));
+    requireSame(
+        begun.orElseThrow(
+            () ->
+                refused(
+                    output,
+                    "exists but is not finished, and does not say what began it: remove it, choose"
+                        + " another, or set output-mode = overwrite")),
+        "begun");
+    if (saved.isEmpty() && output.mode() == OutputMode.REQUIRE_RESUME) {
+      throw refused(output, "has no checkpoint to go on from, as output-mode = require-resume asks");
+    }
+    return saved;
+  }
+
+  private void requireSame(Map<String, String> theirs, String how) {
+    List<String> differing = Checkpoint.differing(theirs, identity);
     if (!differing.isEmpty()) {
       throw refused(
           output,
-          "was finished by another configuration; they differ in "
+          "was "
+              + how
+              + " by another configuration; they differ in "
               + String.join(", ", differing)
               + ": choose another, or set output-mode = overwrite");
     }
-    return new Opened(result, Optional.of(new FinishedRun(done, result.metrics())));
   }
 
   /** Finds out now, not after the first step. */
@@ -133,12 +192,17 @@ public final class ResultFolder implements AutoCloseable {
 
   /** Whether a run of ours has written here: nothing else may ever be deleted. */
   private boolean isOurs() throws IOException {
-    return files.exists(new Path(folder, MANIFEST)) || files.exists(new Path(folder, METRICS));
+    for (String name : List.of(MANIFEST, METRICS, RUNNING)) {
+      if (files.exists(new Path(folder, name))) {
+        return true;
+      }
+    }
+    return false;
   }
 
-  /** Empty if there is none, or one whose writing was cut short. */
-  private Optional<JsonNode> manifest() throws IOException {
-    Path file = new Path(folder, MANIFEST);
+  /** Empty if there is no such file, or one whose writing was cut short. */
+  private Optional<JsonNode> json(String name) throws IOException {
+    Path file = new Path(folder, name);
     if (!files.exists(file)) {
       return Optional.empty();
     }
@@ -161,30 +225,18 @@ public final class ResultFolder implements AutoCloseable {
         || (files.getFileStatus(folder).isDirectory() && files.listStatus(folder).length == 0);
   }
 
-  private List<String> differing(JsonNode config) {
-    Map<String, String> theirs = new TreeMap<>();
-    config.fields().forEachRemaining(e -> theirs.put(e.getKey(), e.getValue().asText()));
-    List<String> differing = new ArrayList<>();
-    identity.forEach(
-        (key, value) -> {
-          String other = theirs.remove(key);
-          if (!value.equals(other)) {
-            differing.add(key + " (" + other + " there, " + value + " here)");
-          }
-        });
-    theirs.forEach((key, value) -> differing.add(key + " (" + value + " there)"));
-    return differing;
+  /** Goes on where a run stood: its metrics are kept. */
+  public void goOn(Saved saved) {
+    kept.addAll(saved.history());
+    history = saved.checkpoint().history();
   }
 
   /** Appends a line; visible to readers at once where the file system can do that. */
   public void metric(ObjectNode line) throws IOException {
-    if (metrics == null) {
-      begin();
-    }
-    byte[] bytes = (JSON.writeValueAsString(line) + "\n").getBytes(StandardCharsets.UTF_8);
-    metrics.write(bytes);
-    metricsSha.update(bytes);
-    metricsBytes += bytes.length;
+    begin();
+    String text = JSON.writeValueAsString(line);
+    unsaved.add(text);
+    append(text);
     if (metrics.hasCapability(StreamCapabilities.HSYNC)) {
       metrics.hflush();
     } else {
@@ -192,14 +244,52 @@ public final class ResultFolder implements AutoCloseable {
     }
   }
 
+  private void append(String line) throws IOException {
+    byte[] bytes = (line + "\n").getBytes(StandardCharsets.UTF_8);
+    metrics.write(bytes);
+    metricsSha.update(bytes);
+    metricsBytes += bytes.length;
+  }
+
   private void begin() throws IOException {
+    if (metrics != null) {
+      return;
+    }
     if (output.mode() == OutputMode.OVERWRITE) {
       files.delete(folder, true);
-    } else if (!isEmpty()) {
+    } else if (!isEmpty() && !owner().equals(owner)) {
       throw refused(output, "has been written to by another run since this one began");
     }
     files.mkdirs(folder);
-    metrics = files.create(new Path(folder, METRICS), false);
+    ObjectNode running = JSON.createObjectNode();
+    running.put("run", run);
+    running.set("config", JSON.valueToTree(identity));
+    try (OutputStream out = files.create(new Path(folder, RUNNING), true)) {
+      out.write(JSON.writeValueAsBytes(running));
+    }
+    metrics = files.create(new Path(folder, METRICS), true);
+    for (String line : kept) {
+      append(line);
+    }
+    kept.clear();
+  }
+
+  /** The run that wrote here last; empty if none says so. */
+  private String owner() throws IOException {
+    return json(RUNNING).map(node -> node.path("run").asText()).orElse("");
+  }
+
+  private void requireOwn() throws IOException {
+    if (!owner().equals(run)) {
+      throw new IOException("another run has taken over");
+    }
+  }
+
+  /** Keeps a committed step, so that the same run can go on from it. */
+  public void checkpoint(Checkpoint checkpoint, Map<String, float[]> tensors) throws IOException {
+    requireOwn();
+    history = checkpoints.write(checkpoint, tensors, history, unsaved);
+    unsaved.clear();
   }
 
   /** A new file of the result, digested as it is written. */
@@ -222,9 +312,11 @@ public final class ResultFolder implements AutoCloseable {
 
   /** Writes the manifest, after which the run is done. */
   public void finish(ObjectNode manifest, ObjectNode result) throws IOException {
+    begin(); // of a run that went on from its last step
     close();
+    requireOwn();
     if (files.getFileStatus(new Path(folder, METRICS)).getLen() != metricsBytes) {
-      throw new IOException("another run has taken over output " + output.folder());
+      throw new IOException("another run has taken over");
     }
     sha256.put(METRICS, HexFormat.of().formatHex(metricsSha.digest()));
     manifest.set("files", JSON.valueToTree(sha256));
@@ -234,6 +326,7 @@ public final class ResultFolder implements AutoCloseable {
     try (OutputStream out = files.create(new Path(folder, MANIFEST))) {
       out.write(JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(manifest));
     }
+    files.delete(new Path(folder, RUNNING), false);
   }
 
   private static String digest(Map<String, String> identity) {

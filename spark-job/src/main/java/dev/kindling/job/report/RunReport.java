@@ -2,8 +2,11 @@ package dev.kindling.job.report;
 
 import static dev.kindling.job.report.Amounts.bytes;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.kindling.data.Ledger;
 import dev.kindling.job.broadcast.MemoryPlan;
 import dev.kindling.job.broadcast.MemoryUse;
 import dev.kindling.job.config.JobConfig;
@@ -19,6 +22,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import org.apache.spark.SparkContext;
+import org.jspecify.annotations.Nullable;
 
 /** Mutable: sums up a run step by step, for its metrics, manifest, summary and stdout. */
 public final class RunReport {
@@ -75,6 +79,7 @@ public final class RunReport {
             });
     ObjectNode line = JSON.createObjectNode();
     line.put("step", committed.step());
+    line.put("ledger", Ledger.text(committed.ledger()));
     line.put("loss", committed.loss());
     line.put("learningRate", committed.learningRate());
     line.put("gradNorm", committed.gradNorm());
@@ -86,6 +91,19 @@ public final class RunReport {
     line.put("secondsCompute", outcome.computeSeconds());
     line.put("secondsExchange", outcome.seconds() - outcome.computeSeconds());
     return line;
+  }
+
+  /** Takes a step that was committed before the run went on. */
+  public void earlier(String line) throws JsonProcessingException {
+    JsonNode step = JSON.readTree(line);
+    long real = step.path("tokens").asLong();
+    steps = step.path("step").asLong();
+    tokens += real;
+    cells += Math.round(real / (1 - step.path("padding").asDouble()));
+    bytesDown += step.path("bytesDown").asLong();
+    bytesUp += step.path("bytesUp").asLong();
+    seconds += step.path("secondsCompute").asDouble() + step.path("secondsExchange").asDouble();
+    loss = step.path("loss").asDouble();
   }
 
   /** Share of the computed tokens that was padding. */
@@ -131,7 +149,7 @@ public final class RunReport {
   }
 
   /** The object for stdout; trainLoss is the last step's. */
-  public ObjectNode result(Optional<Evaluation> before, Optional<Evaluation> after) {
+  public ObjectNode result(@Nullable JsonNode before, Optional<Evaluation> after) {
     ObjectNode result = JSON.createObjectNode();
     result.put("output", config.output().orElseThrow().folder());
     result.put("steps", steps);
@@ -143,7 +161,7 @@ public final class RunReport {
     result.put("memoryPlanned", plan.total());
     result.put("memoryMeasured", memory.nativeBytes());
     result.put("trainLoss", loss);
-    result.set("before", before.map(Evaluation::json).orElse(null));
+    result.set("before", before);
     result.set("validation", after.map(Evaluation::json).orElse(null));
     return result;
   }
@@ -190,7 +208,7 @@ public final class RunReport {
 
   /** A few lines for people. */
   public String summary(
-      Optional<Evaluation> before, Optional<Evaluation> after, long trainables, Examples data) {
+      @Nullable JsonNode before, Optional<Evaluation> after, long trainables, Examples data) {
     StringBuilder text = new StringBuilder("\n");
     line(
         text,
@@ -204,30 +222,15 @@ public final class RunReport {
             : String.format(Locale.ROOT, ", %,d without a target", data.targetless()));
     line(text, "trained", "%,d parameters", trainables);
     line(text, "loss", "%.4f at the last step", loss);
-    if (before.isPresent() && after.isPresent()) {
-      line(text, "validation", "loss %.4f → %.4f", before.get().loss(), after.get().loss());
-      before
-          .get()
-          .perplexity()
-          .ifPresent(
-              was ->
-                  line(
-                      text,
-                      "perplexity",
-                      "%.3f → %.3f",
-                      was,
-                      after.get().perplexity().orElseThrow()));
-      before
-          .get()
-          .accuracy()
-          .ifPresent(
-              was ->
-                  line(
-                      text,
-                      "accuracy",
-                      "%.2f %% → %.2f %%",
-                      100 * was,
-                      100 * after.get().accuracy().orElseThrow()));
+    if (before != null && after.isPresent()) {
+      JsonNode now = after.get().json();
+      line(text, "validation", "loss %s", change(before, now, "loss", "%.4f", 1));
+      if (now.path("perplexity").isNumber()) {
+        line(text, "perplexity", "%s", change(before, now, "perplexity", "%.3f", 1));
+      }
+      if (now.path("accuracy").isNumber()) {
+        line(text, "accuracy", "%s", change(before, now, "accuracy", "%.2f %%", 100));
+      }
     }
     line(
         text,
@@ -252,6 +255,12 @@ public final class RunReport {
         executors.size());
     line(text, "result", "%s", config.output().orElseThrow().folder());
     return text.toString();
+  }
+
+  private static String change(JsonNode was, JsonNode is, String key, String format, double unit) {
+    return String.format(Locale.ROOT, format, unit * was.path(key).asDouble())
+        + " → "
+        + String.format(Locale.ROOT, format, unit * is.path(key).asDouble());
   }
 
   private static void line(StringBuilder text, String name, String format, Object... values) {

@@ -75,7 +75,7 @@ public record Cluster(JavaSparkContext spark, ModelSpec spec, WeightDelivery del
       List<byte[]> frames,
       Use use) {
     if (frames.isEmpty()) {
-      return new StepReport(SparkEnv.get().executorId(), 0, 0, MemoryUse.now(), new byte[0])
+      return new StepReport(SparkEnv.get().executorId(), 0, 0, MemoryUse.now(), "", new byte[0])
           .encode();
     }
     ExecutorModels models = ExecutorModels.of(spec, delivery);
@@ -93,6 +93,7 @@ public record Cluster(JavaSparkContext spark, ModelSpec spec, WeightDelivery del
             ExecutorModels.loads(),
             System.nanoTime() - start,
             MemoryUse.now(),
+            spec.compute().numerics(),
             payload)
         .encode();
   }

@@ -45,6 +45,7 @@ public final class SynchronousGradients {
    * @param bytesDown trainables, once for each of them
    * @param bytesUp task results
    * @param memory the most that any executor's JVM held
+   * @param numerics what executors say that their bits depend on, each with one that says so
    * @param computeSeconds of the slowest task
    * @param seconds of the whole exchange, the computation included
    */
@@ -54,11 +55,13 @@ public final class SynchronousGradients {
       long bytesDown,
       long bytesUp,
       MemoryUse memory,
+      TreeMap<String, String> numerics,
       double computeSeconds,
       double seconds) {
     /** What no attempt has cost. */
     public static Outcome nothing() {
-      return new Outcome(null, new TreeMap<>(), 0, 0, new MemoryUse(0, 0), 0, 0);
+      return new Outcome(
+          null, new TreeMap<>(), 0, 0, new MemoryUse(0, 0), new TreeMap<>(), 0, 0);
     }
 
     /** This outcome, with the cost of an attempt before it. */
@@ -69,6 +72,7 @@ public final class SynchronousGradients {
           bytesDown + attempt.bytesDown,
           bytesUp + attempt.bytesUp,
           memory.max(attempt.memory),
+          numerics,
           computeSeconds + attempt.computeSeconds,
           seconds + attempt.seconds);
     }
@@ -91,6 +95,7 @@ public final class SynchronousGradients {
     long up = 0;
     long slowest = 0;
     MemoryUse memory = new MemoryUse(0, 0);
+    TreeMap<String, String> numerics = new TreeMap<>();
     for (byte[] frame : frames) {
       StepReport report = StepReport.decode(frame);
       up += frame.length;
@@ -100,6 +105,7 @@ public final class SynchronousGradients {
       sum.merge(report.payload());
       executors.merge(report.executor(), report.weightLoads(), Math::max);
       memory = memory.max(report.memory());
+      numerics.putIfAbsent(report.numerics(), report.executor());
       slowest = Math.max(slowest, report.nanos());
     }
     return new Outcome(
@@ -108,6 +114,7 @@ public final class SynchronousGradients {
         4L * trainables.length * executors.size(),
         up,
         memory,
+        numerics,
         slowest / 1e9,
         (System.nanoTime() - start) / 1e9);
   }

@@ -2,6 +2,7 @@ package dev.kindling.job.cli;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.kindling.job.resume.Stop;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -17,12 +18,17 @@ import java.util.List;
 public record InProcess(int code, String stdout) {
   /** Runs a command on {@code local[cores]}. */
   public static InProcess kindling(int cores, List<String> arguments) {
+    return kindling(cores, arguments, new Stop(false));
+  }
+
+  /** The same, which may be asked to stop. */
+  public static InProcess kindling(int cores, List<String> arguments, Stop stop) {
     System.setProperty("spark.master", "local[" + cores + "]");
     System.setProperty("spark.ui.enabled", "false");
     System.setProperty("spark.sql.shuffle.partitions", "2");
     ByteArrayOutputStream bytes = new ByteArrayOutputStream();
     PrintStream stdout = new PrintStream(bytes, true, StandardCharsets.UTF_8);
-    int code = Kindling.run(arguments.toArray(new String[0]), stdout);
+    int code = Kindling.run(arguments.toArray(new String[0]), stdout, stop);
     return new InProcess(code, bytes.toString(StandardCharsets.UTF_8));
   }
 

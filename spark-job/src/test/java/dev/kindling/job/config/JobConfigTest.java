@@ -100,7 +100,7 @@ class JobConfigTest {
     assertThat(training.curve()).isEqualTo(Curve.CONSTANT);
     assertThat(training.warmupSteps()).isZero();
     assertThat(config.output().orElseThrow())
-        .isEqualTo(new JobConfig.Output("o", JobConfig.OutputMode.RESUME));
+        .isEqualTo(new JobConfig.Output("o", JobConfig.OutputMode.RESUME, 100, 3));
   }
 
   /** seed for train.seed would be a run with another seed, in silence. */

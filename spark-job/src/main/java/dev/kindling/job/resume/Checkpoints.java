@@ -1,0 +1,214 @@
+package dev.kindling.job.resume;
+
+import com.fasterxml.jackson.core.JacksonException;
+import com.fasterxml.jackson.databind.DeserializationFeature;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.kindling.checkpoint.HfFolder;
+import dev.kindling.checkpoint.Safetensors;
+import dev.kindling.checkpoint.StoredTensor;
+import dev.kindling.job.config.ConfigProblems;
+import dev.kindling.job.resume.Checkpoint.Part;
+import java.io.ByteArrayOutputStream;
+import java.io.FileNotFoundException;
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+import org.apache.hadoop.fs.FSDataOutputStream;
+import org.apache.hadoop.fs.FileStatus;
+import org.apache.hadoop.fs.FileSystem;
+import org.apache.hadoop.fs.Path;
+import org.apache.hadoop.fs.StreamCapabilities;
+
+/**
+ * The checkpoints of a result folder: {@code step-…/state.safetensors} and, last of all, {@code
+ * step-…/checkpoint.json}, without which a checkpoint does not count; {@code history/} holds the
+ * metrics of all steps in parts. Nothing is renamed, which object stores cannot do at once, and
+ * nothing that is visible is ever written to again.
+ */
+public final class Checkpoints {
+  private static final ObjectMapper JSON =
+      new ObjectMapper().disable(DeserializationFeature.FAIL_ON_UNKNOWN_PROPERTIES);
+  private static final String MANIFEST = "checkpoint.json";
+  private static final String STATE = "state.safetensors";
+  private static final String PREFIX = "step-";
+
+  private final FileSystem files;
+  private final Path folder;
+  private final int keep;
+
+  /**
+   * @param folder of the checkpoints; need not exist yet
+   * @param keep how many are kept, at least 1
+   */
+  public Checkpoints(FileSystem files, Path folder, int keep) {
+    this.files = files;
+    this.folder = folder;
+    this.keep = keep;
+  }
+
+  /**
+   * A checkpoint, read whole.
+   *
+   * @param tensors of the training state
+   * @param history a line of metrics for each step
+   */
+  public record Saved(
+      Checkpoint checkpoint, Map<String, float[]> tensors, List<String> history) {}
+
+  /**
+   * The newest checkpoint that is whole.
+   *
+   * @param damaged told of each newer one that is not
+   * @throws ConfigProblems if the newest is of a later format
+   */
+  public Optional<Saved> newest(Consumer<String> damaged) throws IOException {
+    for (Path one : steps()) {
+      try {
+        return Optional.of(read(one));
+      } catch (FileNotFoundException e) { // cut short while it was written, or history is gone
+        damaged.accept(one.getName() + " is not complete: " + e.getMessage());
+      } catch (Damaged | JacksonException e) {
+        damaged.accept(one.getName() + " is damaged: " + e.getMessage());
+      }
+    }
+    return Optional.empty();
+  }
+
+  private static final class Damaged extends IOException {
+    private static final long serialVersionUID = 1;
+
+    Damaged(String message) {
+      super(message);
+    }
+  }
+
+  /** Folders of checkpoints, the newest first. */
+  private List<Path> steps() throws IOException {
+    if (!files.exists(folder)) {
+      return List.of();
+    }
+    return Stream.of(files.listStatus(folder))
+        .map(FileStatus::getPath)
+        .filter(path -> path.getName().startsWith(PREFIX))
+        .sorted(Comparator.comparing(Path::getName).reversed())
+        .toList();
+  }
+
+  private Saved read(Path one) throws IOException {
+    JsonNode manifest = JSON.readTree(bytes(new Path(one, MANIFEST)));
+    int format = manifest.path("format").asInt(-1);
+    if (format > Checkpoint.FORMAT) {
+      throw new ConfigProblems(
+          List.of(
+              one
+                  + " is of format "
+                  + format
+                  + ", this Kindling reads up to "
+                  + Checkpoint.FORMAT
+                  + ": use the version that wrote it, or a newer one"));
+    }
+    if (format < 1) {
+      throw new Damaged(MANIFEST + " says no format");
+    }
+    Checkpoint checkpoint = JSON.treeToValue(manifest, Checkpoint.class);
+    byte[] state = sound(new Path(one, STATE), checkpoint.state());
+    List<String> history = new ArrayList<>();
+    for (Part part : checkpoint.history()) {
+      byte[] lines = sound(new Path(new Path(folder, "history"), part.name()), part.sha256());
+      new String(lines, StandardCharsets.UTF_8).lines().forEach(history::add);
+    }
+    return new Saved(checkpoint, tensors(state), history);
+  }
+
+  private byte[] sound(Path file, String sha256) throws IOException {
+    byte[] bytes = bytes(file);
+    if (!sha256(bytes).equals(sha256)) {
+      throw new Damaged(file.getName() + " is not what was written");
+    }
+    return bytes;
+  }
+
+  private byte[] bytes(Path file) throws IOException {
+    try (InputStream in = files.open(file)) {
+      return in.readAllBytes();
+    }
+  }
+
+  private static Map<String, float[]> tensors(byte[] state) throws IOException {
+    java.nio.file.Path file = Files.createTempFile("kindling-", ".safetensors");
+    try {
+      Files.write(file, state);
+      Map<String, float[]> tensors = new HashMap<>();
+      for (StoredTensor tensor : Safetensors.open(file).values()) {
+        tensors.put(tensor.name(), tensor.floats());
+      }
+      return tensors;
+    } finally {
+      Files.delete(file);
+    }
+  }
+
+  /**
+   * Writes a checkpoint, then removes those that are too many.
+   *
+   * @param checkpoint without its files
+   * @param earlier parts of the history before these lines
+   * @param lines metrics of the steps since
+   * @return all parts of the history
+   */
+  public List<Part> write(
+      Checkpoint checkpoint, Map<String, float[]> tensors, List<Part> earlier, List<String> lines)
+      throws IOException {
+    String name = String.format(Locale.ROOT, "%s%012d", PREFIX, checkpoint.step());
+    List<Part> history = new ArrayList<>(earlier);
+    if (!lines.isEmpty()) {
+      String part = name + ".jsonl";
+      byte[] text = (String.join("\n", lines) + "\n").getBytes(StandardCharsets.UTF_8);
+      put(new Path(new Path(folder, "history"), part), text);
+      history.add(new Part(part, sha256(text)));
+    }
+    Path one = new Path(folder, name);
+    files.delete(one, true); // what a run left that was stopped while writing it
+    byte[] state = encode(tensors);
+    put(new Path(one, STATE), state);
+    put(new Path(one, MANIFEST), JSON.writeValueAsBytes(checkpoint.with(sha256(state), history)));
+    List<Path> all = steps();
+    for (Path old : all.subList(Math.min(keep, all.size()), all.size())) {
+      files.delete(old, true);
+    }
+    return history;
+  }
+
+  private static byte[] encode(Map<String, float[]> tensors) throws IOException {
+    Map<String, Safetensors.Values> values = new HashMap<>();
+    tensors.forEach((name, data) -> values.put(name, new Safetensors.Values(data, data.length)));
+    ByteArrayOutputStream out = new ByteArrayOutputStream();
+    Safetensors.write(out, values, Map.of());
+    return out.toByteArray();
+  }
+
+  private void put(Path file, byte[] bytes) throws IOException {
+    try (FSDataOutputStream out = files.create(file, true)) {
+      out.write(bytes);
+      if (out.hasCapability(StreamCapabilities.HSYNC)) {
+        out.hsync();
+      }
+    }
+  }
+
+  private static String sha256(byte[] bytes) {
+    return HexFormat.of().formatHex(HfFolder.sha256().digest(bytes));
+  }
+}

@@ -1,0 +1,117 @@
+package dev.kindling.job;
+
+import java.io.IOException;
+import java.nio.file.FileSystems;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardWatchEventKinds;
+import java.nio.file.WatchKey;
+import java.nio.file.WatchService;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+
+/** The launcher script under way in a process of its own, to be disturbed. */
+final class Running implements AutoCloseable {
+  private static final Path HOME = Path.of("..").toAbsolutePath().normalize();
+  private static final long PATIENCE_SECONDS = 180;
+
+  private final Process process;
+  private final Path out;
+  private final Path err;
+
+  private Running(Process process, Path out, Path err) {
+    this.process = process;
+    this.out = out;
+    this.err = err;
+  }
+
+  /** Starts {@code submit/kindling} with the embedded Spark. */
+  static Running kindling(List<String> arguments) {
+    List<String> command = new ArrayList<>(List.of(HOME.resolve("submit/kindling").toString()));
+    command.addAll(arguments);
+    try {
+      Path out = Files.createTempFile("kindling-out", ".json");
+      Path err = Files.createTempFile("kindling-err", ".log");
+      ProcessBuilder builder =
+          new ProcessBuilder(command)
+              .redirectOutput(out.toFile())
+              .redirectError(err.toFile())
+              .redirectInput(Path.of("/dev/null").toFile());
+      builder.environment().remove("SPARK_HOME");
+      return new Running(builder.start(), out, err);
+    } catch (IOException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /** Waits until so many steps have been committed. */
+  void awaitSteps(Path output, int steps) throws Exception {
+    long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);
+    try (WatchService watch = FileSystems.getDefault().newWatchService()) {
+      Path existing = output;
+      while (!Files.isDirectory(existing)) {
+        existing = existing.getParent();
+      }
+      watchFolder(existing, watch);
+      boolean inOutput = existing.equals(output);
+      while (lines(output) < steps) {
+        if (!inOutput && Files.isDirectory(output)) {
+          watchFolder(output, watch);
+          inOutput = true;
+          continue; // what came before the watch
+        }
+        WatchKey key = watch.poll(deadline - System.nanoTime(), TimeUnit.NANOSECONDS);
+        if (key == null || !process.isAlive()) {
+          throw new IllegalStateException("no " + steps + " steps:\n" + Files.readString(err));
+        }
+        key.pollEvents();
+        key.reset();
+      }
+    }
+  }
+
+  private static void watchFolder(Path folder, WatchService watch) throws IOException {
+    folder.register(
+        watch, StandardWatchEventKinds.ENTRY_CREATE, StandardWatchEventKinds.ENTRY_MODIFY);
+  }
+
+  private static long lines(Path output) throws IOException {
+    Path metrics = output.resolve("metrics.jsonl");
+    if (!Files.exists(metrics)) {
+      return 0;
+    }
+    try (var lines = Files.lines(metrics)) {
+      return lines.count();
+    }
+  }
+
+  /** SIGKILL to the JVM that drives the job. */
+  void killDriver() {
+    process
+        .descendants()
+        .filter(p -> p.info().commandLine().orElse("").contains("org.apache.spark.deploy.SparkSubmit"))
+        .forEach(ProcessHandle::destroyForcibly);
+  }
+
+  /** SIGTERM to the launcher, as a scheduler sends it. */
+  void terminate() {
+    process.destroy();
+  }
+
+  /** How it ended. */
+  Launched end() throws Exception {
+    if (!process.waitFor(PATIENCE_SECONDS, TimeUnit.SECONDS)) {
+      throw new IllegalStateException("still running:\n" + Files.readString(err));
+    }
+    return new Launched(process.exitValue(), Files.readString(out), Files.readString(err));
+  }
+
+  @Override
+  public void close() throws IOException {
+    process.descendants().forEach(ProcessHandle::destroyForcibly);
+    process.destroyForcibly();
+    Files.delete(out);
+    Files.delete(err);
+  }
+}

@@ -14,13 +14,7 @@ import dev.kindling.data.TokenBatch;
  * @param ledger {@link dev.kindling.data.Ledger} of its examples
  */
 public record BatchResult(
-    double loss,
-    long examples,
-    long targets,
-    long correct,
-    long tokens,
-    long cells,
-    long ledger) {
+    double loss, long examples, long targets, long correct, long tokens, long cells, long ledger) {
   /** Of no examples of the stream. */
   public BatchResult(
       double loss, long examples, long targets, long correct, long tokens, long cells) {

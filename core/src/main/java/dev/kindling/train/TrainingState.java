@@ -141,12 +141,6 @@ public final class TrainingState {
     step++;
     Totals totals = sum.totals();
     return new Committed(
-        step,
-        totals.meanLoss(),
-        rate,
-        norm,
-        totals.tokens(),
-        totals.cells(),
-        totals.ledger());
+        step, totals.meanLoss(), rate, norm, totals.tokens(), totals.cells(), totals.ledger());
   }
 }

@@ -123,7 +123,8 @@ public final class ExplainJob {
           state.optimizerBytes(),
           new Prediction.Exchange(
               4L * prepared.layout().elements() * executors,
-              (long) tasks * StepReport.bytes(
+              (long) tasks
+                  * StepReport.bytes(
                       cluster.executorName(),
                       cluster.spec().compute().numerics(),
                       prepared.layout())),

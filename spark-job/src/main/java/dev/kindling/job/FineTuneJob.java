@@ -126,8 +126,8 @@ public final class FineTuneJob {
         saved.isPresent()
             ? saved.get().checkpoint().before()
             : evaluator.map(e -> e.evaluate(state.trainables()).json()).orElse(null);
-    Checkpoint first = Checkpoint.first(
-            examples.count(), config.source().identity(), inputs, timed, before);
+    Checkpoint first =
+        Checkpoint.first(examples.count(), config.source().identity(), inputs, timed, before);
     Checkpoint from = saved.map(Saved::checkpoint).orElse(first);
     new StepLoop(config, prepared, state, report, folder, stop)
         .run(examples, steps, from, new Progress(System.err, steps, terminal));
@@ -167,8 +167,8 @@ public final class FineTuneJob {
     }
   }
 
-  private static void goOn(
-      Saved saved, TrainingState state, RunReport report, ResultFolder folder) throws IOException {
+  private static void goOn(Saved saved, TrainingState state, RunReport report, ResultFolder folder)
+      throws IOException {
     Checkpoint checkpoint = saved.checkpoint();
     state.restore(checkpoint.step(), checkpoint.exponents(), saved.tensors());
     for (String line : saved.history()) {

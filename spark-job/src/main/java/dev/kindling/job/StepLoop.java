@@ -107,8 +107,7 @@ final class StepLoop {
   }
 
   private void keep(Checkpoint from) throws IOException {
-    folder.checkpoint(
-        from.at(state.step(), state.exponents(), numerics), state.tensors());
+    folder.checkpoint(from.at(state.step(), state.exponents(), numerics), state.tensors());
   }
 
   /** Computes a step, unless asked to stop before it is done. */

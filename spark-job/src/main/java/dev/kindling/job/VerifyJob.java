@@ -29,7 +29,8 @@ public final class VerifyJob {
    */
   public static ObjectNode run(Configuration hadoop, ConfigSource source) {
     if (!source.user().hasPath("output")) {
-      throw new ConfigProblems(List.of("verify needs the folder of a result: kindling verify FOLDER"));
+      throw new ConfigProblems(
+          List.of("verify needs the folder of a result: kindling verify FOLDER"));
     }
     String output = source.user().getString("output");
     try {
@@ -87,8 +88,7 @@ public final class VerifyJob {
     return result;
   }
 
-  private static void requireOnce(
-      EpochOrder order, long epoch, long end, List<String> problems) {
+  private static void requireOnce(EpochOrder order, long epoch, long end, List<String> problems) {
     long n = order.examples();
     BitSet seen = new BitSet(Math.toIntExact(n));
     for (long at = epoch * n; at < Math.min(end, (epoch + 1) * n); at++) {

@@ -186,6 +186,7 @@ class FineTuneJobTest {
     assertThat(keys)
         .containsExactly(
             "step",
+            "ledger",
             "loss",
             "learningRate",
             "gradNorm",

@@ -90,7 +90,8 @@ final class Running implements AutoCloseable {
   void killDriver() {
     process
         .descendants()
-        .filter(p -> p.info().commandLine().orElse("").contains("org.apache.spark.deploy.SparkSubmit"))
+        .filter(
+            p -> p.info().commandLine().orElse("").contains("org.apache.spark.deploy.SparkSubmit"))
         .forEach(ProcessHandle::destroyForcibly);
   }
 

@@ -66,9 +66,7 @@ final class SparkCluster implements AutoCloseable {
     List<ProcessHandle> executors =
         processes.stream()
             .flatMap(Process::descendants)
-            .filter(
-                p ->
-                    p.info().commandLine().orElse("").contains("CoarseGrainedExecutorBackend"))
+            .filter(p -> p.info().commandLine().orElse("").contains("CoarseGrainedExecutorBackend"))
             .limit(count)
             .toList();
     executors.forEach(ProcessHandle::destroyForcibly);

@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Option;
@@ -63,7 +64,10 @@ final class Arguments {
       }
     }
     throw new ConfigProblems(
-        List.of("'" + command + "' is no command: expected train, explain, evaluate, generate or verify"));
+        List.of(
+            "'"
+                + command
+                + "' is no command: expected train, explain, evaluate, generate or verify"));
   }
 
   /** What the user gave, read here or where the job was submitted. */

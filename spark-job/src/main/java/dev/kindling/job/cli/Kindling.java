@@ -87,8 +87,7 @@ public final class Kindling {
     return run(JobConfig.of(source, command), command, stop).toString();
   }
 
-  private static ObjectNode run(JobConfig config, Command command, Stop stop)
-      throws IOException {
+  private static ObjectNode run(JobConfig config, Command command, Stop stop) throws IOException {
     if (command == Command.GENERATE) {
       Configuration hadoop = SparkHadoopUtil.get().newConfiguration(settings(command));
       return GenerateJob.run(hadoop, config, System.err);

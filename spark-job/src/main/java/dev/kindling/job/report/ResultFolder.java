@@ -136,7 +136,8 @@ public final class ResultFolder implements AutoCloseable {
     Optional<JsonNode> done = json(MANIFEST);
     if (done.isPresent()) {
       requireSame(Checkpoint.config(done.get().path("config")), "finished");
-      return new Opened(this, Optional.of(new FinishedRun(done.get(), metrics())), Optional.empty());
+      return new Opened(
+          this, Optional.of(new FinishedRun(done.get(), metrics())), Optional.empty());
     }
     return new Opened(this, Optional.empty(), unfinished());
   }
@@ -146,7 +147,8 @@ public final class ResultFolder implements AutoCloseable {
     owner = owner();
     Optional<Saved> saved =
         checkpoints.newest(
-            damaged -> System.err.println("kindling: checkpoint " + damaged + ": going further back"));
+            damaged ->
+                System.err.println("kindling: checkpoint " + damaged + ": going further back"));
     Optional<Map<String, String>> begun =
         json(RUNNING)
             .map(running -> Checkpoint.config(running.path("config")))
@@ -160,7 +162,8 @@ public final class ResultFolder implements AutoCloseable {
                         + " another, or set output-mode = overwrite")),
         "begun");
     if (saved.isEmpty() && output.mode() == OutputMode.REQUIRE_RESUME) {
-      throw refused(output, "has no checkpoint to go on from, as output-mode = require-resume asks");
+      throw refused(
+          output, "has no checkpoint to go on from, as output-mode = require-resume asks");
     }
     return saved;
   }

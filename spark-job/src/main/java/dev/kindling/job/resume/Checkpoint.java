@@ -83,7 +83,17 @@ public record Checkpoint(
   /** The same run further on. */
   public Checkpoint at(long committed, int[] nextExponents, String said) {
     return new Checkpoint(
-        FORMAT, committed, examples, nextExponents, config, inputs, said, plans, before, "", List.of());
+        FORMAT,
+        committed,
+        examples,
+        nextExponents,
+        config,
+        inputs,
+        said,
+        plans,
+        before,
+        "",
+        List.of());
   }
 
   /** The same with its files named. */

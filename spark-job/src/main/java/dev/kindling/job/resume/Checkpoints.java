@@ -64,8 +64,7 @@ public final class Checkpoints {
    * @param tensors of the training state
    * @param history a line of metrics for each step
    */
-  public record Saved(
-      Checkpoint checkpoint, Map<String, float[]> tensors, List<String> history) {}
+  public record Saved(Checkpoint checkpoint, Map<String, float[]> tensors, List<String> history) {}
 
   /**
    * The newest checkpoint that is whole.

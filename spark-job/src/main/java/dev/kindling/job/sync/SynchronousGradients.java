@@ -60,8 +60,7 @@ public final class SynchronousGradients {
       double seconds) {
     /** What no attempt has cost. */
     public static Outcome nothing() {
-      return new Outcome(
-          null, new TreeMap<>(), 0, 0, new MemoryUse(0, 0), new TreeMap<>(), 0, 0);
+      return new Outcome(null, new TreeMap<>(), 0, 0, new MemoryUse(0, 0), new TreeMap<>(), 0, 0);
     }
 
     /** This outcome, with the cost of an attempt before it. */

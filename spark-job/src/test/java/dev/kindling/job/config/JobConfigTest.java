@@ -83,7 +83,8 @@ class JobConfigTest {
                 32,
                 8,
                 0,
-                JobConfig.Recompute.NONE));
+                JobConfig.Recompute.NONE,
+                false));
     assertThat(config.generation()).isEmpty();
     assertThat(
             JobConfig.of(source("base.path=b", "prompt=[Enter three Witches]"), Command.GENERATE)

@@ -13,11 +13,10 @@ public final class EvaluateJob {
   /** Evaluates; returns the object for stdout. */
   public static ObjectNode run(SparkSession session, JobConfig config) {
     Preparation prepared = Preparation.of(session, config);
-    String data = config.data().validation().orElseThrow();
     try (Evaluator evaluator =
         new Evaluator(
             prepared.cluster(),
-            prepared.examples(session, "data.validation", data),
+            prepared.evaluated(session),
             prepared.grouping(),
             "data.validation")) {
       return evaluator.evaluate(prepared.start()).json();

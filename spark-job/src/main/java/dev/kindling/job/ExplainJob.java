@@ -41,10 +41,8 @@ public final class ExplainJob {
   public static ObjectNode run(SparkSession session, JobConfig config) throws IOException {
     Optional<FinishedRun> finished = finished(session, config);
     Preparation prepared = Preparation.withoutWeights(session, config);
-    Examples examples =
-        prepared.examples(session, "data.train", config.data().train().orElseThrow());
-    Optional<Examples> held =
-        config.data().validation().map(uri -> prepared.examples(session, "data.validation", uri));
+    Examples examples = prepared.trained(session);
+    Optional<Examples> held = prepared.held(session);
     List<Timed> timed = config.compute().measures() ? prepared.time(examples) : List.of();
     Preparation planned = timed.isEmpty() ? prepared : prepared.pinned(timed);
     Prediction prediction = predict(config, planned, examples, held, timed);

@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.kindling.cost.PairClock.Timed;
 import dev.kindling.export.PeftWriter;
 import dev.kindling.job.broadcast.ExecutorModels;
+import dev.kindling.job.broadcast.MemoryPlan;
 import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.evaluate.Evaluation;
@@ -91,10 +92,8 @@ public final class FineTuneJob {
 
   private ObjectNode train(Preparation opened, ResultFolder folder, Optional<Saved> saved)
       throws IOException {
-    JobConfig.Data data = config.data();
-    Examples examples = opened.examples(session, "data.train", data.train().orElseThrow());
-    Optional<Examples> held =
-        data.validation().map(uri -> opened.examples(session, "data.validation", uri));
+    Examples examples = opened.trained(session);
+    Optional<Examples> held = opened.held(session);
     Map<String, String> inputs = opened.inputs(examples, held);
     saved.ifPresent(s -> requireSame(s.checkpoint().inputs(), inputs));
     List<Timed> timed =
@@ -109,12 +108,14 @@ public final class FineTuneJob {
     TrainingState state =
         new TrainingState(
             prepared.layout(), prepared.start(), training.optimizer(steps), training.maxGradNorm());
+    MemoryPlan memory = prepared.memory(examples, held);
+    prepared.cluster().memory().require(memory);
     RunReport report =
         new RunReport(
             config,
             prepared.baseDigest(),
             prepared.labels().names(),
-            prepared.memory(examples, held),
+            memory,
             state.optimizerBytes());
     System.err.println(report.memoryPlan());
     System.err.print(PlanTree.brief(plans));

@@ -19,7 +19,7 @@ import dev.kindling.job.config.JobConfig.Storage;
 import dev.kindling.job.explain.ExecutorClock;
 import dev.kindling.job.explain.PlanTable;
 import dev.kindling.job.ingest.Examples;
-import dev.kindling.job.storage.Location;
+import dev.kindling.job.ingest.Query;
 import dev.kindling.job.sync.Cluster;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.plan.PairShape;
@@ -116,9 +116,31 @@ record Preparation(
     }
   }
 
-  /** Reads and checks a data set. */
-  Examples examples(SparkSession session, String key, String location) {
-    return Examples.read(session, new Location(key, location), reading.rows(labels));
+  /** Reads and checks what is trained on. */
+  Examples trained(SparkSession session) {
+    return read(session, Query.trained(reading.config().data(), seed()));
+  }
+
+  /** Reads and checks what is evaluated in training, if anything is. */
+  Optional<Examples> held(SparkSession session) {
+    JobConfig.Data data = reading.config().data();
+    if (data.holdOut() > 0) {
+      return Optional.of(read(session, Query.heldOut(data, seed())));
+    }
+    return data.validation().isPresent() ? Optional.of(evaluated(session)) : Optional.empty();
+  }
+
+  /** Reads and checks {@code data.validation}. */
+  Examples evaluated(SparkSession session) {
+    return read(session, Query.evaluated(reading.config().data()));
+  }
+
+  private long seed() {
+    return reading.config().compute().seed();
+  }
+
+  private Examples read(SparkSession session, Query query) {
+    return Examples.read(session, query, reading.rows(labels));
   }
 
   /** What decides the result besides the configuration: digests by name. */

@@ -119,6 +119,8 @@ record Reading(JobConfig config, ModelPlan outline, int maxTokens, byte[] tokeni
     return new RowReader(
         data.format(),
         data.textColumn(),
+        data.labelColumn(),
+        data.onBadRow() == JobConfig.BadRow.DROP,
         data.split(),
         tokenizer,
         maxTokens,

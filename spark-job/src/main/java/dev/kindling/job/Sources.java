@@ -9,6 +9,7 @@ import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.config.JobConfig.Task;
 import dev.kindling.job.ingest.Examples;
+import dev.kindling.job.ingest.Query;
 import dev.kindling.job.storage.Location;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.AdapterSettings;
@@ -79,8 +80,9 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
         throw new ConfigProblems(
             List.of("the base has no classification head to evaluate: set adapter.init-from"));
       }
-      Location data = new Location("data.train", config.data().train().orElseThrow());
-      Labels distinct = Examples.labels(session, data, config.data().textColumn());
+      Query query = Query.trained(config.data(), config.compute().seed());
+      Location data = query.location();
+      Labels distinct = Examples.labels(session, query);
       if (distinct.size() == 0) {
         throw new InvalidInput("data.train " + data.text(), "has no labels", "every row needs one");
       }

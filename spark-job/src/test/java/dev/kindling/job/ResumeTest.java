@@ -7,12 +7,15 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.kindling.job.cli.InProcess;
+import dev.kindling.job.resume.Checkpoints;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileSystem;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -189,5 +192,56 @@ class ResumeTest {
     assertThat(found.messages()).contains("metrics.jsonl has changed", "line 5", "step 4");
     InProcess none = kindling(1, List.of("verify", "output=" + temp.resolve("none")));
     assertThat(none.code()).isEqualTo(2);
+  }
+
+  /** The last good checkpoint is kept; with the rate put right it would be another run. */
+  @Test
+  void train_diverges_keepsTheLastGoodCheckpoint() throws IOException {
+    InProcess diverged =
+        kindling(
+            1,
+            train(
+                output,
+                "optimizer.schedule=linear",
+                "optimizer.warmup-steps=7",
+                "optimizer.name=sgd",
+                "optimizer.learning-rate=1e22"));
+    assertThat(diverged.code()).as(diverged.stdout()).isEqualTo(5);
+    InProcess verified = kindling(1, List.of("verify", output.toString()));
+    assertThat(verified.code()).as(verified.stdout()).isZero();
+    assertThat(verified.json().get("steps").asInt()).isPositive();
+  }
+
+  /** A checkpoint as format 1 was first written: every later version must read it. */
+  @Test
+  void checkpoint_ofFormatOne_isRead() throws IOException {
+    Path folder = Files.createDirectories(temp.resolve("old"));
+    for (String file :
+        List.of(
+            "step-000000000002/state.safetensors",
+            "step-000000000002/checkpoint.json",
+            "history/step-000000000002.jsonl")) {
+      Path to = folder.resolve(file);
+      Files.createDirectories(to.getParent());
+      try (var in = getClass().getResourceAsStream("/checkpoint-format-1/" + file)) {
+        Files.write(to, in.readAllBytes());
+      }
+    }
+    var saved =
+        new Checkpoints(
+                FileSystem.getLocal(new Configuration()).getRaw(),
+                new org.apache.hadoop.fs.Path(folder.toString()),
+                1)
+            .newest(
+                damaged -> {
+                  throw new AssertionError(damaged);
+                })
+            .orElseThrow();
+    assertThat(saved.checkpoint().step()).isEqualTo(2);
+    assertThat(saved.checkpoint().examples()).isEqualTo(12);
+    assertThat(saved.checkpoint().config()).containsEntry("train.seed", "0");
+    assertThat(saved.tensors())
+        .containsOnlyKeys("trainables", "optimizer.first", "optimizer.second");
+    assertThat(saved.history()).hasSize(2);
   }
 }

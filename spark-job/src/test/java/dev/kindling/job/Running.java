@@ -9,6 +9,7 @@ import java.nio.file.WatchKey;
 import java.nio.file.WatchService;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 
 /** The launcher script under way in a process of its own, to be disturbed. */
@@ -47,33 +48,38 @@ final class Running implements AutoCloseable {
 
   /** Waits until so many steps have been committed. */
   void awaitSteps(Path output, int steps) throws Exception {
+    await(output, () -> lines(output) >= steps);
+  }
+
+  /** Waits until there is such a file. */
+  void awaitFile(Path file) throws Exception {
+    await(file.getParent(), () -> Files.exists(file));
+  }
+
+  /** Looks again whenever something happens in the folder, or on the way to it. */
+  private void await(Path folder, Callable<Boolean> condition) throws Exception {
     long deadline = System.nanoTime() + TimeUnit.SECONDS.toNanos(PATIENCE_SECONDS);
+    Path watched = null;
     try (WatchService watch = FileSystems.getDefault().newWatchService()) {
-      Path existing = output;
-      while (!Files.isDirectory(existing)) {
-        existing = existing.getParent();
-      }
-      watchFolder(existing, watch);
-      boolean inOutput = existing.equals(output);
-      while (lines(output) < steps) {
-        if (!inOutput && Files.isDirectory(output)) {
-          watchFolder(output, watch);
-          inOutput = true;
-          continue; // what came before the watch
+      while (!condition.call()) {
+        Path existing = folder;
+        while (!Files.isDirectory(existing)) {
+          existing = existing.getParent();
+        }
+        if (!existing.equals(watched)) {
+          existing.register(
+              watch, StandardWatchEventKinds.ENTRY_CREATE, StandardWatchEventKinds.ENTRY_MODIFY);
+          watched = existing;
+          continue; // for what came before the watch
         }
         WatchKey key = watch.poll(deadline - System.nanoTime(), TimeUnit.NANOSECONDS);
         if (key == null || !process.isAlive()) {
-          throw new IllegalStateException("no " + steps + " steps:\n" + Files.readString(err));
+          throw new IllegalStateException("it never happened:\n" + Files.readString(err));
         }
         key.pollEvents();
         key.reset();
       }
     }
-  }
-
-  private static void watchFolder(Path folder, WatchService watch) throws IOException {
-    folder.register(
-        watch, StandardWatchEventKinds.ENTRY_CREATE, StandardWatchEventKinds.ENTRY_MODIFY);
   }
 
   private static long lines(Path output) throws IOException {

@@ -1,7 +1,9 @@
 package dev.kindling.job.broadcast;
 
+import com.sun.management.OperatingSystemMXBean;
 import dev.kindling.tensor.cpu.CpuMemory;
 import java.io.IOException;
+import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
@@ -18,6 +20,12 @@ public record MemoryUse(long nativeBytes, long residentBytes) {
   /** Of this JVM, now. */
   public static MemoryUse now() {
     return new MemoryUse(CpuMemory.heldBytes(), resident());
+  }
+
+  /** Bytes of memory that this machine has, or the container that this JVM is in. */
+  public static long physical() {
+    return ((OperatingSystemMXBean) ManagementFactory.getOperatingSystemMXBean())
+        .getTotalMemorySize();
   }
 
   /** The larger of both, number by number. */

@@ -3,6 +3,7 @@ package dev.kindling.job.cli;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.kindling.InvalidInput;
+import dev.kindling.job.broadcast.DoesNotFit;
 import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.resume.Preempted;
 import dev.kindling.job.storage.StorageFailed;
@@ -20,7 +21,7 @@ enum ExitCode {
   CONFIG(2),
   /** Base, adapter or data is missing or invalid. */
   INPUT(3),
-  /** Reserved: the plan does not fit the executors' memory. */
+  /** The plan does not fit the executors' memory. */
   DOES_NOT_FIT(4),
   /** Loss or gradient is not finite. */
   DIVERGED(5),
@@ -45,6 +46,9 @@ enum ExitCode {
     }
     if (failure instanceof InvalidInput) {
       return INPUT;
+    }
+    if (failure instanceof DoesNotFit) {
+      return DOES_NOT_FIT;
     }
     if (failure instanceof StorageFailed) {
       return STORAGE;

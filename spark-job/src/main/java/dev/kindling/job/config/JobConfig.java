@@ -99,12 +99,27 @@ public record JobConfig(
       Optional<String> initFrom,
       List<String> userSet) {}
 
-  /** Rows and their order. */
+  /** What to do with a row that cannot be used. */
+  public enum BadRow {
+    FAIL,
+    DROP
+  }
+
+  /**
+   * Rows and their order.
+   *
+   * @param holdOut share of {@code train} that is evaluated rather than trained on
+   */
   public record Data(
       Optional<String> train,
       Optional<String> validation,
+      double holdOut,
+      Optional<String> filter,
+      Optional<Integer> limit,
+      BadRow onBadRow,
       Format format,
       String textColumn,
+      String labelColumn,
       Split split,
       Optional<Integer> maxLength,
       boolean packing,

@@ -137,11 +137,20 @@ final class JobConfigReader {
     } else if (command == Command.EVALUATE) {
       in.required("data.validation", "JSONL, CSV, Parquet or plain text");
     }
+    double holdOut = in.number("data.hold-out", v -> v >= 0 && v < 1, "0 (off) or a share below 1");
+    if (holdOut > 0 && in.has("data.validation")) {
+      in.problem("set one of data.validation and data.hold-out, not both");
+    }
     return new Data(
         in.string("data.train"),
         in.string("data.validation"),
+        holdOut,
+        in.string("data.filter"),
+        in.optionalCount("data.limit"),
+        in.choice("data.on-bad-row", JobConfig.BadRow.class),
         in.choice("data.format", JobConfig.Format.class),
         in.required("data.text-column", "the name of a column"),
+        in.required("data.label-column", "the name of a column"),
         in.choice("data.split", JobConfig.Split.class),
         in.optionalCount("data.max-length"),
         in.flag("data.packing"),

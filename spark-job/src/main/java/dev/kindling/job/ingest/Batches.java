@@ -163,6 +163,9 @@ public final class Batches {
       implements java.io.Serializable {
     List<Tuple2<Long, byte[]>> positions(Example example) {
       List<Tuple2<Long, byte[]>> placed = new ArrayList<>();
+      if (example.position() >= n) { // beyond data.limit
+        return placed;
+      }
       for (long epoch = from / n; epoch <= (to - 1) / n; epoch++) {
         long position = order.positionOf(example.position(), epoch);
         if (position >= from && position < to) {

@@ -45,14 +45,19 @@ public final class Examples {
   private final int longest;
   private final long targetless;
   private final long digest;
+  private final long dropped;
+  private final List<String> quoted;
 
   private Examples(
       JavaRDD<byte[]> frames,
       Broadcast<long[][]> firstIndices,
       long count,
       Survey totals,
-      long digest) {
+      long digest,
+      List<String> quoted) {
     this.digest = digest;
+    this.dropped = totals.dropped;
+    this.quoted = quoted;
     this.frames = frames;
     this.firstIndices = firstIndices;
     this.count = count;
@@ -87,6 +92,16 @@ public final class Examples {
     return targetless;
   }
 
+  /** Rows that could not be used and were dropped, as {@code data.on-bad-row = drop} asks. */
+  public long dropped() {
+    return dropped;
+  }
+
+  /** Where the first of them are and what is wrong with each. */
+  public List<String> quoted() {
+    return quoted;
+  }
+
   /** Tokens of the longest row. */
   public int longest() {
     return longest;
@@ -104,10 +119,11 @@ public final class Examples {
    * @param reader of its rows
    * @throws InvalidInput naming a bad row, or that there is none at all
    */
-  public static Examples read(SparkSession session, Location location, RowReader reader) {
+  public static Examples read(SparkSession session, Query query, RowReader reader) {
+    Location location = query.location();
     JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
     JavaRDD<byte[]> frames =
-        Source.read(session, location, reader.textColumn(), reader.nextToken())
+        Source.read(session, query, reader.nextToken())
             .javaRDD()
             .mapPartitions(rows -> new Tokeniser(rows, reader))
             .persist(StorageLevel.MEMORY_AND_DISK_SER());
@@ -115,7 +131,7 @@ public final class Examples {
     for (byte[] frame : runAll(spark, frames, location)) {
       parts.add(Survey.decode(ByteBuffer.wrap(frame)));
     }
-    return index(spark, frames, parts, location);
+    return index(spark, frames, parts, query);
   }
 
   private static List<byte[]> runAll(
@@ -132,11 +148,12 @@ public final class Examples {
   }
 
   /** Distinct labels, sorted into classes. */
-  public static Labels labels(SparkSession session, Location location, String textColumn) {
+  public static Labels labels(SparkSession session, Query query) {
+    Location location = query.location();
     JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
     TreeSet<String> distinct = new TreeSet<>();
     try {
-      JavaRDD<Row> rows = Source.read(session, location, textColumn, false).javaRDD();
+      JavaRDD<Row> rows = Source.read(session, query, false).javaRDD();
       for (byte[] frame : Tasks.runAll(spark, rows, Examples::distinctLabels)) {
         ByteBuffer in = ByteBuffer.wrap(frame);
         for (int n = in.getInt(); n > 0; n--) {
@@ -174,13 +191,15 @@ public final class Examples {
   }
 
   private static Examples index(
-      JavaSparkContext spark, JavaRDD<byte[]> frames, List<Survey> parts, Location location) {
+      JavaSparkContext spark, JavaRDD<byte[]> frames, List<Survey> parts, Query query) {
+    Location location = query.location();
     Map<String, NavigableMap<Long, Survey.Block>> blocks = new TreeMap<>();
     Survey totals = new Survey();
     for (Survey part : parts) {
       totals.tokens += part.tokens;
       totals.truncated += part.truncated;
       totals.targetless += part.targetless;
+      totals.dropped += part.dropped;
       totals.longest = Math.max(totals.longest, part.longest);
       for (Survey.Block block : part.blocks) {
         blocks.computeIfAbsent(block.path(), p -> new TreeMap<>()).put(block.start(), block);
@@ -196,7 +215,7 @@ public final class Examples {
         digest = Digest.join(digest, block.digest(), block.examples());
       }
     }
-    refuseBadRows(parts, first, blocks, location);
+    List<String> dropped = badRows(parts, first, blocks, query);
     if (next == 0) {
       frames.unpersist(false);
       throw new InvalidInput(
@@ -206,39 +225,48 @@ public final class Examples {
     for (int p = 0; p < byPartition.length; p++) {
       byPartition[p] = parts.get(p).blocks.stream().mapToLong(b -> first.get(b.place())).toArray();
     }
-    return new Examples(frames, spark.broadcast(byPartition), next, totals, digest);
+    long count = Math.min(next, query.limit().map(Long::valueOf).orElse(next));
+    return new Examples(frames, spark.broadcast(byPartition), count, totals, digest, dropped);
   }
 
-  private static void refuseBadRows(
+  /**
+   * What is wrong with the first rows that cannot be used.
+   *
+   * @throws InvalidInput of the very first, unless such rows are dropped
+   */
+  private static List<String> badRows(
       List<Survey> parts,
       Map<Survey.Place, Long> first,
       Map<String, NavigableMap<Long, Survey.Block>> blocks,
-      Location location) {
-    parts.stream()
-        .filter(part -> part.problem != null)
-        .min(Comparator.comparing(part -> first.get(blockOf(part).place())))
-        .ifPresent(
-            part -> {
-              Survey.Block block = blockOf(part);
-              long before =
-                  blocks.get(block.path()).headMap(block.start()).values().stream()
-                      .mapToLong(Survey.Block::rows)
-                      .sum();
-              throw new InvalidInput(
-                  String.format(
-                      Locale.ROOT,
-                      "%s %s, row %,d",
-                      location.key(),
-                      block.path(),
-                      before + part.problem.row()),
-                  part.problem.what().found(),
-                  part.problem.what().expected());
-            });
-  }
-
-  /** Where a partition's bad row lies. */
-  private static Survey.Block blockOf(Survey part) {
-    return part.blocks.get(part.problem.block());
+      Query query) {
+    record Bad(long block, Survey.BadRow row, Survey part) {}
+    List<Bad> bad = new ArrayList<>();
+    for (Survey part : parts) {
+      part.problems.forEach(
+          row -> bad.add(new Bad(first.get(part.blocks.get(row.block()).place()), row, part)));
+    }
+    bad.sort(Comparator.comparingLong(Bad::block).thenComparingLong(b -> b.row.row()));
+    List<String> quoted = new ArrayList<>();
+    for (Bad one : bad.subList(0, Math.min(Survey.QUOTED, bad.size()))) {
+      Survey.Block block = one.part.blocks.get(one.row.block());
+      long before =
+          blocks.get(block.path()).headMap(block.start()).values().stream()
+              .mapToLong(Survey.Block::rows)
+              .sum();
+      InvalidInput what = one.row.what();
+      String where =
+          String.format(
+              Locale.ROOT,
+              "%s %s, row %,d",
+              query.location().key(),
+              block.path(),
+              before + one.row.row());
+      if (one.part.dropped == 0) {
+        throw new InvalidInput(where, what.found(), what.expected());
+      }
+      quoted.add(where + " " + what.found());
+    }
+    return quoted;
   }
 
   /**

@@ -21,6 +21,8 @@ import org.jspecify.annotations.Nullable;
  *
  * @param format what rows must look like
  * @param textColumn name of the column that holds text
+ * @param labelColumn name of the column that holds a class
+ * @param dropsBadRows whether rows that cannot be used are left out
  * @param split how a text becomes examples of a language model
  * @param tokenizer bytes of tokenizer.json; empty if the base has none
  * @param maxTokens longest sequence
@@ -32,6 +34,8 @@ import org.jspecify.annotations.Nullable;
 public record RowReader(
     Format format,
     String textColumn,
+    String labelColumn,
+    boolean dropsBadRows,
     Split split,
     byte[] tokenizer,
     int maxTokens,
@@ -134,7 +138,7 @@ public record RowReader(
     }
 
     private int label(Row row) {
-      return labels.index(string(row, Source.LABEL, "label", "every row needs one"), ROW);
+      return labels.index(string(row, Source.LABEL, labelColumn, "every row needs one"), ROW);
     }
 
     private static int[] ints(List<Integer> list) {

@@ -6,7 +6,6 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
 
 /** Mutable: what one partition of a tokenised data set holds, without its rows. */
 final class Survey {
@@ -15,10 +14,18 @@ final class Survey {
   long truncated;
   long targetless;
   int longest;
-  @Nullable BadRow problem;
+
+  /** Bad rows that are quoted, of each partition and of all. */
+  static final int QUOTED = 5;
+
+  /** The first ones. */
+  final List<BadRow> problems = new ArrayList<>();
+
+  /** Bad rows that are left out; 0 where the first one ends everything. */
+  long dropped;
 
   /**
-   * The first row of the partition that cannot be used.
+   * A row that cannot be used.
    *
    * @param block its block's place in {@link #blocks}
    * @param row its number within the block, from 1
@@ -68,9 +75,11 @@ final class Survey {
               last.rows + begins,
               last.examples + (example == null ? 0 : 1),
               example == null ? last.digest : Digest.append(last.digest, example)));
-      if (kind == Tokeniser.PROBLEM) {
-        part.problem = BadRow.decode(part.blocks.size() - 1, last.rows + 1, frame);
+      boolean bad = kind == Tokeniser.PROBLEM || kind == Tokeniser.DROPPED;
+      if (bad && part.problems.size() < QUOTED) {
+        part.problems.add(BadRow.decode(part.blocks.size() - 1, last.rows + 1, frame));
       }
+      part.dropped += kind == Tokeniser.DROPPED ? 1 : 0;
       if (example == null) {
         continue;
       }
@@ -89,11 +98,11 @@ final class Survey {
   }
 
   byte[] encode() {
-    int size = 4 + 29;
+    int size = 4 + 40;
     for (Block block : blocks) {
       size += Frames.bytes(block.path) + 32;
     }
-    if (problem != null) {
+    for (BadRow problem : problems) {
       size += 12 + Frames.bytes(problem.what.found()) + Frames.bytes(problem.what.expected());
     }
     ByteBuffer frame = ByteBuffer.allocate(size);
@@ -108,8 +117,9 @@ final class Survey {
         .putLong(truncated)
         .putLong(targetless)
         .putInt(longest)
-        .put((byte) (problem == null ? 0 : 1));
-    if (problem != null) {
+        .putLong(dropped)
+        .putInt(problems.size());
+    for (BadRow problem : problems) {
       frame.putInt(problem.block).putLong(problem.row);
       Frames.put(frame, problem.what.found());
       Frames.put(frame, problem.what.expected());
@@ -132,8 +142,9 @@ final class Survey {
     part.truncated = frame.getLong();
     part.targetless = frame.getLong();
     part.longest = frame.getInt();
-    if (frame.get() == 1) {
-      part.problem = BadRow.decode(frame.getInt(), frame.getLong(), frame);
+    part.dropped = frame.getLong();
+    for (int n = frame.getInt(); n > 0; n--) {
+      part.problems.add(BadRow.decode(frame.getInt(), frame.getLong(), frame));
     }
     return part;
   }

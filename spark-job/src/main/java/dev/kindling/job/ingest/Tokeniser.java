@@ -17,7 +17,7 @@ import org.apache.spark.util.TaskCompletionListener;
 /**
  * The rows of a partition as byte frames: a frame for each block of a file that begins, then one
  * for each of its examples, numbered within the block. A row that cannot be used becomes the last
- * frame.
+ * frame, unless such rows are dropped.
  */
 final class Tokeniser implements Iterator<byte[]> {
   /** Frame {BLOCK, path, first byte of the block}. */
@@ -28,6 +28,9 @@ final class Tokeniser implements Iterator<byte[]> {
 
   /** Frame {PROBLEM, flags, found, expected}. */
   static final byte PROBLEM = 2;
+
+  /** Frame {DROPPED, flags, found, expected}. */
+  static final byte DROPPED = 4;
 
   /** Frame {NOTHING, flags}: a row without examples, or after a problem. */
   static final byte NOTHING = 3;
@@ -47,6 +50,8 @@ final class Tokeniser implements Iterator<byte[]> {
   /** A language model never predicts the first token. */
   private final int firstTarget;
 
+  private final boolean drops;
+
   private final Deque<byte[]> ready = new ArrayDeque<>();
   private String path = "";
   private long start = -1;
@@ -57,6 +62,7 @@ final class Tokeniser implements Iterator<byte[]> {
     this.rows = rows;
     this.reader = reader.open();
     this.firstTarget = reader.nextToken() ? 1 : 0;
+    this.drops = reader.dropsBadRows();
     TaskContext.get()
         .addTaskCompletionListener((TaskCompletionListener) task -> this.reader.close());
   }
@@ -112,11 +118,11 @@ final class Tokeniser implements Iterator<byte[]> {
       }
     } catch (InvalidInput e) {
       int size = 2 + Frames.bytes(e.found()) + Frames.bytes(e.expected());
-      ByteBuffer frame = ByteBuffer.allocate(size).put(PROBLEM).put(FIRST_OF_ROW);
+      ByteBuffer frame = ByteBuffer.allocate(size).put(drops ? DROPPED : PROBLEM).put(FIRST_OF_ROW);
       Frames.put(frame, e.found());
       Frames.put(frame, e.expected());
       ready.add(frame.array());
-      stopped = true;
+      stopped = !drops;
     }
   }
 }

@@ -14,6 +14,7 @@ import dev.kindling.job.resume.Checkpoint;
 import dev.kindling.job.resume.Checkpoints;
 import dev.kindling.job.resume.Checkpoints.Saved;
 import dev.kindling.job.storage.Location;
+import dev.kindling.job.storage.NewFile;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
@@ -28,11 +29,9 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.UUID;
 import org.apache.hadoop.conf.Configuration;
-import org.apache.hadoop.fs.FSDataOutputStream;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.LocalFileSystem;
 import org.apache.hadoop.fs.Path;
-import org.apache.hadoop.fs.StreamCapabilities;
 import org.apache.hadoop.fs.permission.FsAction;
 import org.jspecify.annotations.Nullable;
 
@@ -60,7 +59,7 @@ public final class ResultFolder implements AutoCloseable {
   private final Checkpoints checkpoints;
   private final String run = UUID.randomUUID().toString();
   private final Map<String, String> sha256 = new TreeMap<>();
-  private @Nullable FSDataOutputStream metrics;
+  private @Nullable NewFile metrics;
   private final MessageDigest metricsSha = HfFolder.sha256();
   private long metricsBytes;
 
@@ -240,11 +239,7 @@ public final class ResultFolder implements AutoCloseable {
     String text = JSON.writeValueAsString(line);
     unsaved.add(text);
     append(text);
-    if (metrics.hasCapability(StreamCapabilities.HSYNC)) {
-      metrics.hflush();
-    } else {
-      metrics.flush();
-    }
+    metrics.show();
   }
 
   private void append(String line) throws IOException {
@@ -267,10 +262,10 @@ public final class ResultFolder implements AutoCloseable {
     ObjectNode running = JSON.createObjectNode();
     running.put("run", run);
     running.set("config", JSON.valueToTree(identity));
-    try (OutputStream out = files.create(new Path(folder, RUNNING), true)) {
+    try (OutputStream out = NewFile.at(files, new Path(folder, RUNNING))) {
       out.write(JSON.writeValueAsBytes(running));
     }
-    metrics = files.create(new Path(folder, METRICS), true);
+    metrics = NewFile.at(files, new Path(folder, METRICS));
     for (String line : kept) {
       append(line);
     }
@@ -297,7 +292,7 @@ public final class ResultFolder implements AutoCloseable {
 
   /** A new file of the result, digested as it is written. */
   public OutputStream create(String name) throws IOException {
-    return new DigestOutputStream(files.create(new Path(folder, name)), HfFolder.sha256()) {
+    return new DigestOutputStream(NewFile.at(files, new Path(folder, name)), HfFolder.sha256()) {
       @Override
       public void close() throws IOException {
         super.close();
@@ -326,7 +321,7 @@ public final class ResultFolder implements AutoCloseable {
     manifest.set("config", JSON.valueToTree(identity));
     manifest.put("configDigest", digest(identity));
     manifest.set("result", result);
-    try (OutputStream out = files.create(new Path(folder, MANIFEST))) {
+    try (OutputStream out = NewFile.at(files, new Path(folder, MANIFEST))) {
       out.write(JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(manifest));
     }
     files.delete(new Path(folder, RUNNING), false);

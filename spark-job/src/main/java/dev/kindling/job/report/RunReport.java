@@ -177,6 +177,8 @@ public final class RunReport {
     manifest.put("tokens", data.tokens());
     manifest.put("truncated", data.truncated());
     manifest.put("withoutTarget", data.targetless());
+    manifest.put("dropped", data.dropped());
+    manifest.set("droppedFirst", JSON.valueToTree(data.quoted()));
     manifest.set("memory", memory());
     ObjectNode adapter = manifest.putObject("adapter");
     adapter.put("r", layout.settings().r());
@@ -217,9 +219,10 @@ public final class RunReport {
         steps,
         data.count(),
         data.truncated(),
-        data.targetless() == 0
-            ? ""
-            : String.format(Locale.ROOT, ", %,d without a target", data.targetless()));
+        counted(data.targetless(), " without a target") + counted(data.dropped(), " dropped"));
+    for (String quoted : data.quoted()) {
+      line(text, "  dropped", "%s", quoted);
+    }
     line(text, "trained", "%,d parameters", trainables);
     line(text, "loss", "%.4f at the last step", loss);
     if (before != null && after.isPresent()) {
@@ -255,6 +258,10 @@ public final class RunReport {
         executors.size());
     line(text, "result", "%s", config.output().orElseThrow().folder());
     return text.toString();
+  }
+
+  private static String counted(long count, String what) {
+    return count == 0 ? "" : String.format(Locale.ROOT, ", %,d%s", count, what);
   }
 
   private static String change(JsonNode was, JsonNode is, String key, String format, double unit) {

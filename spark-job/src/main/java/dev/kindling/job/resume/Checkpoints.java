@@ -9,6 +9,7 @@ import dev.kindling.checkpoint.Safetensors;
 import dev.kindling.checkpoint.StoredTensor;
 import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.resume.Checkpoint.Part;
+import dev.kindling.job.storage.NewFile;
 import java.io.ByteArrayOutputStream;
 import java.io.FileNotFoundException;
 import java.io.IOException;
@@ -25,11 +26,9 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
-import org.apache.hadoop.fs.FSDataOutputStream;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
-import org.apache.hadoop.fs.StreamCapabilities;
 
 /**
  * The checkpoints of a result folder: {@code step-…/state.safetensors} and, last of all, {@code
@@ -199,11 +198,9 @@ public final class Checkpoints {
   }
 
   private void put(Path file, byte[] bytes) throws IOException {
-    try (FSDataOutputStream out = files.create(file, true)) {
+    try (NewFile out = NewFile.at(files, file)) {
       out.write(bytes);
-      if (out.hasCapability(StreamCapabilities.HSYNC)) {
-        out.hsync();
-      }
+      out.sync();
     }
   }
 

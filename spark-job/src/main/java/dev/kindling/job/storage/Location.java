@@ -18,6 +18,9 @@ import org.apache.hadoop.fs.FileUtil;
  * @param text as the user wrote it
  */
 public record Location(String key, String text) {
+  /** Names a table or view of Spark's catalog. */
+  public static final String TABLE = "table:";
+
   private static final String MAVEN = "maven:";
 
   private boolean local() {

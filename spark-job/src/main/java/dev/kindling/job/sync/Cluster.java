@@ -1,13 +1,17 @@
 package dev.kindling.job.sync;
 
 import dev.kindling.job.broadcast.ExecutorModels;
+import dev.kindling.job.broadcast.MemoryBudget;
 import dev.kindling.job.broadcast.MemoryUse;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.WeightDelivery;
+import dev.kindling.job.ingest.Tasks;
 import dev.kindling.model.Model;
+import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.IntStream;
 import org.apache.spark.SparkConf;
 import org.apache.spark.SparkEnv;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -39,6 +43,25 @@ public record Cluster(JavaSparkContext spark, ModelSpec spec, WeightDelivery del
   /** Task slots now: partitions worth having. */
   public int slots() {
     return Math.max(1, spark.defaultParallelism());
+  }
+
+  /** What its executors have for tensors. */
+  public MemoryBudget memory() {
+    long physical = spark.isLocal() ? MemoryUse.physical() : leastPhysical();
+    return MemoryBudget.of(spark.master(), spark.getConf(), physical);
+  }
+
+  private long leastPhysical() {
+    spark.sc().setJobDescription("memory of the executors");
+    var rdd = spark.parallelize(IntStream.range(0, slots()).boxed().toList(), slots());
+    return Tasks.runAll(spark, rdd, slot -> encode(MemoryUse.physical())).stream()
+        .mapToLong(frame -> ByteBuffer.wrap(frame).getLong())
+        .min()
+        .orElseThrow();
+  }
+
+  private static byte[] encode(long value) {
+    return ByteBuffer.allocate(Long.BYTES).putLong(value).array();
   }
 
   /** How Spark will name its first executor. */

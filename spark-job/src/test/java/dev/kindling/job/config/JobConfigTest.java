@@ -66,8 +66,13 @@ class JobConfigTest {
             new JobConfig.Data(
                 Optional.of("t"),
                 Optional.empty(),
+                0,
+                Optional.empty(),
+                Optional.empty(),
+                JobConfig.BadRow.FAIL,
                 Format.AUTO,
                 "text",
+                "label",
                 JobConfig.Split.AUTO,
                 Optional.empty(),
                 false,

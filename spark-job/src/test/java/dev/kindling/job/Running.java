@@ -72,12 +72,14 @@ final class Running implements AutoCloseable {
           watched = existing;
           continue; // for what came before the watch
         }
-        WatchKey key = watch.poll(deadline - System.nanoTime(), TimeUnit.NANOSECONDS);
-        if (key == null || !process.isAlive()) {
+        WatchKey key = watch.poll(1, TimeUnit.SECONDS); // a process that ends is no event
+        if (System.nanoTime() > deadline || !process.isAlive()) {
           throw new IllegalStateException("it never happened:\n" + Files.readString(err));
         }
-        key.pollEvents();
-        key.reset();
+        if (key != null) {
+          key.pollEvents();
+          key.reset();
+        }
       }
     }
   }

@@ -90,7 +90,9 @@ final class S3Endpoint implements AutoCloseable {
             "access.key=" + KEY,
             "secret.key=" + KEY,
             "path.style.access=true",
-            "connection.ssl.enabled=false")) {
+            "connection.ssl.enabled=false",
+            "directory.marker.retention=keep", // batch deletes take this endpoint ten seconds
+            "change.detection.version.required=false")) { // files put into the bucket: no ETag
       options.addAll(List.of("--conf", "spark.hadoop.fs.s3a." + setting));
     }
     return options;

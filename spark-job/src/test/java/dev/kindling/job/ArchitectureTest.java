@@ -101,6 +101,8 @@ class ArchitectureTest {
           .definedBy("dev.kindling.job.evaluate")
           .layer("explain")
           .definedBy("dev.kindling.job.explain")
+          .layer("resume")
+          .definedBy("dev.kindling.job.resume")
           .layer("report")
           .definedBy("dev.kindling.job.report")
           .layer("job")
@@ -121,9 +123,11 @@ class ArchitectureTest {
           .mayOnlyAccessLayers("ingest", "broadcast", "sync")
           .whereLayer("explain")
           .mayOnlyAccessLayers("ingest", "broadcast", "sync")
+          .whereLayer("resume")
+          .mayOnlyAccessLayers("config", "storage")
           .whereLayer("report")
           .mayOnlyAccessLayers(
-              "config", "storage", "ingest", "broadcast", "sync", "evaluate", "explain")
+              "config", "storage", "ingest", "broadcast", "sync", "evaluate", "explain", "resume")
           .whereLayer("cli")
           .mayNotBeAccessedByAnyLayer();
 

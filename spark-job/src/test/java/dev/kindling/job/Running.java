@@ -51,6 +51,13 @@ final class Running implements AutoCloseable {
     await(output, () -> lines(output) >= steps);
   }
 
+  /** Waits until so many more steps have been committed, or the end of it: false then. */
+  boolean goesOn(Path output, int more) throws Exception {
+    long steps = lines(output) + more;
+    await(output, () -> lines(output) >= steps || !process.isAlive());
+    return process.isAlive();
+  }
+
   /** Waits until there is such a file. */
   void awaitFile(Path file) throws Exception {
     await(file.getParent(), () -> Files.exists(file));
@@ -73,7 +80,8 @@ final class Running implements AutoCloseable {
           continue; // for what came before the watch
         }
         WatchKey key = watch.poll(1, TimeUnit.SECONDS); // a process that ends is no event
-        if (System.nanoTime() > deadline || !process.isAlive()) {
+        boolean over = System.nanoTime() > deadline || !process.isAlive();
+        if (over && !condition.call()) {
           throw new IllegalStateException("it never happened:\n" + Files.readString(err));
         }
         if (key != null) {

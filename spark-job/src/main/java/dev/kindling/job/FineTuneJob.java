@@ -62,16 +62,24 @@ public final class FineTuneJob {
       return opened.done().get().result();
     }
     refuseToReplaceTheAdapterItself();
-    Preparation prepared = Preparation.of(session, config);
     try (ResultFolder folder = opened.folder()) {
-      return train(prepared, folder, opened.saved());
+      opened.saved().ifPresent(folder::goOn);
+      return prepareAndTrain(folder, opened.saved());
     } catch (IOException e) {
       throw new StorageFailed("output " + config.output().orElseThrow().folder(), e);
-    } catch (RuntimeException e) {
+    } catch (Exception e) { // Scala throws checked ones too
       if (stop.asked() && !(e instanceof Preempted)) { // stopping cancelled what was under way
-        throw new Preempted(opened.saved().map(saved -> saved.checkpoint().step()).orElse(0L));
+        throw new Preempted(opened.folder().kept());
       }
       throw e;
+    }
+  }
+
+  private ObjectNode prepareAndTrain(ResultFolder folder, Optional<Saved> saved)
+      throws IOException {
+    Preparation prepared = Preparation.of(session, config);
+    try {
+      return train(prepared, folder, saved);
     } finally {
       ExecutorModels.release(prepared.cluster().spec().run());
     }
@@ -120,7 +128,7 @@ public final class FineTuneJob {
     System.err.println(report.memoryPlan());
     System.err.print(PlanTree.brief(plans));
     if (saved.isPresent()) {
-      goOn(saved.get(), state, report, folder);
+      goOn(saved.get(), state, report);
     }
 
     @Nullable JsonNode before =
@@ -135,6 +143,7 @@ public final class FineTuneJob {
     Optional<Evaluation> after = evaluator.map(e -> e.evaluate(state.trainables()));
     evaluator.ifPresent(Evaluator::close);
 
+    folder.claim();
     PeftWriter.write(
         name -> folder.create("adapter/" + name),
         prepared.plan().linears(),
@@ -147,7 +156,8 @@ public final class FineTuneJob {
         prepared.labels().names());
     folder.keep(config.source());
     ObjectNode result = report.result(before, after);
-    ObjectNode manifest = report.manifest(examples, prepared.layout(), session.sparkContext());
+    ObjectNode manifest =
+        report.manifest(examples, held, prepared.layout(), session.sparkContext());
     manifest.set("plans", new ObjectMapper().valueToTree(plans.layers()));
     manifest.set("inputs", new ObjectMapper().valueToTree(inputs));
     folder.finish(manifest, result);
@@ -168,14 +178,12 @@ public final class FineTuneJob {
     }
   }
 
-  private static void goOn(Saved saved, TrainingState state, RunReport report, ResultFolder folder)
-      throws IOException {
+  private static void goOn(Saved saved, TrainingState state, RunReport report) throws IOException {
     Checkpoint checkpoint = saved.checkpoint();
     state.restore(checkpoint.step(), checkpoint.exponents(), saved.tensors());
     for (String line : saved.history()) {
       report.earlier(line);
     }
-    folder.goOn(saved);
     System.err.println("going on after step " + checkpoint.step());
   }
 

@@ -80,7 +80,7 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
         throw new ConfigProblems(
             List.of("the base has no classification head to evaluate: set adapter.init-from"));
       }
-      Query query = Query.trained(config.data(), config.compute().seed());
+      Query query = Query.all(config.data()); // a class may be all held out
       Location data = query.location();
       Labels distinct = Examples.labels(session, query);
       if (distinct.size() == 0) {

@@ -14,6 +14,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The job on executors that are JVMs of their own. */
 class ClusterIT {
@@ -99,9 +100,10 @@ class ClusterIT {
     assertThat(four.resolve(adapter)).hasSameBinaryContentAs(one.resolve(adapter));
   }
 
-  /** The embedded Spark's own way to several JVMs needs no cluster at all. */
-  @Test
-  void train_localCluster_givesTheSameAdapterAsOneJvm() {
+  /** The embedded Spark's own way to several JVMs needs no cluster at all; encrypted, if asked. */
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void train_localCluster_givesTheSameAdapterAsOneJvm(boolean encrypted) {
     GoldenFolder roberta = GoldenFolder.copy("roberta", temp);
     Path one = temp.resolve("one");
     Path two = temp.resolve("two");
@@ -109,6 +111,16 @@ class ClusterIT {
         .isZero();
     List<String> arguments =
         new ArrayList<>(List.of("--master", "local-cluster[2,1,1024]", "--conf", "a.b=c d"));
+    if (encrypted) {
+      for (String setting :
+          List.of(
+              "spark.authenticate=true",
+              "spark.authenticate.secret=kindling",
+              "spark.network.crypto.enabled=true",
+              "spark.io.encryption.enabled=true")) {
+        arguments.addAll(List.of("--conf", setting));
+      }
+    }
     arguments.addAll(roberta.train(two, "train.micro-batch-size=1"));
     Launched run = Launched.kindling(arguments.toArray(new String[0]));
     assertThat(run.code()).as(run.stderr()).isZero();

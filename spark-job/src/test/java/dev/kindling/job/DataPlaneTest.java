@@ -122,7 +122,7 @@ class DataPlaneTest {
                 "data.train=" + file("all.jsonl", rows),
                 "data.filter=no such column"));
     assertThat(run.code()).as(run.stdout()).isEqualTo(3);
-    assertThat(run.messages()).contains("data.train");
+    assertThat(run.messages()).contains("data.filter 'no such column'");
   }
 
   @Test

@@ -22,6 +22,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** A run that is stopped and goes on is the run that was not. */
 class ResumeTest {
@@ -99,7 +100,7 @@ class ResumeTest {
     for (long step : new long[] {first, second}) {
       InProcess stopped = kindling(2, train(output, name), StopAtStep.at(step));
       assertThat(stopped.code()).as(stopped.stdout()).isEqualTo(10);
-      assertThat(stopped.messages()).contains("the same command goes on");
+      assertThat(stopped.messages()).contains("run the same command again");
       assertThat(output.resolve("_SUCCESS")).doesNotExist();
     }
     InProcess verified = kindling(1, List.of("verify", output.toString()));
@@ -144,6 +145,48 @@ class ResumeTest {
     assertThat(checkpoints())
         .extracting(p -> p.getFileName().toString())
         .containsExactly("step-000000000009", "step-000000000008");
+  }
+
+  /**
+   * Killed as it began, before there was anything in it: nothing is lost, so nothing is refused.
+   */
+  @ParameterizedTest
+  @ValueSource(strings = {"", "{\"run\""})
+  void train_runningFileCutShort_beginsAnew(String written) throws IOException {
+    assertThat(kindling(1, train(whole)).code()).isZero();
+    Files.createDirectories(output);
+    Files.writeString(output.resolve("_RUNNING"), written);
+    assertThat(kindling(2, train(output, "output-mode=require-resume")).code()).isEqualTo(2);
+    assertThat(kindling(2, train(output)).code()).isZero();
+    assertSame();
+  }
+
+  /** A later checkpoint that is damaged must not outlive the one that is written instead of it. */
+  @Test
+  void train_damagedCheckpointIsLater_doesNotCostTheNextOne() throws IOException {
+    assertThat(kindling(1, train(whole)).code()).isZero();
+    assertThat(kindling(2, train(output), StopAtStep.at(3)).code()).isEqualTo(10);
+    Path later = Files.createDirectories(output.resolve("checkpoints/step-000000000099"));
+    Files.writeString(later.resolve("checkpoint.json"), "{}");
+    String keep = "checkpoint.keep=1";
+    assertThat(kindling(2, train(output, keep), StopAtStep.at(5)).code()).isEqualTo(10);
+    assertThat(later).doesNotExist();
+    assertThat(checkpoints()).hasSize(1);
+    assertThat(kindling(2, train(output, keep)).code()).isZero();
+    assertSame();
+  }
+
+  /** Of a run that is replaced, nothing remains that could be taken for the new one's. */
+  @Test
+  void train_overwritten_leavesNothingOfTheOldRun() throws IOException {
+    assertThat(kindling(1, train(output)).code()).isZero();
+    String[] other = {"train.seed=5", "output-mode=overwrite"};
+    assertThat(kindling(2, train(output, other), StopAtStep.at(3)).code()).isEqualTo(10);
+    assertThat(output.resolve("_SUCCESS")).doesNotExist();
+    assertThat(output.resolve("adapter")).doesNotExist();
+    assertThat(kindling(2, train(output, "train.seed=5")).code()).isZero();
+    assertThat(kindling(1, train(whole, "train.seed=5")).code()).isZero();
+    assertSame();
   }
 
   @Test

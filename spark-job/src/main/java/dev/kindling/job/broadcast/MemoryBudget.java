@@ -33,7 +33,8 @@ public record MemoryBudget(long bytes, String found, String setting) {
       long heap = mib(conf, "spark.executor.memory", 1024);
       double factor =
           conf.getDouble(
-              "spark.executor.memoryOverheadFactor", master.startsWith("k8s") ? 0.4 : 0.1);
+              "spark.executor.memoryOverheadFactor",
+              conf.getDouble("spark.kubernetes.memoryOverheadFactor", 0.1));
       long standard = Math.max(LEAST_OVERHEAD, (long) (heap * factor));
       long overhead = mib(conf, "spark.executor.memoryOverhead", standard);
       return new MemoryBudget(

@@ -159,6 +159,12 @@ public record ConfigSource(Config user, Config all) {
         .filter(k -> distance.apply(k, key) <= Math.max(3, key.length() / 2));
   }
 
+  /** Whether a key of {@link #identity} has its default: keys that a run did not know yet do. */
+  public static boolean isDefault(String key, String value) {
+    ConfigValue standard = KNOWN.get(key);
+    return standard != null && text(standard).equals(value);
+  }
+
   /** The settings that decide the result, by key: what a run's identity is made of. */
   public Map<String, String> identity() {
     Map<String, String> identity = new TreeMap<>();

@@ -138,7 +138,7 @@ final class JobConfigReader {
       in.required("data.validation", "JSONL, CSV, Parquet or plain text");
     }
     double holdOut = in.number("data.hold-out", v -> v >= 0 && v < 1, "0 (off) or a share below 1");
-    if (holdOut > 0 && in.has("data.validation")) {
+    if (command != Command.EVALUATE && holdOut > 0 && in.has("data.validation")) {
       in.problem("set one of data.validation and data.hold-out, not both");
     }
     return new Data(

@@ -123,8 +123,7 @@ public final class Examples {
     Location location = query.location();
     JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
     JavaRDD<byte[]> frames =
-        Source.read(session, query, reader.nextToken())
-            .javaRDD()
+        rows(session, query, reader.nextToken())
             .mapPartitions(rows -> new Tokeniser(rows, reader))
             .persist(StorageLevel.MEMORY_AND_DISK_SER());
     List<Survey> parts = new ArrayList<>();
@@ -132,6 +131,20 @@ public final class Examples {
       parts.add(Survey.decode(ByteBuffer.wrap(frame)));
     }
     return index(spark, frames, parts, query);
+  }
+
+  /** To put a table's rows in order, Spark reads them already. */
+  private static JavaRDD<Row> rows(SparkSession session, Query query, boolean nextToken) {
+    Location location = query.location();
+    session.sparkContext().setJobDescription("read " + location.key());
+    try {
+      return Source.read(session, query, nextToken).javaRDD();
+    } catch (Exception e) {
+      if (e instanceof SparkException) {
+        throw Source.unreadable(location, e);
+      }
+      throw e;
+    }
   }
 
   private static List<byte[]> runAll(
@@ -219,7 +232,9 @@ public final class Examples {
     if (next == 0) {
       frames.unpersist(false);
       throw new InvalidInput(
-          location.key() + " " + location.text(), "holds no rows", "expected at least one");
+          location.key() + " " + location.text(),
+          dropped.isEmpty() ? "holds no rows" : "holds no row that can be used: " + dropped.get(0),
+          "expected at least one");
     }
     long[][] byPartition = new long[parts.size()][];
     for (int p = 0; p < byPartition.length; p++) {

@@ -39,6 +39,11 @@ public record Query(
     return of(data, "data.train", data.train().orElseThrow(), data.limit(), rest);
   }
 
+  /** All of it, before anything is held out. */
+  public static Query all(JobConfig.Data data) {
+    return of(data, "data.train", data.train().orElseThrow(), Optional.empty(), Part.ALL);
+  }
+
   /** What is held out of what is trained on. */
   public static Query heldOut(JobConfig.Data data, long seed) {
     Part share = new Part(data.holdOut(), true, seed);

@@ -74,6 +74,12 @@ final class Source {
       Dataset<Row> rows = load(session.read(), uri, kind, query, nextToken);
       return part(shaped(rows, query, nextToken, kind.equals("text")), query);
     } catch (Exception e) {
+      if (e instanceof AnalysisException && query.filter().isPresent()) {
+        throw new InvalidInput(
+            "data.filter '" + query.filter().get() + "' on " + location.key(),
+            "cannot be used: " + String.valueOf(e.getMessage()).lines().findFirst().orElse(""),
+            "expected an SQL condition on the columns of the data");
+      }
       if (e instanceof AnalysisException || e instanceof SparkException) {
         throw unreadable(location, e);
       }

@@ -1,5 +1,6 @@
 package dev.kindling.job.report;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.kindling.checkpoint.HfFolder;
@@ -58,11 +59,14 @@ public record KeptRun(
       files = local.getRaw();
     }
     try {
-      byte[] manifest = bytes(files, new Path(folder, ResultFolder.MANIFEST));
-      return finished(files, folder, JSON.readTree(manifest));
-    } catch (FileNotFoundException e) {
-      return unfinished(files, folder, output);
+      JsonNode manifest = JSON.readTree(bytes(files, new Path(folder, ResultFolder.MANIFEST)));
+      if (manifest.has("config")) {
+        return finished(files, folder, manifest);
+      }
+    } catch (FileNotFoundException | JsonProcessingException e) {
+      // not finished
     }
+    return unfinished(files, folder, output);
   }
 
   private static KeptRun finished(FileSystem files, Path folder, JsonNode manifest)
@@ -110,12 +114,16 @@ public record KeptRun(
       Map<String, String> config,
       List<String> lines,
       int files,
-      List<String> problems)
-      throws IOException {
+      List<String> problems) {
     List<Entry> ledger = new ArrayList<>();
+    List<String> all = new ArrayList<>(problems);
     for (String line : lines) {
-      JsonNode step = JSON.readTree(line);
-      ledger.add(new Entry(step.path("step").asLong(), step.path("ledger").asText()));
+      try {
+        JsonNode step = JSON.readTree(line);
+        ledger.add(new Entry(step.path("step").asLong(), step.path("ledger").asText()));
+      } catch (JsonProcessingException e) {
+        all.add("a line of the metrics is damaged: " + line);
+      }
     }
     return new KeptRun(
         finished,
@@ -125,7 +133,7 @@ public record KeptRun(
         Boolean.parseBoolean(config.get("data.shuffle")),
         ledger,
         files,
-        problems);
+        all);
   }
 
   private static Optional<String> check(FileSystem files, Path file, String sha256)

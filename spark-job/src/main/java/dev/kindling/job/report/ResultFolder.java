@@ -29,6 +29,7 @@ import java.util.Optional;
 import java.util.TreeMap;
 import java.util.UUID;
 import org.apache.hadoop.conf.Configuration;
+import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.LocalFileSystem;
 import org.apache.hadoop.fs.Path;
@@ -67,7 +68,10 @@ public final class ResultFolder implements AutoCloseable {
   private String owner = "";
 
   /** Metrics of steps before this run went on. */
-  private final List<String> kept = new ArrayList<>();
+  private final List<String> earlier = new ArrayList<>();
+
+  /** Steps in the newest checkpoint. */
+  private long kept;
 
   /** Metrics of steps since the last checkpoint. */
   private final List<String> unsaved = new ArrayList<>();
@@ -148,10 +152,13 @@ public final class ResultFolder implements AutoCloseable {
         checkpoints.newest(
             damaged ->
                 System.err.println("kindling: checkpoint " + damaged + ": going further back"));
-    Optional<Map<String, String>> begun =
-        json(RUNNING)
-            .map(running -> Checkpoint.config(running.path("config")))
-            .or(() -> saved.map(s -> s.checkpoint().config()));
+    Optional<Map<String, String>> running =
+        json(RUNNING).map(node -> Checkpoint.config(node.path("config")));
+    Optional<Map<String, String>> begun = saved.map(s -> s.checkpoint().config()).or(() -> running);
+    if (begun.isEmpty() && files.exists(new Path(folder, RUNNING))) { // cut short as it began
+      requireResumable(saved);
+      return saved;
+    }
     requireSame(
         begun.orElseThrow(
             () ->
@@ -160,11 +167,15 @@ public final class ResultFolder implements AutoCloseable {
                     "exists but is not finished, and does not say what began it: remove it, choose"
                         + " another, or set output-mode = overwrite")),
         "begun");
+    requireResumable(saved);
+    return saved;
+  }
+
+  private void requireResumable(Optional<Saved> saved) {
     if (saved.isEmpty() && output.mode() == OutputMode.REQUIRE_RESUME) {
       throw refused(
           output, "has no checkpoint to go on from, as output-mode = require-resume asks");
     }
-    return saved;
   }
 
   private void requireSame(Map<String, String> theirs, String how) {
@@ -192,14 +203,11 @@ public final class ResultFolder implements AutoCloseable {
     files.access(existing, FsAction.WRITE);
   }
 
-  /** Whether a run of ours has written here: nothing else may ever be deleted. */
+  /** Whether a run of ours has written here: Spark leaves a _SUCCESS too, but an empty one. */
   private boolean isOurs() throws IOException {
-    for (String name : List.of(MANIFEST, METRICS, RUNNING)) {
-      if (files.exists(new Path(folder, name))) {
-        return true;
-      }
-    }
-    return false;
+    return files.exists(new Path(folder, METRICS))
+        || files.exists(new Path(folder, RUNNING))
+        || json(MANIFEST).map(manifest -> manifest.has("config")).orElse(false);
   }
 
   /** Empty if there is no such file, or one whose writing was cut short. */
@@ -229,8 +237,9 @@ public final class ResultFolder implements AutoCloseable {
 
   /** Goes on where a run stood: its metrics are kept. */
   public void goOn(Saved saved) {
-    kept.addAll(saved.history());
+    earlier.addAll(saved.history());
     history = saved.checkpoint().history();
+    kept = saved.checkpoint().step();
   }
 
   /** Appends a line; visible to readers at once where the file system can do that. */
@@ -253,23 +262,47 @@ public final class ResultFolder implements AutoCloseable {
     if (metrics != null) {
       return;
     }
-    if (output.mode() == OutputMode.OVERWRITE) {
-      files.delete(folder, true);
-    } else if (!isEmpty() && !owner().equals(owner)) {
+    boolean replaces = output.mode() == OutputMode.OVERWRITE;
+    if (!replaces && !isEmpty() && !owner().equals(owner)) {
       throw refused(output, "has been written to by another run since this one began");
     }
     files.mkdirs(folder);
+    remove(new Path(folder, MANIFEST)); // first of all: what follows is not finished
     ObjectNode running = JSON.createObjectNode();
     running.put("run", run);
     running.set("config", JSON.valueToTree(identity));
-    try (OutputStream out = NewFile.at(files, new Path(folder, RUNNING))) {
-      out.write(JSON.writeValueAsBytes(running));
+    put(RUNNING, JSON.writeValueAsBytes(running));
+    if (replaces) {
+      for (FileStatus old : files.listStatus(folder)) {
+        if (!old.getPath().getName().equals(RUNNING)) {
+          remove(old.getPath());
+        }
+      }
     }
     metrics = NewFile.at(files, new Path(folder, METRICS));
-    for (String line : kept) {
+    for (String line : earlier) {
       append(line);
     }
-    kept.clear();
+    earlier.clear();
+  }
+
+  private void remove(Path old) throws IOException {
+    if (files.exists(old) && !files.delete(old, true)) {
+      throw new IOException(old + " cannot be removed");
+    }
+  }
+
+  private void put(String name, byte[] bytes) throws IOException {
+    try (NewFile out = NewFile.at(files, new Path(folder, name))) {
+      out.write(bytes);
+      out.sync();
+    }
+  }
+
+  /** Makes this folder the run's own, where it went on without another step to take. */
+  public void claim() throws IOException {
+    begin();
+    requireOwn();
   }
 
   /** The run that wrote here last; empty if none says so. */
@@ -285,9 +318,18 @@ public final class ResultFolder implements AutoCloseable {
 
   /** Keeps a committed step, so that the same run can go on from it. */
   public void checkpoint(Checkpoint checkpoint, Map<String, float[]> tensors) throws IOException {
+    if (checkpoint.step() == kept) {
+      return;
+    }
     requireOwn();
     history = checkpoints.write(checkpoint, tensors, history, unsaved);
+    kept = checkpoint.step();
     unsaved.clear();
+  }
+
+  /** Steps that the newest checkpoint keeps. */
+  public long kept() {
+    return kept;
   }
 
   /** A new file of the result, digested as it is written. */
@@ -310,9 +352,9 @@ public final class ResultFolder implements AutoCloseable {
 
   /** Writes the manifest, after which the run is done. */
   public void finish(ObjectNode manifest, ObjectNode result) throws IOException {
-    begin(); // of a run that went on from its last step
-    close();
-    requireOwn();
+    claim();
+    metrics.close();
+    metrics = null;
     if (files.getFileStatus(new Path(folder, METRICS)).getLen() != metricsBytes) {
       throw new IOException("another run has taken over");
     }
@@ -321,9 +363,7 @@ public final class ResultFolder implements AutoCloseable {
     manifest.set("config", JSON.valueToTree(identity));
     manifest.put("configDigest", digest(identity));
     manifest.set("result", result);
-    try (OutputStream out = NewFile.at(files, new Path(folder, MANIFEST))) {
-      out.write(JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(manifest));
-    }
+    put(MANIFEST, JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(manifest));
     files.delete(new Path(folder, RUNNING), false);
   }
 
@@ -332,10 +372,11 @@ public final class ResultFolder implements AutoCloseable {
         .formatHex(HfFolder.sha256().digest(identity.toString().getBytes(StandardCharsets.UTF_8)));
   }
 
+  /** Of a run that did not finish: what it has not kept is given up. */
   @Override
   public void close() throws IOException {
     if (metrics != null) {
-      metrics.close();
+      metrics.abandon();
       metrics = null;
     }
   }

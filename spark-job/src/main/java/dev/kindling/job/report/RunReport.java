@@ -167,7 +167,8 @@ public final class RunReport {
   }
 
   /** What the manifest says besides files, configuration and result. */
-  public ObjectNode manifest(Examples data, AdapterLayout layout, SparkContext spark) {
+  public ObjectNode manifest(
+      Examples data, Optional<Examples> evaluated, AdapterLayout layout, SparkContext spark) {
     ObjectNode manifest = JSON.createObjectNode();
     manifest.put("base", config.base().path());
     manifest.put("baseSha256", baseDigest);
@@ -179,6 +180,7 @@ public final class RunReport {
     manifest.put("withoutTarget", data.targetless());
     manifest.put("dropped", data.dropped());
     manifest.set("droppedFirst", JSON.valueToTree(data.quoted()));
+    evaluated.ifPresent(held -> manifest.put("droppedFromEvaluation", held.dropped()));
     manifest.set("memory", memory());
     ObjectNode adapter = manifest.putObject("adapter");
     adapter.put("r", layout.settings().r());

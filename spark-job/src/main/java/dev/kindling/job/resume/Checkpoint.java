@@ -2,6 +2,7 @@ package dev.kindling.job.resume;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.kindling.cost.PairClock.Timed;
+import dev.kindling.job.config.ConfigSource;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -61,7 +62,8 @@ public record Checkpoint(
     ours.forEach(
         (key, value) -> {
           String other = left.remove(key);
-          if (!value.equals(other)) {
+          boolean newer = other == null && ConfigSource.isDefault(key, value); // a key since then
+          if (!value.equals(other) && !newer) {
             differing.add(key + " (" + other + " there, " + value + " here)");
           }
         });

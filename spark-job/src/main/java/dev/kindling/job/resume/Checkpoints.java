@@ -4,18 +4,22 @@ import com.fasterxml.jackson.core.JacksonException;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.kindling.InvalidInput;
 import dev.kindling.checkpoint.HfFolder;
 import dev.kindling.checkpoint.Safetensors;
 import dev.kindling.checkpoint.StoredTensor;
 import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.resume.Checkpoint.Part;
 import dev.kindling.job.storage.NewFile;
-import java.io.ByteArrayOutputStream;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.StandardCopyOption;
+import java.security.DigestInputStream;
+import java.security.DigestOutputStream;
+import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.HashMap;
@@ -26,6 +30,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.stream.Stream;
+import org.apache.hadoop.fs.ChecksumException;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
@@ -33,8 +38,7 @@ import org.apache.hadoop.fs.Path;
 /**
  * The checkpoints of a result folder: {@code step-…/state.safetensors} and, last of all, {@code
  * step-…/checkpoint.json}, without which a checkpoint does not count; {@code history/} holds the
- * metrics of all steps in parts. Nothing is renamed, which object stores cannot do at once, and
- * nothing that is visible is ever written to again.
+ * metrics of all steps in parts. Nothing is renamed, which object stores cannot do at once.
  */
 public final class Checkpoints {
   private static final ObjectMapper JSON =
@@ -77,7 +81,7 @@ public final class Checkpoints {
         return Optional.of(read(one));
       } catch (FileNotFoundException e) { // cut short while it was written, or history is gone
         damaged.accept(one.getName() + " is not complete: " + e.getMessage());
-      } catch (Damaged | JacksonException e) {
+      } catch (Damaged | JacksonException | ChecksumException | InvalidInput e) {
         damaged.accept(one.getName() + " is damaged: " + e.getMessage());
       }
     }
@@ -121,20 +125,20 @@ public final class Checkpoints {
       throw new Damaged(MANIFEST + " says no format");
     }
     Checkpoint checkpoint = JSON.treeToValue(manifest, Checkpoint.class);
-    byte[] state = sound(new Path(one, STATE), checkpoint.state());
+    Map<String, float[]> tensors = tensors(new Path(one, STATE), checkpoint.state());
     List<String> history = new ArrayList<>();
     for (Part part : checkpoint.history()) {
       byte[] lines = sound(new Path(new Path(folder, "history"), part.name()), part.sha256());
       new String(lines, StandardCharsets.UTF_8).lines().forEach(history::add);
     }
-    return new Saved(checkpoint, tensors(state), history);
+    return new Saved(checkpoint, tensors, history);
   }
 
   private byte[] sound(Path file, String sha256) throws IOException {
     byte[] bytes = bytes(file);
-    if (!sha256(bytes).equals(sha256)) {
-      throw new Damaged(file.getName() + " is not what was written");
-    }
+    MessageDigest digest = HfFolder.sha256();
+    digest.update(bytes);
+    requireSound(file, digest, sha256);
     return bytes;
   }
 
@@ -144,17 +148,26 @@ public final class Checkpoints {
     }
   }
 
-  private static Map<String, float[]> tensors(byte[] state) throws IOException {
-    java.nio.file.Path file = Files.createTempFile("kindling-", ".safetensors");
+  private Map<String, float[]> tensors(Path state, String sha256) throws IOException {
+    java.nio.file.Path local = Files.createTempFile("kindling-", ".safetensors");
     try {
-      Files.write(file, state);
+      try (DigestInputStream in = new DigestInputStream(files.open(state), HfFolder.sha256())) {
+        Files.copy(in, local, StandardCopyOption.REPLACE_EXISTING);
+        requireSound(state, in.getMessageDigest(), sha256);
+      }
       Map<String, float[]> tensors = new HashMap<>();
-      for (StoredTensor tensor : Safetensors.open(file).values()) {
+      for (StoredTensor tensor : Safetensors.open(local).values()) {
         tensors.put(tensor.name(), tensor.floats());
       }
       return tensors;
     } finally {
-      Files.delete(file);
+      Files.delete(local);
+    }
+  }
+
+  private static void requireSound(Path file, MessageDigest found, String sha256) throws Damaged {
+    if (!HexFormat.of().formatHex(found.digest()).equals(sha256)) {
+      throw new Damaged(file.getName() + " is not what was written");
     }
   }
 
@@ -179,22 +192,30 @@ public final class Checkpoints {
     }
     Path one = new Path(folder, name);
     files.delete(one, true); // what a run left that was stopped while writing it
-    byte[] state = encode(tensors);
-    put(new Path(one, STATE), state);
-    put(new Path(one, MANIFEST), JSON.writeValueAsBytes(checkpoint.with(sha256(state), history)));
-    List<Path> all = steps();
-    for (Path old : all.subList(Math.min(keep, all.size()), all.size())) {
-      files.delete(old, true);
+    String state = state(new Path(one, STATE), tensors);
+    put(new Path(one, MANIFEST), JSON.writeValueAsBytes(checkpoint.with(state, history)));
+    int kept = 0;
+    for (Path other : steps()) {
+      // Later ones are damaged, or the run would have gone on from them.
+      boolean later = other.getName().compareTo(name) > 0;
+      kept += later ? 0 : 1;
+      if (later || kept > keep) {
+        files.delete(other, true);
+      }
     }
     return history;
   }
 
-  private static byte[] encode(Map<String, float[]> tensors) throws IOException {
+  /** Writes the tensors; returns their file's digest. */
+  private String state(Path file, Map<String, float[]> tensors) throws IOException {
     Map<String, Safetensors.Values> values = new HashMap<>();
     tensors.forEach((name, data) -> values.put(name, new Safetensors.Values(data, data.length)));
-    ByteArrayOutputStream out = new ByteArrayOutputStream();
-    Safetensors.write(out, values, Map.of());
-    return out.toByteArray();
+    MessageDigest digest = HfFolder.sha256();
+    try (NewFile out = NewFile.at(files, file)) {
+      Safetensors.write(new DigestOutputStream(out, digest), values, Map.of());
+      out.sync();
+    }
+    return HexFormat.of().formatHex(digest.digest());
   }
 
   private void put(Path file, byte[] bytes) throws IOException {

@@ -8,6 +8,9 @@ public final class Preempted extends RuntimeException {
    * @param step steps that are kept
    */
   public Preempted(long step) {
-    super("stopped after step " + step + ": the same command goes on from there");
+    super(
+        "stopped after step "
+            + step
+            + ": run the same command again, with output-mode = resume, to go on from there");
   }
 }

@@ -2,6 +2,7 @@ package dev.kindling.job.storage;
 
 import java.io.FilterOutputStream;
 import java.io.IOException;
+import org.apache.hadoop.fs.CommonPathCapabilities;
 import org.apache.hadoop.fs.FSDataOutputStream;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.Path;
@@ -68,6 +69,15 @@ public final class NewFile extends FilterOutputStream {
             file.hsync();
           }
         });
+  }
+
+  /** Gives up: where files are visible only once they are closed, this one never is. */
+  public void abandon() throws IOException {
+    failed = true;
+    if (file.hasCapability(CommonPathCapabilities.ABORTABLE_STREAM)) {
+      file.abort();
+    }
+    close();
   }
 
   @Override

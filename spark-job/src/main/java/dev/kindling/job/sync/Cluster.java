@@ -47,7 +47,8 @@ public record Cluster(JavaSparkContext spark, ModelSpec spec, WeightDelivery del
 
   /** What its executors have for tensors. */
   public MemoryBudget memory() {
-    long physical = spark.isLocal() ? MemoryUse.physical() : leastPhysical();
+    boolean contained = spark.master().matches("(yarn|k8s).*"); // where the machine has no say
+    long physical = spark.isLocal() || contained ? MemoryUse.physical() : leastPhysical();
     return MemoryBudget.of(spark.master(), spark.getConf(), physical);
   }
 

@@ -22,13 +22,13 @@ class MemoryBudgetTest {
     return conf;
   }
 
-  /** Spark's defaults: a tenth of the heap, on Kubernetes four tenths, at least 384 MiB. */
+  /** Spark's defaults: a tenth of the heap, at least 384 MiB. */
   @ParameterizedTest
   @CsvSource({
     "yarn,1g,,384",
     "yarn,20g,,2048",
     "yarn,20g,3g,3072",
-    "k8s://https://host,20g,,8192",
+    "k8s://https://host,20g,,2048",
     "k8s://https://host,512m,,384",
     "yarn,4096,900,900"
   })

@@ -18,8 +18,8 @@ import dev.kindling.job.explain.Prediction;
 import dev.kindling.job.explain.Sample;
 import dev.kindling.job.ingest.Examples;
 import dev.kindling.job.report.FinishedRun;
+import dev.kindling.job.report.OutputFolder;
 import dev.kindling.job.report.PlanTree;
-import dev.kindling.job.report.ResultFolder;
 import dev.kindling.job.sync.Cluster;
 import dev.kindling.job.sync.StepReport;
 import dev.kindling.tensor.Backend;
@@ -66,7 +66,7 @@ public final class ExplainJob {
         .output()
         .flatMap(
             output ->
-                ResultFolder.open(
+                OutputFolder.open(
                         new Output(output.folder(), OutputMode.RESUME, 1, 1),
                         config.source(),
                         session.sparkContext().hadoopConfiguration())

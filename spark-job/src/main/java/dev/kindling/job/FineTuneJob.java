@@ -13,6 +13,7 @@ import dev.kindling.job.evaluate.Evaluation;
 import dev.kindling.job.evaluate.Evaluator;
 import dev.kindling.job.explain.PlanTable;
 import dev.kindling.job.ingest.Examples;
+import dev.kindling.job.report.OutputFolder;
 import dev.kindling.job.report.PlanTree;
 import dev.kindling.job.report.Progress;
 import dev.kindling.job.report.ResultFolder;
@@ -52,8 +53,8 @@ public final class FineTuneJob {
 
   /** Trains, goes on, or finds that the same run is done already; returns the object for stdout. */
   public ObjectNode run() {
-    ResultFolder.Opened opened =
-        ResultFolder.open(
+    OutputFolder.Opened opened =
+        OutputFolder.open(
             config.output().orElseThrow(),
             config.source(),
             session.sparkContext().hadoopConfiguration());

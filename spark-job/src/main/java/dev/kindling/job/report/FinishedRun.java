@@ -29,14 +29,14 @@ public record FinishedRun(JsonNode manifest, List<JsonNode> metrics) {
    * @throws ConfigProblems if there is none
    */
   public static ConfigSource config(String output, Configuration hadoop) {
-    Path file = new Path(new Location("output", output).writable(), ResultFolder.RESOLVED);
+    Path file = new Path(new Location("output", output).writable(), OutputFolder.RESOLVED);
     try (InputStream in = file.getFileSystem(hadoop).open(file)) {
       return ConfigSource.kept(new String(in.readAllBytes(), StandardCharsets.UTF_8));
     } catch (IOException e) {
       throw new ConfigProblems(
           List.of(
               "output %s holds no %s of a finished run: name a configuration to explain"
-                  .formatted(output, ResultFolder.RESOLVED)));
+                  .formatted(output, OutputFolder.RESOLVED)));
     }
   }
 }

@@ -59,7 +59,7 @@ public record KeptRun(
       files = local.getRaw();
     }
     try {
-      JsonNode manifest = JSON.readTree(bytes(files, new Path(folder, ResultFolder.MANIFEST)));
+      JsonNode manifest = JSON.readTree(bytes(files, new Path(folder, OutputFolder.MANIFEST)));
       if (manifest.has("config")) {
         return finished(files, folder, manifest);
       }
@@ -79,7 +79,7 @@ public record KeptRun(
     }
     List<String> lines = new ArrayList<>();
     try {
-      byte[] metrics = bytes(files, new Path(folder, ResultFolder.METRICS));
+      byte[] metrics = bytes(files, new Path(folder, OutputFolder.METRICS));
       new String(metrics, StandardCharsets.UTF_8).lines().forEach(lines::add);
     } catch (FileNotFoundException e) {
       // said above

@@ -7,8 +7,8 @@ import java.io.Serializable;
  *
  * @param batch rows; each is one sequence, or several behind each other
  * @param tokens queries of each row, padding included
- * @param keys keys and values of each row: as many as queries, or more where the queries are the
- *     last ones of a sequence whose earlier keys were kept
+ * @param keys keys and values of each row: as many as queries, or more where only some tokens ask:
+ *     the last ones of a sequence whose earlier keys were kept, or a classifier's first ones
  * @param heads attention heads of the queries
  * @param kvHeads heads of keys and values, a divisor of heads: each serves {@code heads / kvHeads}
  *     neighbouring query heads

@@ -8,7 +8,7 @@ import dev.kindling.export.PeftAdapter;
 import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.config.JobConfig.Task;
-import dev.kindling.job.ingest.Examples;
+import dev.kindling.job.ingest.Classes;
 import dev.kindling.job.ingest.Query;
 import dev.kindling.job.storage.Location;
 import dev.kindling.lora.AdapterLayout;
@@ -82,7 +82,7 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
       }
       Query query = Query.all(config.data()); // a class may be all held out
       Location data = query.location();
-      Labels distinct = Examples.labels(session, query);
+      Labels distinct = Classes.of(session, query);
       if (distinct.size() == 0) {
         throw new InvalidInput("data.train " + data.text(), "has no labels", "every row needs one");
       }

@@ -51,19 +51,7 @@ class ChaosIT {
   }
 
   private Running onCluster() {
-    List<String> arguments =
-        new ArrayList<>(
-            List.of(
-                "--master",
-                cluster.master(),
-                "--executor-memory",
-                "512m",
-                "--executor-cores",
-                "1",
-                "--conf",
-                "spark.scheduler.minRegisteredResourcesRatio=1",
-                "--total-executor-cores",
-                "2"));
+    List<String> arguments = new ArrayList<>(cluster.options("512m"));
     arguments.addAll(train(output));
     return Running.kindling(arguments);
   }

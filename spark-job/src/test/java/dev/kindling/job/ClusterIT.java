@@ -31,17 +31,7 @@ class ClusterIT {
     Path output = temp.resolve("out");
     try (SparkCluster cluster =
         new SparkCluster(2, Files.createDirectory(temp.resolve("cluster")))) {
-      List<String> arguments =
-          new ArrayList<>(
-              List.of(
-                  "--master",
-                  cluster.master(),
-                  "--executor-memory",
-                  "1g",
-                  "--conf",
-                  "spark.scheduler.minRegisteredResourcesRatio=1",
-                  "--total-executor-cores",
-                  "2"));
+      List<String> arguments = new ArrayList<>(cluster.options("1g"));
       arguments.addAll(
           golden.train(
               output,

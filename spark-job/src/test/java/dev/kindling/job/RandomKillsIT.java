@@ -50,8 +50,7 @@ class RandomKillsIT {
   }
 
   private List<String> onCluster(SparkCluster cluster, Path output) {
-    List<String> arguments = new ArrayList<>(List.of("--master", cluster.master()));
-    arguments.addAll(List.of("--executor-memory", "512m", "--executor-cores", "1"));
+    List<String> arguments = new ArrayList<>(cluster.options("512m"));
     arguments.addAll(train(output));
     return arguments;
   }

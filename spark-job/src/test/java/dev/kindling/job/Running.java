@@ -9,13 +9,14 @@ import java.nio.file.WatchKey;
 import java.nio.file.WatchService;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
 
 /** The launcher script under way in a process of its own, to be disturbed. */
 final class Running implements AutoCloseable {
   private static final Path HOME = Path.of("..").toAbsolutePath().normalize();
-  private static final long PATIENCE_SECONDS = 180;
+  private static final int PATIENCE_SECONDS = 180;
 
   private final Process process;
   private final Path out;
@@ -29,6 +30,10 @@ final class Running implements AutoCloseable {
 
   /** Starts {@code submit/kindling} with the embedded Spark. */
   static Running kindling(List<String> arguments) {
+    return kindling(arguments, Map.of());
+  }
+
+  static Running kindling(List<String> arguments, Map<String, String> environment) {
     List<String> command = new ArrayList<>(List.of(HOME.resolve("submit/kindling").toString()));
     command.addAll(arguments);
     try {
@@ -40,6 +45,7 @@ final class Running implements AutoCloseable {
               .redirectError(err.toFile())
               .redirectInput(Path.of("/dev/null").toFile());
       builder.environment().remove("SPARK_HOME");
+      builder.environment().putAll(environment);
       return new Running(builder.start(), out, err);
     } catch (IOException e) {
       throw new IllegalStateException(e);
@@ -118,7 +124,12 @@ final class Running implements AutoCloseable {
 
   /** How it ended. */
   Launched end() throws Exception {
-    if (!process.waitFor(PATIENCE_SECONDS, TimeUnit.SECONDS)) {
+    return end(PATIENCE_SECONDS / 60);
+  }
+
+  /** How it ended, within so many minutes. */
+  Launched end(int minutes) throws Exception {
+    if (!process.waitFor(minutes, TimeUnit.MINUTES)) {
       throw new IllegalStateException("still running:\n" + Files.readString(err));
     }
     return new Launched(process.exitValue(), Files.readString(out), Files.readString(err));

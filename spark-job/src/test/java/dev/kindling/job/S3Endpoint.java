@@ -1,15 +1,9 @@
 package dev.kindling.job;
 
-import java.io.BufferedReader;
-import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.TimeUnit;
-import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** A real S3 endpoint over a folder, in a process of its own; objects are files of the bucket. */
@@ -48,31 +42,7 @@ final class S3Endpoint implements AutoCloseable {
                 settings.toString())
             .redirectErrorStream(true)
             .start();
-    port = follow(process).get(60, TimeUnit.SECONDS);
-  }
-
-  private static CompletableFuture<Integer> follow(Process process) {
-    CompletableFuture<Integer> port = new CompletableFuture<>();
-    Thread reader =
-        new Thread(
-            () -> {
-              StringBuilder log = new StringBuilder();
-              try (BufferedReader lines = process.inputReader(StandardCharsets.UTF_8)) {
-                for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-                  log.append(line).append('\n');
-                  Matcher matcher = READY.matcher(line);
-                  if (matcher.find()) {
-                    port.complete(Integer.valueOf(matcher.group(1)));
-                  }
-                }
-              } catch (IOException e) {
-                log.append(e);
-              }
-              port.completeExceptionally(new IllegalStateException("no S3 endpoint:\n" + log));
-            });
-    reader.setDaemon(true);
-    reader.start();
-    return port;
+    port = Integer.parseInt(Daemon.ready(process, READY));
   }
 
   /** Where objects of the bucket lie. */

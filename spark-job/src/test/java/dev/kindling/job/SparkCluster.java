@@ -1,15 +1,9 @@
 package dev.kindling.job;
 
-import java.io.BufferedReader;
-import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.TimeUnit;
-import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
@@ -61,6 +55,21 @@ final class SparkCluster implements AutoCloseable {
     return master;
   }
 
+  /** spark-submit's options for an executor of one core on each of two workers. */
+  List<String> options(String executorMemory) {
+    return List.of(
+        "--master",
+        master,
+        "--executor-memory",
+        executorMemory,
+        "--executor-cores",
+        "1",
+        "--conf",
+        "spark.scheduler.minRegisteredResourcesRatio=1",
+        "--total-executor-cores",
+        "2");
+  }
+
   /** SIGKILL to so many executors; returns how many there were of them. */
   int killExecutors(int count) {
     List<ProcessHandle> executors =
@@ -108,32 +117,7 @@ final class SparkCluster implements AutoCloseable {
     builder.environment().put("SPARK_SCALA_VERSION", "2.12");
     Process process = builder.start();
     processes.add(process);
-    return follow(process, ready).get(60, TimeUnit.SECONDS);
-  }
-
-  /** Reads a daemon's log to its end, so that it never blocks, and reports the line waited for. */
-  private static CompletableFuture<String> follow(Process process, Pattern ready) {
-    CompletableFuture<String> found = new CompletableFuture<>();
-    Thread reader =
-        new Thread(
-            () -> {
-              StringBuilder log = new StringBuilder();
-              try (BufferedReader lines = process.inputReader(StandardCharsets.UTF_8)) {
-                for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-                  log.append(line).append('\n');
-                  Matcher matcher = ready.matcher(line);
-                  if (matcher.find()) {
-                    found.complete(matcher.groupCount() > 0 ? matcher.group(1) : line);
-                  }
-                }
-              } catch (IOException e) {
-                log.append(e);
-              }
-              found.completeExceptionally(new IllegalStateException("daemon ended:\n" + log));
-            });
-    reader.setDaemon(true);
-    reader.start();
-    return found;
+    return Daemon.ready(process, ready);
   }
 
   @Override

@@ -10,9 +10,9 @@ import dev.kindling.tensor.load.Compute;
 import dev.kindling.tensor.load.Engine;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.function.IntUnaryOperator;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.IntUnaryOperator;
 
 /** Mutable: a backend, and tensors of random numbers that live as long as it does. */
 final class Workbench implements AutoCloseable {
@@ -50,7 +50,7 @@ final class Workbench implements AutoCloseable {
     return backend.freeze(active(out, in));
   }
 
-  /** The same integer everywhere. */
+  /** Integers by their place. */
   Tensor integers(IntUnaryOperator value, int count) {
     Tensor t = take(DType.I32, count);
     int[] values = new int[count];

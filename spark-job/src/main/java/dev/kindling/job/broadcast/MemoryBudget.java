@@ -15,8 +15,8 @@ import org.apache.spark.network.util.JavaUtils;
  */
 public record MemoryBudget(long bytes, String found, String setting) {
   /**
-   * What a process takes beside heap and tensors: 250 MB of JVM, and 0.35 MB for each of at most
-   * 1,500 or so compiled products (the quickstart: 0.45 GB).
+   * What a process takes beside heap and tensors, an estimate: 250 MB of JVM, and 0.35 MB
+   * (measured) for each compiled product, of which a run that has 1,500 has many.
    */
   static final long BESIDE = 768L << 20;
 

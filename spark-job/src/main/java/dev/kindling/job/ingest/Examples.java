@@ -2,7 +2,6 @@ package dev.kindling.job.ingest;
 
 import dev.kindling.InvalidInput;
 import dev.kindling.data.Example;
-import dev.kindling.data.Labels;
 import dev.kindling.job.storage.Location;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
@@ -14,8 +13,6 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.NavigableMap;
 import java.util.TreeMap;
-import java.util.TreeSet;
-import org.apache.spark.SparkException;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
@@ -34,9 +31,6 @@ import org.jspecify.annotations.Nullable;
  * index of its first row.
  */
 public final class Examples {
-  /** More distinct labels than this are no classes. */
-  private static final int MOST_CLASSES = 10_000;
-
   private final JavaRDD<byte[]> frames;
   private final Broadcast<long[][]> firstIndices;
   private final long count;
@@ -127,80 +121,17 @@ public final class Examples {
             .mapPartitions(rows -> new Tokeniser(rows, reader))
             .persist(StorageLevel.MEMORY_AND_DISK_SER());
     List<Survey> parts = new ArrayList<>();
-    for (byte[] frame : runAll(spark, frames, location)) {
-      parts.add(Survey.decode(ByteBuffer.wrap(frame)));
-    }
+    List<byte[]> surveys =
+        Source.reading(
+            location, () -> Tasks.runAll(spark, frames, rows -> Survey.of(rows).encode()));
+    surveys.forEach(frame -> parts.add(Survey.decode(ByteBuffer.wrap(frame))));
     return index(spark, frames, parts, query);
   }
 
   /** To put a table's rows in order, Spark reads them already. */
   private static JavaRDD<Row> rows(SparkSession session, Query query, boolean nextToken) {
-    Location location = query.location();
-    session.sparkContext().setJobDescription("read " + location.key());
-    try {
-      return Source.read(session, query, nextToken).javaRDD();
-    } catch (Exception e) {
-      if (e instanceof SparkException) {
-        throw Source.unreadable(location, e);
-      }
-      throw e;
-    }
-  }
-
-  private static List<byte[]> runAll(
-      JavaSparkContext spark, JavaRDD<byte[]> frames, Location location) {
-    spark.sc().setJobDescription("read " + location.key());
-    try {
-      return Tasks.runAll(spark, frames, rows -> Survey.of(rows).encode());
-    } catch (Exception e) {
-      if (e instanceof SparkException) {
-        throw Source.unreadable(location, e);
-      }
-      throw e;
-    }
-  }
-
-  /** Distinct labels, sorted into classes. */
-  public static Labels labels(SparkSession session, Query query) {
-    Location location = query.location();
-    JavaSparkContext spark = JavaSparkContext.fromSparkContext(session.sparkContext());
-    TreeSet<String> distinct = new TreeSet<>();
-    try {
-      JavaRDD<Row> rows = Source.read(session, query, false).javaRDD();
-      for (byte[] frame : Tasks.runAll(spark, rows, Examples::distinctLabels)) {
-        ByteBuffer in = ByteBuffer.wrap(frame);
-        for (int n = in.getInt(); n > 0; n--) {
-          distinct.add(Frames.string(in));
-        }
-      }
-    } catch (Exception e) {
-      if (e instanceof SparkException) {
-        throw Source.unreadable(location, e);
-      }
-      throw e;
-    }
-    distinct.remove("-100");
-    if (distinct.size() > MOST_CLASSES) {
-      throw new InvalidInput(
-          location.key() + " " + location.text(),
-          "has more than " + MOST_CLASSES + " distinct labels",
-          "label must hold a class");
-    }
-    return Labels.sorted(distinct);
-  }
-
-  private static byte[] distinctLabels(Iterator<Row> rows) {
-    TreeSet<String> distinct = new TreeSet<>();
-    while (rows.hasNext() && distinct.size() <= MOST_CLASSES) {
-      String label = rows.next().getString(Source.LABEL);
-      if (label != null) {
-        distinct.add(label);
-      }
-    }
-    ByteBuffer frame = ByteBuffer.allocate(4 + distinct.stream().mapToInt(Frames::bytes).sum());
-    frame.putInt(distinct.size());
-    distinct.forEach(label -> Frames.put(frame, label));
-    return frame.array();
+    session.sparkContext().setJobDescription("read " + query.location().key());
+    return Source.reading(query.location(), () -> Source.read(session, query, nextToken).javaRDD());
   }
 
   private static Examples index(

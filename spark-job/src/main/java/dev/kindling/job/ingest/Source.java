@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.TreeSet;
+import java.util.function.Supplier;
 import org.apache.spark.SparkException;
 import org.apache.spark.sql.AnalysisException;
 import org.apache.spark.sql.Column;
@@ -110,6 +111,18 @@ final class Source {
     List<Column> columns = new ArrayList<>(List.of(functions.lit(seed)));
     CONTENT.forEach(name -> columns.add(functions.col(name)));
     return functions.xxhash64(columns.toArray(new Column[0]));
+  }
+
+  /** What Spark makes of damaged data is the user's problem, and said so. */
+  static <T> T reading(Location location, Supplier<T> read) {
+    try {
+      return read.get();
+    } catch (Exception e) {
+      if (e instanceof SparkException) {
+        throw unreadable(location, e);
+      }
+      throw e;
+    }
   }
 
   /** What Spark said at the bottom of it, as the user's problem unless it is the cluster's. */

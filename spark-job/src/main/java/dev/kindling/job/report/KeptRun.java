@@ -21,7 +21,6 @@ import java.util.Map;
 import java.util.Optional;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
-import org.apache.hadoop.fs.LocalFileSystem;
 import org.apache.hadoop.fs.Path;
 
 /**
@@ -53,11 +52,9 @@ public record KeptRun(
    * @throws ConfigProblems if there is neither
    */
   public static KeptRun read(String output, Configuration hadoop) throws IOException {
-    Path folder = new Location("output", output).writable();
-    FileSystem files = folder.getFileSystem(hadoop);
-    if (files instanceof LocalFileSystem local) {
-      files = local.getRaw();
-    }
+    Location place = new Location("output", output);
+    Path folder = place.writable();
+    FileSystem files = place.files(hadoop);
     try {
       JsonNode manifest = JSON.readTree(bytes(files, new Path(folder, OutputFolder.MANIFEST)));
       if (manifest.has("config")) {

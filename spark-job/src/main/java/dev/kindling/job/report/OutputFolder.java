@@ -19,7 +19,6 @@ import java.util.Map;
 import java.util.Optional;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
-import org.apache.hadoop.fs.LocalFileSystem;
 import org.apache.hadoop.fs.Path;
 import org.apache.hadoop.fs.permission.FsAction;
 
@@ -55,12 +54,9 @@ public record OutputFolder(
    */
   public static Opened open(Output output, ConfigSource source, Configuration hadoop) {
     try {
-      Path folder = new Location("output", output.folder()).writable();
-      FileSystem files = folder.getFileSystem(hadoop);
-      if (files instanceof LocalFileSystem local) {
-        files = local.getRaw(); // no .crc files beside the result
-      }
-      return new OutputFolder(files, folder, source.identity(), output).look();
+      Location place = new Location("output", output.folder());
+      return new OutputFolder(place.files(hadoop), place.writable(), source.identity(), output)
+          .look();
     } catch (IOException | IllegalArgumentException e) {
       throw refused(output, "cannot be used: " + e.getMessage());
     }

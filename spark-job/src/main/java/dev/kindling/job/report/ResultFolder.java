@@ -101,7 +101,7 @@ public final class ResultFolder implements AutoCloseable {
     ObjectNode running = JSON.createObjectNode();
     running.put("run", run);
     running.set("config", JSON.valueToTree(place.identity()));
-    put(OutputFolder.RUNNING, JSON.writeValueAsBytes(running));
+    NewFile.put(files, place.path(OutputFolder.RUNNING), JSON.writeValueAsBytes(running));
     if (replaces) {
       for (FileStatus old : files.listStatus(place.folder())) {
         if (!old.getPath().getName().equals(OutputFolder.RUNNING)) {
@@ -119,13 +119,6 @@ public final class ResultFolder implements AutoCloseable {
   private void remove(Path old) throws IOException {
     if (files.exists(old) && !files.delete(old, true)) {
       throw new IOException(old + " cannot be removed");
-    }
-  }
-
-  private void put(String name, byte[] bytes) throws IOException {
-    try (NewFile out = NewFile.at(files, place.path(name))) {
-      out.write(bytes);
-      out.sync();
     }
   }
 
@@ -188,7 +181,8 @@ public final class ResultFolder implements AutoCloseable {
     manifest.set("config", JSON.valueToTree(place.identity()));
     manifest.put("configDigest", digest(place.identity()));
     manifest.set("result", result);
-    put(OutputFolder.MANIFEST, JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(manifest));
+    byte[] text = JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(manifest);
+    NewFile.put(files, place.path(OutputFolder.MANIFEST), text);
     files.delete(place.path(OutputFolder.RUNNING), false);
   }
 

@@ -187,13 +187,14 @@ public final class Checkpoints {
     if (!lines.isEmpty()) {
       String part = name + ".jsonl";
       byte[] text = (String.join("\n", lines) + "\n").getBytes(StandardCharsets.UTF_8);
-      put(new Path(new Path(folder, "history"), part), text);
+      NewFile.put(files, new Path(new Path(folder, "history"), part), text);
       history.add(new Part(part, sha256(text)));
     }
     Path one = new Path(folder, name);
     files.delete(one, true); // what a run left that was stopped while writing it
     String state = state(new Path(one, STATE), tensors);
-    put(new Path(one, MANIFEST), JSON.writeValueAsBytes(checkpoint.with(state, history)));
+    byte[] manifest = JSON.writeValueAsBytes(checkpoint.with(state, history));
+    NewFile.put(files, new Path(one, MANIFEST), manifest);
     int kept = 0;
     for (Path other : steps()) {
       // Later ones are damaged, or the run would have gone on from them.
@@ -216,13 +217,6 @@ public final class Checkpoints {
       out.sync();
     }
     return HexFormat.of().formatHex(digest.digest());
-  }
-
-  private void put(Path file, byte[] bytes) throws IOException {
-    try (NewFile out = NewFile.at(files, file)) {
-      out.write(bytes);
-      out.sync();
-    }
   }
 
   private static String sha256(byte[] bytes) {

@@ -9,6 +9,7 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
 import org.apache.hadoop.fs.FileUtil;
+import org.apache.hadoop.fs.LocalFileSystem;
 
 /**
  * A path, Hadoop URI or published artifact that the user named. Without a scheme it is a file of
@@ -128,6 +129,12 @@ public record Location(String key, String text) {
     }
     String said = String.valueOf(root.getMessage());
     return root instanceof UnknownHostException ? "unknown host " + said : said;
+  }
+
+  /** The file system of {@link #writable}; a local one leaves no .crc files. */
+  public FileSystem files(Configuration hadoop) throws IOException {
+    FileSystem files = writable().getFileSystem(hadoop);
+    return files instanceof LocalFileSystem local ? local.getRaw() : files;
   }
 
   /** A Hadoop path for writing. */

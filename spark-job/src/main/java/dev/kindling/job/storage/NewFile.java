@@ -26,6 +26,14 @@ public final class NewFile extends FilterOutputStream {
     return new NewFile(files.create(path, true));
   }
 
+  /** Writes a file whole. */
+  public static void put(FileSystem files, Path path, byte[] bytes) throws IOException {
+    try (NewFile file = at(files, path)) {
+      file.write(bytes);
+      file.sync();
+    }
+  }
+
   private interface Step {
     void run() throws IOException;
   }

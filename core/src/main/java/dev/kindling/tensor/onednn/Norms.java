@@ -13,8 +13,7 @@ import static org.bytedeco.dnnl.global.dnnl.DNNL_ARG_VARIANCE;
 
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.Tensor;
-import dev.kindling.tensor.cpu.CpuMemory;
-import java.nio.FloatBuffer;
+import dev.kindling.tensor.cpu.RmsGradient;
 import org.bytedeco.dnnl.global.dnnl.normalization_flags;
 import org.bytedeco.dnnl.global.dnnl.prop_kind;
 import org.bytedeco.dnnl.layer_normalization_backward;
@@ -27,26 +26,21 @@ import org.jspecify.annotations.Nullable;
  * norm [N] mean squares.
  *
  * <p>oneDNN 3.11 applies gamma in a backward only if it may compute gamma's gradient too; that
- * costs 6 to 27 % more and goes to a scratch that nobody reads. And its backward of an RMS norm
- * subtracts mean(g), g = dy ∘ gamma, as that of a layer norm must; it is added again here, by a
- * product that sums the rows and one that spreads the sums.
+ * costs 6 to 27 % more and goes to a scratch that nobody reads. Its backward of an RMS norm is
+ * wrong, see {@link RmsGradient}.
  */
 final class Norms implements AutoCloseable {
   private final Primitives primitives;
-  private final Products products;
   private final Elementwise elementwise;
+  private final RmsGradient rms;
   private final Room unread = new Room(DType.F32);
-  private final Room means = new Room(DType.F32);
-  private final Room narrow;
+  private final Room wideAbove = new Room(DType.F32);
+  private final Room wideBelow = new Room(DType.F32);
 
-  /**
-   * @param active type of rows
-   */
-  Norms(DType active, Primitives primitives, Products products, Elementwise elementwise) {
+  Norms(Primitives primitives, Elementwise elementwise, RmsGradient rms) {
     this.primitives = primitives;
-    this.products = products;
     this.elementwise = elementwise;
-    this.narrow = new Room(active);
+    this.rms = rms;
   }
 
   /** What a forward and its backward share. */
@@ -115,19 +109,8 @@ final class Norms implements AutoCloseable {
     }
   }
 
-  /**
-   * dx from dy.
-   *
-   * @param centred of a layer norm, else of an RMS norm
-   */
-  void backward(
-      Tensor dy,
-      Tensor x,
-      Tensor gamma,
-      boolean centred,
-      double epsilon,
-      Tensor statistics,
-      Tensor dx) {
+  /** dx from dy, of a layer norm. */
+  void backward(Tensor dy, Tensor x, Tensor gamma, double epsilon, Tensor statistics, Tensor dx) {
     int d = gamma.columns();
     Tensor gradients = unread.of(2L * d);
     Operand above = Operand.matrix(dy);
@@ -135,15 +118,8 @@ final class Norms implements AutoCloseable {
     Operand scale = Operand.dense(gamma, d);
     Operand spread = Operand.dense(statistics, x.rows());
     Operand dscale = Operand.dense(gradients, d);
-    Shape shape = new Shape(Operand.matrix(x), spread, epsilon, centred ? CENTRED : UNCENTRED);
+    Shape shape = new Shape(Operand.matrix(x), spread, epsilon, CENTRED);
     Key key = shape.key("norm backward", above);
-    if (!centred) {
-      primitives
-          .get(key, () -> gradient(shape, above, below, scale, spread, dscale))
-          .run(primitives, shape.x, above, below, scale, spread, dscale);
-      addMeans(above, gamma, epsilon, statistics, below);
-      return;
-    }
     Operand mean = Operand.dense(statistics.slice(x.rows(), x.rows()), x.rows());
     Operand dshift = Operand.dense(gradients.slice(d, d), d);
     primitives
@@ -156,28 +132,19 @@ final class Norms implements AutoCloseable {
         .run(primitives, shape.x, above, below, scale, spread, dscale, dshift, mean);
   }
 
-  /** dx [N, d] += mean(dy ∘ gamma) / √(mean square + epsilon), a number for each row. */
-  private void addMeans(Operand dy, Tensor gamma, double epsilon, Tensor statistics, Operand dx) {
-    int n = (int) dy.sizes()[0];
-    int d = gamma.columns();
-    Tensor all = narrow.of(2L * d + n); // gamma, ones and the rows' numbers, in the rows' type
-    Operand weights = Operand.dense(all, d, 1);
-    Operand ones = Operand.dense(all.slice(d, d), 1, d);
-    Operand numbers = Operand.dense(all.slice(2L * d, n), n, 1);
-    elementwise.copy(Operand.dense(gamma, d, 1), weights);
-    Tensor sums = means.of((long) n + d);
-    products.multiply(dy, weights, 1.0 / d, 0, Operand.dense(sums, n, 1));
-    FloatBuffer values = CpuMemory.floats(sums);
-    FloatBuffer squares = CpuMemory.floats(statistics);
-    for (int row = 0; row < n; row++) {
-      values.put(row, (float) (values.get(row) / Math.sqrt(squares.get(row) + epsilon)));
+  /** dx from dy, of an RMS norm: bf16 is widened here, which Java would do an element at a time. */
+  void rmsBackward(
+      Tensor dy, Tensor x, Tensor gamma, double epsilon, Tensor statistics, Tensor dx) {
+    if (dy.type() == DType.F32) {
+      rms.of(dy, x, gamma, epsilon, statistics, dx);
+      return;
     }
-    for (int c = 0; c < d; c++) {
-      values.put(n + c, 1f);
-    }
-    elementwise.copy(Operand.dense(sums.slice(n, d), 1, d), ones);
-    elementwise.copy(Operand.dense(sums, n, 1), numbers);
-    products.multiply(numbers, ones, 1, 1, dx);
+    Tensor wide = wideAbove.of(dy.elements()).reshape(dy.rows(), dy.columns());
+    Tensor in = wideBelow.of(x.elements()).reshape(x.rows(), x.columns());
+    elementwise.copy(Operand.matrix(dy), Operand.matrix(wide));
+    elementwise.copy(Operand.matrix(x), Operand.matrix(in));
+    rms.of(wide, in, gamma, epsilon, statistics, wide);
+    elementwise.copy(Operand.matrix(wide), Operand.matrix(dx));
   }
 
   private static Primitive gradient(
@@ -213,7 +180,7 @@ final class Norms implements AutoCloseable {
   @Override
   public void close() {
     unread.close();
-    means.close();
-    narrow.close();
+    wideAbove.close();
+    wideBelow.close();
   }
 }

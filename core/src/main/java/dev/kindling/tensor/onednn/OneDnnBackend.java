@@ -13,6 +13,7 @@ import dev.kindling.tensor.Tensor;
 import dev.kindling.tensor.cpu.CpuBackend;
 import dev.kindling.tensor.cpu.CpuMemory;
 import dev.kindling.tensor.cpu.KeptMatrix;
+import dev.kindling.tensor.cpu.RmsGradient;
 import dev.kindling.tensor.cpu.Workers;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
@@ -51,7 +52,7 @@ public final class OneDnnBackend extends CpuBackend {
     this.products = new Products(primitives);
     this.elementwise = new Elementwise(primitives);
     this.softmax = new Softmax(primitives);
-    this.norms = new Norms(active, primitives, products, elementwise);
+    this.norms = new Norms(primitives, elementwise, new RmsGradient(workers));
     for (int worker = 0; worker < threads; worker++) {
       single.add(new Primitives(1));
     }
@@ -158,7 +159,7 @@ public final class OneDnnBackend extends CpuBackend {
   @Override
   public void layerNormBackward(
       Tensor dy, Tensor x, Tensor gamma, double epsilon, Tensor statistics, Tensor dx) {
-    norms.backward(dy, x, gamma, true, epsilon, statistics, dx);
+    norms.backward(dy, x, gamma, epsilon, statistics, dx);
   }
 
   @Override
@@ -169,7 +170,7 @@ public final class OneDnnBackend extends CpuBackend {
   @Override
   public void rmsNormBackward(
       Tensor dy, Tensor x, Tensor gamma, double epsilon, Tensor statistics, Tensor dx) {
-    norms.backward(dy, x, gamma, false, epsilon, statistics, dx);
+    norms.rmsBackward(dy, x, gamma, epsilon, statistics, dx);
   }
 
   @Override

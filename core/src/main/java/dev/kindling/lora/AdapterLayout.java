@@ -166,6 +166,13 @@ public final class AdapterLayout {
         .findFirst();
   }
 
+  /** Of each pair the half that {@link #start} draws: A, and B of an embedding. */
+  public List<Parameter> halvesThatBeginAtRandom() {
+    return parameters.stream()
+        .filter(p -> p.role() == Role.A || p.role() == Role.EMBEDDING_B)
+        .toList();
+  }
+
   /** Whether a module has a low-rank pair. */
   public boolean adapts(String module) {
     return find(module, Role.A).isPresent() || find(module, Role.EMBEDDING_A).isPresent();

@@ -1,5 +1,7 @@
 package dev.kindling.optim;
 
+import java.io.Serializable;
+
 /**
  * Update rule and its constants.
  *
@@ -17,7 +19,8 @@ public record OptimizerSettings(
     double beta1,
     double beta2,
     double epsilon,
-    Schedule schedule) {
+    Schedule schedule)
+    implements Serializable {
   /** Update rules. */
   public enum Kind {
     /** As PyTorch defines it. */

@@ -1,5 +1,7 @@
 package dev.kindling.optim;
 
+import java.io.Serializable;
+
 /**
  * Learning rate over a run, as Hugging Face's schedules at step k = 0, 1, …: k/w during w warm-up
  * steps, then a curve down to the last of S steps.
@@ -7,7 +9,7 @@ package dev.kindling.optim;
  * @param warmupSteps w, at least 0
  * @param totalSteps S, at least 1
  */
-public record Schedule(Curve curve, int warmupSteps, long totalSteps) {
+public record Schedule(Curve curve, int warmupSteps, long totalSteps) implements Serializable {
   /** What follows the warm-up. */
   public enum Curve {
     /** 1. */

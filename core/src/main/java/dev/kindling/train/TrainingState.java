@@ -1,9 +1,11 @@
 package dev.kindling.train;
 
 import dev.kindling.lora.AdapterLayout;
-import dev.kindling.optim.Optimizer;
 import dev.kindling.optim.OptimizerSettings;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 
 /**
@@ -11,14 +13,10 @@ import java.util.TreeMap;
  * alone commits steps.
  */
 public final class TrainingState {
-  /** Added to the norm before dividing by it, as PyTorch's clip_grad_norm_. */
-  private static final double CLIP_EPSILON = 1e-6;
-
   private final float[] trainables;
   private final float[] gradient;
-  private final Optimizer optimizer;
-  private final OptimizerSettings settings;
-  private final double maxGradNorm;
+  private final Update update;
+  private final Optional<OuterStep> outer;
   private int[] exponents;
   private long step;
 
@@ -28,11 +26,24 @@ public final class TrainingState {
    */
   public TrainingState(
       AdapterLayout layout, float[] start, OptimizerSettings settings, double maxGradNorm) {
+    this(
+        layout,
+        start,
+        new Update(settings, maxGradNorm, start.length, List.of()),
+        Optional.empty());
+  }
+
+  /**
+   * @param start trainables before the first step; taken over
+   * @param update of each step; where workers take steps of their own, its state is their mean
+   * @param outer what is made of an average, if it is not taken as it is
+   */
+  public TrainingState(
+      AdapterLayout layout, float[] start, Update update, Optional<OuterStep> outer) {
     this.trainables = start;
     this.gradient = new float[start.length];
-    this.optimizer = Optimizer.of(settings, start.length);
-    this.settings = settings;
-    this.maxGradNorm = maxGradNorm;
+    this.update = update;
+    this.outer = outer;
     this.exponents = GradientSum.firstExponents(layout);
   }
 
@@ -42,7 +53,8 @@ public final class TrainingState {
    * @param step from 1
    * @param loss mean over the batch's targets before the update
    * @param learningRate of this update
-   * @param gradNorm of the mean gradient over all trainables, before clipping
+   * @param gradNorm of the mean gradient over all trainables, before clipping; where workers take
+   *     steps of their own, the mean of theirs, by targets
    * @param tokens of the batch, padding not counted
    * @param cells tokens that were computed, padding included
    * @param ledger {@link dev.kindling.data.Ledger} of the examples that the gradient contains
@@ -58,7 +70,7 @@ public final class TrainingState {
 
   /** Bytes of the optimiser's state. */
   public long optimizerBytes() {
-    return optimizer.bytes();
+    return update.bytes();
   }
 
   /** Steps committed so far. */
@@ -75,7 +87,8 @@ public final class TrainingState {
   public Map<String, float[]> tensors() {
     Map<String, float[]> tensors = new TreeMap<>();
     tensors.put("trainables", trainables);
-    optimizer.state().forEach((name, values) -> tensors.put("optimizer." + name, values));
+    update.state().forEach((name, values) -> tensors.put("optimizer." + name, values));
+    outer.ifPresent(step -> tensors.put("outer.velocity", step.velocity()));
     return tensors;
   }
 
@@ -98,7 +111,6 @@ public final class TrainingState {
     own.forEach((name, to) -> System.arraycopy(saved.get(name), 0, to, 0, to.length));
     exponents = savedExponents.clone();
     step = committed;
-    optimizer.resume(committed);
   }
 
   /** Whether every trainable is a number still. */
@@ -124,22 +136,45 @@ public final class TrainingState {
   /** Clips, updates, advances. The sum must fit, be finite and have targets. */
   public Committed commit(GradientSum sum) {
     sum.meanGradient(gradient);
-    double squares = 0;
-    for (float g : gradient) {
-      squares += (double) g * g;
-    }
-    double norm = Math.sqrt(squares);
-    if (maxGradNorm > 0) {
-      float factor = (float) Math.min(1, maxGradNorm / (norm + CLIP_EPSILON));
-      for (int i = 0; i < gradient.length; i++) {
-        gradient[i] *= factor;
-      }
-    }
-    double rate = settings.learningRate() * settings.schedule().factor(step);
-    optimizer.step(trainables, gradient, rate);
+    Update.Taken taken = update.apply(trainables, gradient, step);
     exponents = sum.nextExponents();
     step++;
-    Totals totals = sum.totals();
+    return committed(step, sum.totals(), taken.learningRate(), taken.gradNorm());
+  }
+
+  /** A copy of the optimiser's state, as {@link Update#flatState}. */
+  public float[] optimizerState() {
+    return update.flatState();
+  }
+
+  /**
+   * Takes the mean of workers that went on from here by themselves, and advances by their steps.
+   *
+   * @param workers in their order; each with as many steps, of which each has a target somewhere
+   */
+  public List<Committed> commit(List<WorkerResult> workers) {
+    Average average = Average.of(workers);
+    outer.ifPresentOrElse(
+        o -> o.apply(trainables, average.trainables()),
+        () -> System.arraycopy(average.trainables(), 0, trainables, 0, trainables.length));
+    update.restore(average.state());
+    List<Committed> all = new ArrayList<>();
+    for (int s = 0; s < workers.get(0).steps().size(); s++) {
+      Totals totals = new Totals();
+      double norms = 0;
+      for (WorkerResult worker : workers) {
+        LocalStep one = worker.steps().get(s);
+        totals.add(one.totals());
+        norms += one.gradNorm() * one.totals().targets();
+      }
+      step++;
+      double rate = workers.get(0).steps().get(s).learningRate();
+      all.add(committed(step, totals, rate, norms / totals.targets()));
+    }
+    return all;
+  }
+
+  private static Committed committed(long step, Totals totals, double rate, double norm) {
     return new Committed(
         step, totals.meanLoss(), rate, norm, totals.tokens(), totals.cells(), totals.ledger());
   }

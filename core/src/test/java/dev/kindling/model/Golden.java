@@ -33,9 +33,22 @@ public final class Golden {
   public final Map<String, StoredTensor> expected;
 
   public Golden(String name) {
+    this(resource(name));
+  }
+
+  private static Path resource(String name) {
     try {
       URL resource = Golden.class.getResource("/golden/" + name);
-      folder = Path.of(resource.toURI());
+      return Path.of(resource.toURI());
+    } catch (URISyntaxException e) {
+      throw new IllegalStateException(e);
+    }
+  }
+
+  /** A copy of a case. */
+  public Golden(Path copy) {
+    folder = copy;
+    try {
       for (String line : Files.readAllLines(folder.resolve("data.jsonl"))) {
         JsonNode row = new com.fasterxml.jackson.databind.ObjectMapper().readTree(line);
         int[] ids = new int[row.get("input_ids").size()];
@@ -44,7 +57,7 @@ public final class Golden {
         }
         rows.add(new Example(rows.size(), ids, labels(row, ids)));
       }
-    } catch (IOException | URISyntaxException e) {
+    } catch (IOException e) {
       throw new IllegalStateException(e);
     }
     settings = HfFolder.json(folder.resolve("case.json"));

@@ -92,9 +92,9 @@ public final class ExplainJob {
             tasks, (cluster.slots() + cluster.tasksPerExecutor() - 1) / cluster.tasksPerExecutor());
 
     MemoryPlan memory = prepared.memory(examples, held);
+    Synchronisation synchronisation = Synchronisation.of(config, cluster, Optional.empty());
     TrainingState state =
-        new TrainingState(
-            prepared.layout(), prepared.start(), training.optimizer(steps), training.maxGradNorm());
+        synchronisation.state(prepared, training.optimizer(steps), training.maxGradNorm());
     ExecutorClock clock = new ExecutorClock(cluster);
     try (Backend sizes = cluster.spec().compute().open()) {
       StepCost cost = cost(prepared, sizes);

@@ -23,6 +23,7 @@ import dev.kindling.job.resume.Checkpoints.Saved;
 import dev.kindling.job.resume.Preempted;
 import dev.kindling.job.resume.Stop;
 import dev.kindling.job.storage.StorageFailed;
+import dev.kindling.job.sync.Synchroniser;
 import dev.kindling.train.TrainingState;
 import java.io.IOException;
 import java.util.List;
@@ -104,6 +105,8 @@ public final class FineTuneJob {
     Examples examples = opened.trained(session);
     Optional<Examples> held = opened.held(session);
     Map<String, String> inputs = opened.inputs(examples, held);
+    Synchronisation synchronisation = Synchronisation.of(config, opened.cluster(), saved);
+    synchronisation.workers().ifPresent(k -> inputs.put("sync.workers", String.valueOf(k)));
     saved.ifPresent(s -> requireSame(s.checkpoint().inputs(), inputs));
     List<Timed> timed =
         !config.compute().measures()
@@ -115,8 +118,7 @@ public final class FineTuneJob {
     int batch = config.compute().batch();
     long steps = training.totalSteps(examples.count(), batch);
     TrainingState state =
-        new TrainingState(
-            prepared.layout(), prepared.start(), training.optimizer(steps), training.maxGradNorm());
+        synchronisation.state(prepared, training.optimizer(steps), training.maxGradNorm());
     MemoryPlan memory = prepared.memory(examples, held);
     prepared.cluster().memory().require(memory);
     RunReport report =
@@ -139,8 +141,10 @@ public final class FineTuneJob {
     Checkpoint first =
         Checkpoint.first(examples.count(), config.source().identity(), inputs, timed, before);
     Checkpoint from = saved.map(Saved::checkpoint).orElse(first);
+    Synchroniser synchroniser =
+        synchronisation.of(prepared, state, training.optimizer(steps), training.maxGradNorm());
     new StepLoop(config, prepared, state, report, folder, stop)
-        .run(examples, steps, from, new Progress(System.err, steps, terminal));
+        .run(examples, synchroniser, steps, from, new Progress(System.err, steps, terminal));
     Optional<Evaluation> after = evaluator.map(e -> e.evaluate(state.trainables()));
     evaluator.ifPresent(Evaluator::close);
 

@@ -1,6 +1,5 @@
 package dev.kindling.job;
 
-import dev.kindling.InvalidInput;
 import dev.kindling.data.EpochOrder;
 import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.JobConfig;
@@ -13,8 +12,8 @@ import dev.kindling.job.resume.Checkpoint;
 import dev.kindling.job.resume.Preempted;
 import dev.kindling.job.resume.Stop;
 import dev.kindling.job.sync.Diverged;
-import dev.kindling.job.sync.SynchronousGradients;
-import dev.kindling.job.sync.SynchronousGradients.Outcome;
+import dev.kindling.job.sync.Synchroniser;
+import dev.kindling.job.sync.Synchroniser.Step;
 import dev.kindling.train.TrainingState;
 import dev.kindling.train.TrainingState.Committed;
 import java.io.IOException;
@@ -66,15 +65,17 @@ final class StepLoop {
    * @param from where the run stands
    * @throws Preempted if asked to stop; what was committed is kept then
    */
-  void run(Examples examples, long steps, Checkpoint from, Progress progress) throws IOException {
+  void run(
+      Examples examples, Synchroniser synchroniser, long steps, Checkpoint from, Progress progress)
+      throws IOException {
     numerics = from.numerics();
     JobConfig.Compute compute = config.compute();
     int every = config.output().orElseThrow().checkpointEvery();
+    int together = synchroniser.lanes().together();
     long n = examples.count();
     EpochOrder order = new EpochOrder(n, config.data().shuffle(), compute.seed());
-    SynchronousGradients gradients =
-        new SynchronousGradients(prepared.cluster(), prepared.layout(), compute.parts());
-    long perRange = Math.max(LEAST_STEPS, (n + compute.batch() - 1) / compute.batch());
+    long least = Math.max(LEAST_STEPS, (n + compute.batch() - 1) / compute.batch());
+    long perRange = (least + together - 1) / together * together;
     for (long first = state.step(); first < steps; first += perRange) {
       long end = Math.min(steps, first + perRange);
       Batches batches =
@@ -85,19 +86,20 @@ final class StepLoop {
               end * compute.batch(),
               compute.batch(),
               prepared.grouping(),
+              synchroniser.lanes(),
               prepared.cluster().slots());
-      for (long step = first; step < end; step++) {
-        Outcome outcome = outcome(gradients, batches, step, from);
-        Committed committed = state.commit(outcome.sum());
-        if (!state.finite()) {
-          throw new Diverged("step " + committed.step());
+      while (state.step() < end) {
+        long before = state.step();
+        for (Step step : advance(synchroniser, batches, end, from)) {
+          Committed committed = step.committed();
+          folder.metric(report.step(committed, step.exchange()));
+          double speed = committed.tokens() / step.exchange().seconds();
+          progress.step(committed.step(), committed.loss(), speed);
         }
-        if (step == from.step()) {
+        if (before == from.step()) {
           prepared.cluster().delivery().delivered();
         }
-        folder.metric(report.step(committed, outcome));
-        progress.step(committed.step(), committed.loss(), committed.tokens() / outcome.seconds());
-        if (committed.step() % every == 0 || committed.step() == steps) {
+        if (state.step() / every > before / every || state.step() == steps) {
           keep(from);
         }
       }
@@ -110,50 +112,28 @@ final class StepLoop {
     folder.checkpoint(from.at(state.step(), state.exponents(), numerics), state.tensors());
   }
 
-  /** Computes a step, unless asked to stop before it is done. */
-  private Outcome outcome(
-      SynchronousGradients gradients, Batches batches, long step, Checkpoint from)
+  /** Commits the next steps, unless asked to stop before they are done. */
+  private List<Step> advance(Synchroniser synchroniser, Batches batches, long end, Checkpoint from)
       throws IOException {
+    long before = state.step();
     try {
       if (!stop.asked()) {
-        return exact(gradients, batches, step);
+        List<Step> steps = synchroniser.advance(batches, end);
+        steps.forEach(step -> requireAlike(step.exchange().numerics()));
+        if (!state.finite()) {
+          throw new Diverged("step " + state.step());
+        }
+        return steps;
       }
     } catch (Exception e) {
       if (!(e instanceof SparkException) || !stop.asked()) { // stopping cancels what is under way
         throw e;
       }
     }
-    if (step > from.step()) {
+    if (before > from.step()) {
       keep(from);
     }
-    throw new Preempted(step);
-  }
-
-  /**
-   * Repeats a step whose sum does not fit its fixed-point scale, with the scale that it asks for.
-   */
-  private Outcome exact(SynchronousGradients gradients, Batches batches, long step) {
-    Outcome spent = Outcome.nothing();
-    while (true) {
-      Outcome outcome =
-          gradients.step(batches, step, state.trainables(), state.exponents()).after(spent);
-      requireAlike(outcome.numerics());
-      if (!outcome.sum().finite()) {
-        throw new Diverged("step " + (step + 1));
-      }
-      if (outcome.sum().totals().targets() == 0) {
-        throw new InvalidInput(
-            "data.train",
-            "the batch of step " + (step + 1) + " has no target",
-            "rows teach nothing whose labels are all -100, or whose prompt fills data.max-length:"
-                + " mend them, or use larger batches");
-      }
-      if (outcome.sum().fits()) {
-        return outcome;
-      }
-      state.rescale(outcome.sum());
-      spent = outcome;
-    }
+    throw new Preempted(before);
   }
 
   /** Bits must not depend on which executor computed what, now or before the run went on. */

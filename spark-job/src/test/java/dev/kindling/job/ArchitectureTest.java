@@ -51,6 +51,8 @@ class ArchitectureTest {
           .definedBy("dev.kindling.optim..")
           .layer("train")
           .definedBy("dev.kindling.train..")
+          .layer("dl4j")
+          .definedBy("dev.kindling.dl4j..")
           .layer("generate")
           .definedBy("dev.kindling.generate..")
           .layer("export")
@@ -76,7 +78,9 @@ class ArchitectureTest {
           .whereLayer("optim")
           .mayNotAccessAnyLayer()
           .whereLayer("train")
-          .mayOnlyAccessLayers("lora", "model", "optim")
+          .mayOnlyAccessLayers("data", "lora", "model", "optim")
+          .whereLayer("dl4j")
+          .mayNotAccessAnyLayer()
           .whereLayer("generate")
           .mayOnlyAccessLayers("tensor", "model")
           .whereLayer("export")
@@ -97,6 +101,8 @@ class ArchitectureTest {
           .definedBy("dev.kindling.job.broadcast")
           .layer("sync")
           .definedBy("dev.kindling.job.sync")
+          .layer("averaging")
+          .definedBy("dev.kindling.job.averaging")
           .layer("evaluate")
           .definedBy("dev.kindling.job.evaluate")
           .layer("explain")
@@ -119,6 +125,8 @@ class ArchitectureTest {
           .mayNotAccessAnyLayer()
           .whereLayer("sync")
           .mayOnlyAccessLayers("ingest", "broadcast")
+          .whereLayer("averaging")
+          .mayOnlyAccessLayers("ingest", "broadcast", "sync")
           .whereLayer("evaluate")
           .mayOnlyAccessLayers("ingest", "broadcast", "sync")
           .whereLayer("explain")
@@ -137,11 +145,15 @@ class ArchitectureTest {
   private static final ArchRule ND4J_STAYS_BEHIND_ITS_DOOR =
       noClasses()
           .that()
-          .resideOutsideOfPackage("dev.kindling.tensor.nd4j")
+          .resideOutsideOfPackages(
+              "dev.kindling.tensor.nd4j", "dev.kindling.dl4j", "dev.kindling.job.averaging")
           .should()
           .dependOnClassesThat()
-          .resideInAnyPackage(
-              "org.nd4j.linalg..", "org.nd4j.nativeblas..", "org.bytedeco.openblas..");
+          .resideInAnyPackage("org.nd4j.linalg..",
+              "org.nd4j.nativeblas..",
+              "org.nd4j.kryo..",
+              "org.deeplearning4j..",
+              "org.bytedeco.openblas..");
 
   private static final ArchRule ONEDNN_STAYS_BEHIND_ITS_DOOR =
       noClasses()

@@ -25,7 +25,7 @@ public final class StopAtStep extends SparkListener {
   public void onJobStart(SparkListenerJobStart job) {
     Order order = ORDER.get();
     String description = job.properties().getProperty("spark.job.description", "");
-    if (order != null && description.equals("step " + order.step)) {
+    if (order != null && description.matches("steps? " + order.step + "( to .*)?")) {
       order.stop.ask();
     }
   }

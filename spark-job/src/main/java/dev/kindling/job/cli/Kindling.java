@@ -6,6 +6,7 @@ import dev.kindling.job.ExplainJob;
 import dev.kindling.job.FineTuneJob;
 import dev.kindling.job.GenerateJob;
 import dev.kindling.job.VerifyJob;
+import dev.kindling.job.averaging.ArrayRegistrator;
 import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.ConfigSource;
 import dev.kindling.job.config.JobConfig;
@@ -92,7 +93,13 @@ public final class Kindling {
       Configuration hadoop = SparkHadoopUtil.get().newConfiguration(settings(command));
       return GenerateJob.run(hadoop, config, System.err);
     }
-    SparkSession session = SparkSession.builder().config(settings(command)).getOrCreate();
+    SparkConf conf = settings(command);
+    if (config.sync().averages()) { // ND4J's arrays travel
+      String known = conf.get("spark.kryo.registrator", "");
+      String arrays = ArrayRegistrator.class.getName();
+      conf.set("spark.kryo.registrator", known.isEmpty() ? arrays : known + "," + arrays);
+    }
+    SparkSession session = SparkSession.builder().config(conf).getOrCreate();
     if (command == Command.TRAIN) {
       stop.listen();
       if (!session.sparkContext().isLocal()) { // whose tasks would outlive it in this process

@@ -132,6 +132,11 @@ public record ConfigSource(Config user, Config all) {
     return of(user.withFallback(other.user));
   }
 
+  /** The keys below {@code block} that the user set. */
+  List<String> userKeys(String block) {
+    return leaves(user).keySet().stream().filter(key -> key.startsWith(block + ".")).toList();
+  }
+
   /** One line without spaces, to be shipped with the job. */
   public String encode() {
     String json = user.root().render(ConfigRenderOptions.concise());

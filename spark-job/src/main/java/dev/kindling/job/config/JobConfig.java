@@ -18,6 +18,7 @@ public record JobConfig(
     Adapter adapter,
     Data data,
     Optional<Training> training,
+    Sync sync,
     Compute compute,
     Optional<Output> output,
     Optional<Generation> generation) {
@@ -160,6 +161,44 @@ public record JobConfig(
           beta2,
           epsilon,
           new Schedule(curve, warmupSteps, totalSteps));
+    }
+  }
+
+  /** How the executors' work becomes one. */
+  public enum SyncMode {
+    GRADIENTS,
+    AVERAGING
+  }
+
+  /** What makes averages of pairs averages of their products. */
+  public enum Exactness {
+    NONE,
+    FFA
+  }
+
+  /** What is made of an average. */
+  public enum Outer {
+    AVERAGE,
+    NESTEROV
+  }
+
+  /**
+   * How the executors' work becomes one.
+   *
+   * @param frequency steps from one averaging to the next
+   * @param workers empty for the task slots at the start
+   */
+  public record Sync(
+      SyncMode mode,
+      int frequency,
+      Optional<Integer> workers,
+      Exactness exactness,
+      Outer outer,
+      double outerRate,
+      double outerMomentum) {
+    /** Whether workers take steps of their own. */
+    public boolean averages() {
+      return mode == SyncMode.AVERAGING;
     }
   }
 

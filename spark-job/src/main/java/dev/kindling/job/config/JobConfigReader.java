@@ -51,6 +51,7 @@ final class JobConfigReader {
             adapter,
             data(command),
             trains ? Optional.of(training()) : Optional.empty(),
+            sync(),
             compute(adapter.dropout()),
             command == Command.TRAIN || (trains && in.has("output"))
                 ? Optional.of(output())
@@ -180,6 +181,36 @@ final class JobConfigReader {
                 v -> v >= 0 && v <= Integer.MAX_VALUE,
                 "a whole number of at least 0",
                 0));
+  }
+
+  private JobConfig.Sync sync() {
+    JobConfig.Sync sync =
+        new JobConfig.Sync(
+            in.choice("sync.mode", JobConfig.SyncMode.class),
+            in.count("sync.averaging-frequency"),
+            in.optionalCount("sync.workers"),
+            in.choice("sync.exactness", JobConfig.Exactness.class),
+            in.choice("sync.outer", JobConfig.Outer.class),
+            in.number("sync.outer-learning-rate", v -> v > 0, "a number above 0"),
+            in.number("sync.outer-momentum", v -> v >= 0 && v < 1, "a number from 0 to below 1"));
+    boolean nesterov = sync.outer() == JobConfig.Outer.NESTEROV;
+    for (String key : source.userKeys("sync")) {
+      if (!sync.averages() && !key.equals("sync.mode")) {
+        in.problem(key + " is for sync.mode = averaging: set that, or leave this out");
+      } else if (!nesterov && key.startsWith("sync.outer-")) {
+        in.problem(key + " is for sync.outer = nesterov: set that, or leave this out");
+      }
+    }
+    int batch = in.count("train.global-batch-size");
+    if (sync.workers().orElse(1) > batch) {
+      in.problem(
+          "sync.workers is "
+              + sync.workers().get()
+              + ": expected at most train.global-batch-size, "
+              + batch
+              + ", so that each has a share");
+    }
+    return sync;
   }
 
   private Compute compute(double dropout) {

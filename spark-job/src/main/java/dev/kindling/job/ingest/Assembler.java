@@ -19,14 +19,14 @@ final class Assembler implements Iterator<Tuple2<Long, byte[]>> {
   private final Iterator<Tuple2<Long, byte[]>> sorted;
   private final int batch;
   private final Grouping grouping;
-  private final int lanes;
+  private final Lanes lanes;
   private final Deque<Tuple2<Long, byte[]>> ready = new ArrayDeque<>();
   private @Nullable Example ahead;
 
   /**
-   * @param lanes tasks that share a step; keys are {@code step · lanes + lane}
+   * @param lanes of a step; keys are {@code step · lanes + lane}
    */
-  Assembler(Iterator<Tuple2<Long, byte[]>> sorted, int batch, Grouping grouping, int lanes) {
+  Assembler(Iterator<Tuple2<Long, byte[]>> sorted, int batch, Grouping grouping, Lanes lanes) {
     this.sorted = sorted;
     this.batch = batch;
     this.grouping = grouping;
@@ -61,10 +61,9 @@ final class Assembler implements Iterator<Tuple2<Long, byte[]>> {
       examples.add(ahead);
       ahead = pull();
     }
-    List<List<List<Example>>> cut = grouping.cut(examples);
-    int[] dealt = Grouping.deal(cut, lanes);
-    for (int i = 0; i < cut.size(); i++) {
-      ready.add(new Tuple2<>(step * lanes + dealt[i], MicroBatch.encode(step, cut.get(i))));
+    for (Lanes.Dealt dealt : lanes.deal(examples, batch, grouping)) {
+      long key = step * lanes.count() + dealt.lane();
+      ready.add(new Tuple2<>(key, MicroBatch.encode(step, dealt.rows())));
     }
   }
 }

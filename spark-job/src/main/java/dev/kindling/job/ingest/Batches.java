@@ -3,6 +3,7 @@ package dev.kindling.job.ingest;
 import dev.kindling.data.EpochOrder;
 import dev.kindling.data.Example;
 import dev.kindling.data.Grouping;
+import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
@@ -11,8 +12,10 @@ import org.apache.spark.Partitioner;
 import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.rdd.PartitionPruningRDD;
 import org.apache.spark.storage.StorageLevel;
 import scala.Tuple2;
+import scala.runtime.AbstractFunction1;
 
 /**
  * The micro-batches of a range of positions in the stream of examples. A first shuffle brings the
@@ -77,11 +80,12 @@ public final class Batches {
 
     private final int partitions;
 
-    Layout(long firstStep, long steps, int lanes) {
+    Layout(long firstStep, long steps, Lanes of) {
       this.firstStep = firstStep;
-      this.lanes = lanes;
+      this.lanes = of.count();
       int groups = Math.max(1, MOST_PARTITIONS / lanes);
-      this.grouped = Math.toIntExact((steps + groups - 1) / groups);
+      long fewest = (steps + groups - 1) / groups;
+      this.grouped = Math.toIntExact((fewest + of.together() - 1) / of.together() * of.together());
       this.partitions = Math.toIntExact((steps + grouped - 1) / grouped * lanes);
     }
 
@@ -101,14 +105,7 @@ public final class Batches {
     }
   }
 
-  /**
-   * Lays out positions {@code [from, to)}.
-   *
-   * @param from a multiple of batch
-   * @param batch positions of a step
-   * @param grouping how a step's examples are cut into micro-batches
-   * @param slots tasks that run at once: the most partitions that share a step
-   */
+  /** Lays out positions {@code [from, to)} for tasks that have nothing of their own. */
   public static Batches lay(
       Examples examples,
       EpochOrder order,
@@ -117,9 +114,29 @@ public final class Batches {
       int batch,
       Grouping grouping,
       int slots) {
+    Lanes lanes = Lanes.balanced(slots, batch, grouping);
+    return lay(examples, order, from, to, batch, grouping, lanes, slots);
+  }
+
+  /**
+   * Lays out positions {@code [from, to)}.
+   *
+   * @param from a multiple of batch
+   * @param batch positions of a step
+   * @param grouping how a step's examples are cut into micro-batches
+   * @param lanes who computes what of a step
+   * @param slots tasks that run at once
+   */
+  public static Batches lay(
+      Examples examples,
+      EpochOrder order,
+      long from,
+      long to,
+      int batch,
+      Grouping grouping,
+      Lanes lanes,
+      int slots) {
     long steps = (to - from + batch - 1) / batch;
-    int parts = (batch + grouping.rows() - 1) / grouping.rows();
-    int lanes = Math.max(1, Math.min(slots, parts));
     Layout layout = new Layout(from / batch, steps, lanes);
     Gathering gathering = new Gathering(from / batch, steps, batch, GATHERING_WAVES * slots);
     Broadcast<long[][]> first = examples.firstIndices();
@@ -153,14 +170,42 @@ public final class Batches {
     return partitions;
   }
 
+  /**
+   * The micro-batches of a step and of others: one partition for each lane, with a lane's in the
+   * order of their steps.
+   */
+  public JavaRDD<byte[]> lanesOf(long step) {
+    int first = layout.firstPartition(step);
+    return PartitionPruningRDD.create(frames.rdd(), new Between(first, first + layout.lanes))
+        .toJavaRDD();
+  }
+
+  /** Scala's predicate of a partition's number. */
+  private static final class Between extends AbstractFunction1<Object, Object>
+      implements Serializable {
+    private static final long serialVersionUID = 1;
+    private final int from;
+    private final int to;
+
+    Between(int from, int to) {
+      this.from = from;
+      this.to = to;
+    }
+
+    @Override
+    public Object apply(Object partition) {
+      int number = (Integer) partition;
+      return number >= from && number < to;
+    }
+  }
+
   /** Frees what the executors keep. */
   public void release() {
     frames.unpersist(false);
   }
 
   /** All positions of an example within a range. */
-  private record Emitter(long n, EpochOrder order, long from, long to)
-      implements java.io.Serializable {
+  private record Emitter(long n, EpochOrder order, long from, long to) implements Serializable {
     List<Tuple2<Long, byte[]>> positions(Example example) {
       List<Tuple2<Long, byte[]>> placed = new ArrayList<>();
       if (example.position() >= n) { // beyond data.limit

@@ -12,7 +12,7 @@ import dev.kindling.job.broadcast.MemoryUse;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.evaluate.Evaluation;
 import dev.kindling.job.ingest.Examples;
-import dev.kindling.job.sync.SynchronousGradients.Outcome;
+import dev.kindling.job.sync.Exchange;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.tensor.load.Compute;
 import dev.kindling.train.TrainingState.Committed;
@@ -60,16 +60,16 @@ public final class RunReport {
   }
 
   /** Takes a committed step; returns its line of metrics.jsonl. */
-  public ObjectNode step(Committed committed, Outcome outcome) {
+  public ObjectNode step(Committed committed, Exchange exchange) {
     steps = committed.step();
     tokens += committed.tokens();
-    bytesDown += outcome.bytesDown();
-    bytesUp += outcome.bytesUp();
-    seconds += outcome.seconds();
+    bytesDown += exchange.bytesDown();
+    bytesUp += exchange.bytesUp();
+    seconds += exchange.seconds();
     loss = committed.loss();
     cells += committed.cells();
-    memory = memory.max(outcome.memory());
-    outcome
+    memory = memory.max(exchange.memory());
+    exchange
         .executors()
         .forEach(
             (id, loads) -> {
@@ -85,11 +85,11 @@ public final class RunReport {
     line.put("gradNorm", committed.gradNorm());
     line.put("tokens", committed.tokens());
     line.put("padding", padding(committed.tokens(), committed.cells()));
-    line.put("tokensPerSecond", committed.tokens() / outcome.seconds());
-    line.put("bytesDown", outcome.bytesDown());
-    line.put("bytesUp", outcome.bytesUp());
-    line.put("secondsCompute", outcome.computeSeconds());
-    line.put("secondsExchange", outcome.seconds() - outcome.computeSeconds());
+    line.put("tokensPerSecond", committed.tokens() / exchange.seconds());
+    line.put("bytesDown", exchange.bytesDown());
+    line.put("bytesUp", exchange.bytesUp());
+    line.put("secondsCompute", exchange.computeSeconds());
+    line.put("secondsExchange", exchange.seconds() - exchange.computeSeconds());
     return line;
   }
 

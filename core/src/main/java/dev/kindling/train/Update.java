@@ -1,0 +1,109 @@
+package dev.kindling.train;
+
+import dev.kindling.lora.Parameter;
+import dev.kindling.optim.Optimizer;
+import dev.kindling.optim.OptimizerSettings;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+
+/**
+ * Mutable: how a mean gradient changes the trainables: clipped by its global norm, then by the
+ * optimiser at the step's learning rate.
+ */
+public final class Update {
+  /** Added to the norm before dividing by it, as PyTorch's clip_grad_norm_. */
+  private static final double CLIP_EPSILON = 1e-6;
+
+  private final Optimizer optimizer;
+  private final OptimizerSettings settings;
+  private final double maxGradNorm;
+  private final List<Parameter> still;
+
+  /**
+   * @param maxGradNorm 0 for no clipping
+   * @param elements of the trainables
+   * @param still parameters that stay as they are: neither their gradient nor decay moves them
+   */
+  public Update(
+      OptimizerSettings settings, double maxGradNorm, int elements, List<Parameter> still) {
+    this.optimizer = Optimizer.of(settings, elements);
+    this.settings = settings;
+    this.maxGradNorm = maxGradNorm;
+    this.still = List.copyOf(still);
+  }
+
+  /**
+   * What an update reports.
+   *
+   * @param learningRate of this step
+   * @param gradNorm of the mean gradient over all that moves, before clipping
+   */
+  public record Taken(double learningRate, double gradNorm) {}
+
+  /**
+   * Changes the trainables in place.
+   *
+   * @param gradient of the mean loss; spoilt
+   * @param step from 0
+   */
+  public Taken apply(float[] trainables, float[] gradient, long step) {
+    for (Parameter parameter : still) {
+      Arrays.fill(gradient, parameter.offset(), parameter.offset() + parameter.elements(), 0);
+    }
+    double squares = 0;
+    for (float g : gradient) {
+      squares += (double) g * g;
+    }
+    double norm = Math.sqrt(squares);
+    if (maxGradNorm > 0) {
+      float factor = (float) Math.min(1, maxGradNorm / (norm + CLIP_EPSILON));
+      for (int i = 0; i < gradient.length; i++) {
+        gradient[i] *= factor;
+      }
+    }
+    double rate = settings.learningRate() * settings.schedule().factor(step);
+    float[][] before = new float[still.size()][];
+    for (int p = 0; p < before.length; p++) {
+      int from = still.get(p).offset();
+      before[p] = Arrays.copyOfRange(trainables, from, from + still.get(p).elements());
+    }
+    optimizer.resume(step);
+    optimizer.step(trainables, gradient, rate);
+    for (int p = 0; p < before.length; p++) {
+      System.arraycopy(before[p], 0, trainables, still.get(p).offset(), before[p].length);
+    }
+    return new Taken(rate, norm);
+  }
+
+  /** The optimiser's state by name, live: vectors of the trainables' length. */
+  public Map<String, float[]> state() {
+    return new TreeMap<>(optimizer.state());
+  }
+
+  /** A copy of the optimiser's state: its vectors behind each other, by name. */
+  public float[] flatState() {
+    float[] all = new float[Math.toIntExact(bytes() / Float.BYTES)];
+    int at = 0;
+    for (float[] values : state().values()) {
+      System.arraycopy(values, 0, all, at, values.length);
+      at += values.length;
+    }
+    return all;
+  }
+
+  /** Overwrites the optimiser's state. */
+  public void restore(float[] flatState) {
+    int at = 0;
+    for (float[] values : state().values()) {
+      System.arraycopy(flatState, at, values, 0, values.length);
+      at += values.length;
+    }
+  }
+
+  /** Bytes of the optimiser's state. */
+  public long bytes() {
+    return optimizer.bytes();
+  }
+}

@@ -1,0 +1,56 @@
+package dev.kindling.train;
+
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * What a worker brings to an averaging.
+ *
+ * @param steps what it says of each step since the last one
+ * @param trainables after them
+ * @param state its optimiser's, as {@link Update#flatState}
+ */
+public record WorkerResult(List<LocalStep> steps, float[] trainables, float[] state) {
+  /** Labels that its steps learned from: its weight. */
+  public long targets() {
+    return steps.stream().mapToLong(step -> step.totals().targets()).sum();
+  }
+
+  /** A frame that {@link #decode} reads: 4 bytes for each float, and some 80 for each step. */
+  public byte[] encode() {
+    ByteBuffer frame =
+        ByteBuffer.allocate(
+            Integer.BYTES
+                + steps.size() * LocalStep.ENCODED_BYTES
+                + Float.BYTES * (1 + trainables.length + state.length));
+    frame.putInt(steps.size());
+    steps.forEach(step -> step.encode(frame));
+    put(frame.putInt(trainables.length), trainables);
+    put(frame, state);
+    return frame.array();
+  }
+
+  private static void put(ByteBuffer frame, float[] values) {
+    frame.asFloatBuffer().put(values);
+    frame.position(frame.position() + Float.BYTES * values.length);
+  }
+
+  /** Reads a frame. */
+  public static WorkerResult decode(byte[] encoded) {
+    ByteBuffer frame = ByteBuffer.wrap(encoded);
+    List<LocalStep> steps = new ArrayList<>();
+    for (int n = frame.getInt(); n > 0; n--) {
+      steps.add(LocalStep.decode(frame));
+    }
+    float[] trainables = take(frame, frame.getInt());
+    return new WorkerResult(steps, trainables, take(frame, frame.remaining() / Float.BYTES));
+  }
+
+  private static float[] take(ByteBuffer frame, int elements) {
+    float[] values = new float[elements];
+    frame.asFloatBuffer().get(values);
+    frame.position(frame.position() + Float.BYTES * elements);
+    return values;
+  }
+}

@@ -1,0 +1,43 @@
+package dev.kindling.job.sync;
+
+import dev.kindling.job.broadcast.MemoryUse;
+import java.util.TreeMap;
+
+/**
+ * What a step cost.
+ *
+ * @param executors ids of those who computed, with how often each loaded the weights
+ * @param bytesDown what each of them was sent, summed
+ * @param bytesUp task results
+ * @param memory the most that any executor's JVM held
+ * @param numerics what executors say that their bits depend on, each with one that says so
+ * @param computeSeconds of the slowest task
+ * @param seconds of the whole exchange, the computation included
+ */
+public record Exchange(
+    TreeMap<String, Integer> executors,
+    long bytesDown,
+    long bytesUp,
+    MemoryUse memory,
+    TreeMap<String, String> numerics,
+    double computeSeconds,
+    double seconds) {
+  /** What no attempt has cost. */
+  static Exchange nothing() {
+    return new Exchange(new TreeMap<>(), 0, 0, new MemoryUse(0, 0), new TreeMap<>(), 0, 0);
+  }
+
+  /** This exchange, with the cost of an attempt before it. */
+  Exchange after(Exchange attempt) {
+    TreeMap<String, String> said = new TreeMap<>(attempt.numerics);
+    said.putAll(numerics);
+    return new Exchange(
+        executors,
+        bytesDown + attempt.bytesDown,
+        bytesUp + attempt.bytesUp,
+        memory.max(attempt.memory),
+        said,
+        computeSeconds + attempt.computeSeconds,
+        seconds + attempt.seconds);
+  }
+}

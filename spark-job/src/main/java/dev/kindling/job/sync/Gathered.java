@@ -1,0 +1,36 @@
+package dev.kindling.job.sync;
+
+import dev.kindling.job.broadcast.MemoryUse;
+import java.util.TreeMap;
+
+/** Mutable: adds up what the tasks of an exchange say beside their results. */
+public final class Gathered {
+  private final TreeMap<String, Integer> executors = new TreeMap<>();
+  private final TreeMap<String, String> numerics = new TreeMap<>();
+  private MemoryUse memory = new MemoryUse(0, 0);
+  private long up;
+  private long slowest;
+
+  /** Takes a task's frame; returns what is in it. */
+  public StepReport add(byte[] frame) {
+    StepReport report = StepReport.decode(frame);
+    up += frame.length;
+    if (report.worked()) {
+      executors.merge(report.executor(), report.weightLoads(), Math::max);
+      memory = memory.max(report.memory());
+      numerics.putIfAbsent(report.numerics(), report.executor());
+      slowest = Math.max(slowest, report.nanos());
+    }
+    return report;
+  }
+
+  /**
+   * What it all cost.
+   *
+   * @param down bytes that each executor was sent
+   */
+  public Exchange exchange(long down, double seconds) {
+    return new Exchange(
+        executors, down * executors.size(), up, memory, numerics, slowest / 1e9, seconds);
+  }
+}

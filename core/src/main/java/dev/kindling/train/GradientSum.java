@@ -3,6 +3,7 @@ package dev.kindling.train;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.Parameter;
 import dev.kindling.model.BatchResult;
+import dev.kindling.tensor.StoredType;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
@@ -50,6 +51,11 @@ public final class GradientSum {
 
   /** Adds a micro-batch: its gradient is left unread where it cannot fit. */
   public void add(float[] gradient, BatchResult result) {
+    add(gradient);
+    totals.add(result);
+  }
+
+  private void add(float[] gradient) {
     for (int p = 0; p < parameters.size(); p++) {
       Parameter parameter = parameters.get(p);
       int from = parameter.offset();
@@ -63,7 +69,6 @@ public final class GradientSum {
         }
       }
     }
-    totals.add(result);
   }
 
   private float largest(float[] gradient, int from, int to) {
@@ -140,25 +145,48 @@ public final class GradientSum {
 
   /** Bytes that travel for this sum. */
   public int encodedBytes() {
-    return Totals.ENCODED_BYTES + 1 + 4 * largest.length + 8 * sums.length;
+    return headBytes() + Long.BYTES * sums.length;
+  }
+
+  private int headBytes() {
+    return Totals.ENCODED_BYTES + 1 + Float.BYTES * largest.length;
   }
 
   /** A frame that {@link #merge(byte[])} reads. */
   public byte[] encode() {
     ByteBuffer frame = ByteBuffer.allocate(encodedBytes());
+    encodeHead(frame);
+    frame.asLongBuffer().put(sums);
+    return frame.array();
+  }
+
+  private void encodeHead(ByteBuffer frame) {
     totals.encode(frame);
     frame.put((byte) (finite ? 1 : 0));
     for (float max : largest) {
       frame.putFloat(max);
     }
-    frame.asLongBuffer().put(sums);
+  }
+
+  /** The same, with the micro-batches themselves instead of their sum. */
+  byte[] encode(List<short[]> gradients) {
+    int each = Short.BYTES * sums.length;
+    ByteBuffer frame = ByteBuffer.allocate(headBytes() + each * gradients.size());
+    encodeHead(frame);
+    for (short[] gradient : gradients) {
+      frame.asShortBuffer().put(gradient);
+      frame.position(frame.position() + each);
+    }
     return frame.array();
   }
 
-  /** Adds an encoded part of the same step. */
+  /** Adds an encoded part of the same step: its sum, or its micro-batches in bf16. */
   public void merge(byte[] encoded) {
     ByteBuffer frame = ByteBuffer.wrap(encoded);
-    if (encoded.length != encodedBytes()) {
+    int body = encoded.length - headBytes();
+    int each = Short.BYTES * sums.length;
+    boolean summed = body == Long.BYTES * sums.length;
+    if (!summed && (body <= 0 || body >= RoundedPart.FEWER_THAN * each || body % each != 0)) {
       throw new IllegalArgumentException(
           "a frame of "
               + encoded.length
@@ -170,8 +198,18 @@ public final class GradientSum {
     for (int p = 0; p < largest.length; p++) {
       largest[p] = Math.max(largest[p], frame.getFloat());
     }
-    for (int i = 0; i < sums.length; i++) {
-      sums[i] += frame.getLong();
+    if (summed) {
+      for (int i = 0; i < sums.length; i++) {
+        sums[i] += frame.getLong();
+      }
+      return;
+    }
+    float[] gradient = new float[sums.length];
+    for (int k = 0; k < body / each; k++) {
+      for (int i = 0; i < gradient.length; i++) {
+        gradient[i] = StoredType.BF16.widen(frame.getShort());
+      }
+      add(gradient);
     }
   }
 }

@@ -9,6 +9,7 @@ import dev.kindling.lora.AdapterSettings;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.model.BatchResult;
+import dev.kindling.tensor.StoredType;
 import java.math.BigDecimal;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -66,6 +67,37 @@ class GradientSumTest {
     float[] mean = new float[LAYOUT.elements()];
     sum.meanGradient(mean);
     return mean;
+  }
+
+  /** Sums of rounded micro-batches are the same whether those travel or what they add up to. */
+  @Test
+  void sum_roundedParts_anyPartition_hasTheSameBitsAndTravelsInFewerBytes() {
+    List<Part> parts = parts(1);
+    GradientSum expected = empty(first());
+    for (Part part : parts) {
+      float[] rounded = part.gradient.clone();
+      for (int i = 0; i < rounded.length; i++) {
+        rounded[i] = StoredType.BF16.widen(StoredType.BF16.narrow(rounded[i]));
+        assertThat(rounded[i])
+            .isCloseTo(part.gradient[i], within(Math.abs(part.gradient[i]) / 256));
+      }
+      expected.add(rounded, part.result);
+    }
+    for (int trial = 0; trial < 50; trial++) {
+      Collections.shuffle(parts, random);
+      GradientSum total = empty(first());
+      for (int from = 0; from < PARTS; ) {
+        int to = from + 1 + random.nextInt(PARTS - from);
+        RoundedPart piece = new RoundedPart(empty(first()));
+        parts.subList(from, to).forEach(p -> piece.add(p.gradient.clone(), p.result));
+        byte[] frame = piece.encode();
+        int head = total.encodedBytes() - 8 * LAYOUT.elements();
+        assertThat(frame).hasSize(head + Math.min(8, 2 * (to - from)) * LAYOUT.elements());
+        total.merge(frame);
+        from = to;
+      }
+      assertThat(total.encode()).isEqualTo(expected.encode());
+    }
   }
 
   @Test

@@ -21,9 +21,7 @@ import dev.kindling.job.report.FinishedRun;
 import dev.kindling.job.report.OutputFolder;
 import dev.kindling.job.report.PlanTree;
 import dev.kindling.job.sync.Cluster;
-import dev.kindling.job.sync.StepReport;
 import dev.kindling.tensor.Backend;
-import dev.kindling.train.TrainingState;
 import java.io.IOException;
 import java.util.List;
 import java.util.Optional;
@@ -92,9 +90,7 @@ public final class ExplainJob {
             tasks, (cluster.slots() + cluster.tasksPerExecutor() - 1) / cluster.tasksPerExecutor());
 
     MemoryPlan memory = prepared.memory(examples, held);
-    Synchronisation synchronisation = Synchronisation.of(config, cluster, Optional.empty());
-    TrainingState state =
-        synchronisation.state(prepared, training.optimizer(steps), training.maxGradNorm());
+    Synchronisation synchronisation = Synchronisation.of(config, steps, cluster, Optional.empty());
     ExecutorClock clock = new ExecutorClock(cluster);
     try (Backend sizes = cluster.spec().compute().open()) {
       StepCost cost = cost(prepared, sizes);
@@ -118,14 +114,8 @@ public final class ExplainJob {
               sample.padding()),
           Prediction.work(sample, cost, rates),
           memory,
-          state.optimizerBytes(),
-          new Prediction.Exchange(
-              4L * prepared.layout().elements() * executors,
-              (long) tasks
-                  * StepReport.bytes(
-                      cluster.executorName(),
-                      cluster.spec().compute().numerics(),
-                      prepared.layout())),
+          synchronisation.state(prepared).optimizerBytes(),
+          synchronisation.exchange(prepared, compute.parts(), tasks, executors),
           rates,
           new Prediction.Seconds(
               computing, exchange, computing + exchange, steps * (computing + exchange)),

@@ -105,7 +105,9 @@ public final class FineTuneJob {
     Examples examples = opened.trained(session);
     Optional<Examples> held = opened.held(session);
     Map<String, String> inputs = opened.inputs(examples, held);
-    Synchronisation synchronisation = Synchronisation.of(config, opened.cluster(), saved);
+    int batch = config.compute().batch();
+    long steps = training.totalSteps(examples.count(), batch);
+    Synchronisation synchronisation = Synchronisation.of(config, steps, opened.cluster(), saved);
     synchronisation.workers().ifPresent(k -> inputs.put("sync.workers", String.valueOf(k)));
     saved.ifPresent(s -> requireSame(s.checkpoint().inputs(), inputs));
     List<Timed> timed =
@@ -115,10 +117,7 @@ public final class FineTuneJob {
     Preparation prepared = timed.isEmpty() ? opened : opened.pinned(timed);
     PlanTable plans = prepared.plans(examples, Optional.empty(), timed);
     Optional<Evaluator> evaluator = held.map(rows -> evaluator(prepared, rows));
-    int batch = config.compute().batch();
-    long steps = training.totalSteps(examples.count(), batch);
-    TrainingState state =
-        synchronisation.state(prepared, training.optimizer(steps), training.maxGradNorm());
+    TrainingState state = synchronisation.state(prepared);
     MemoryPlan memory = prepared.memory(examples, held);
     prepared.cluster().memory().require(memory);
     RunReport report =
@@ -141,8 +140,7 @@ public final class FineTuneJob {
     Checkpoint first =
         Checkpoint.first(examples.count(), config.source().identity(), inputs, timed, before);
     Checkpoint from = saved.map(Saved::checkpoint).orElse(first);
-    Synchroniser synchroniser =
-        synchronisation.of(prepared, state, training.optimizer(steps), training.maxGradNorm());
+    Synchroniser synchroniser = synchronisation.of(prepared, state);
     new StepLoop(config, prepared, state, report, folder, stop)
         .run(examples, synchroniser, steps, from, new Progress(System.err, steps, terminal));
     Optional<Evaluation> after = evaluator.map(e -> e.evaluate(state.trainables()));

@@ -14,12 +14,14 @@ import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.WeightDelivery;
 import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.JobConfig;
+import dev.kindling.job.config.JobConfig.Delivery;
 import dev.kindling.job.config.JobConfig.Recompute;
 import dev.kindling.job.config.JobConfig.Storage;
 import dev.kindling.job.explain.ExecutorClock;
 import dev.kindling.job.explain.PlanTable;
 import dev.kindling.job.ingest.Examples;
 import dev.kindling.job.ingest.Query;
+import dev.kindling.job.storage.Location;
 import dev.kindling.job.sync.Cluster;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.plan.PairShape;
@@ -99,10 +101,13 @@ record Preparation(
             config.base().storage() == Storage.AS_STORED,
             compute.recompute() == Recompute.BLOCK);
     requireLegal(spec);
-    WeightDelivery delivery =
-        delivers
-            ? WeightDelivery.of(spark, base, plan.weights(layout))
-            : new WeightDelivery.Mapped(base.folder().toString());
+    WeightDelivery delivery = new WeightDelivery.Mapped(base.folder().toString());
+    if (delivers && config.base().delivery() == Delivery.STORAGE) {
+      String place = new Location("base.path", config.base().path()).absolute();
+      delivery = new WeightDelivery.Stored(place, base.digest(plan.weights(layout)));
+    } else if (delivers) {
+      delivery = WeightDelivery.of(spark, base, plan.weights(layout));
+    }
     Cluster cluster = new Cluster(spark, spec, delivery);
     return new Preparation(plan, layout, labels, start, base, digest, cluster, reading);
   }

@@ -340,6 +340,8 @@ class AveragingTest {
       delimiter = '|',
       value = {
         "sync.workers=2 | sync.workers is for sync.mode = averaging",
+        "sync.mode=averaging sync.compression=bf16 | is for sync.mode = gradients",
+        "base.path=maven:a:b:1 base.delivery=storage | base.delivery = storage",
         "sync.mode=averaging sync.workers=99 | at most train.global-batch-size",
         "sync.mode=averaging sync.outer-momentum=0.5 | is for sync.outer = nesterov",
         "sync.mode=averaging sync.outer=nesterov sync.outer-momentum=1 | from 0 to below 1",

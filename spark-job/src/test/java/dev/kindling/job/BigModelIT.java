@@ -12,8 +12,9 @@ import java.util.Random;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
-/** A Llama of 341 million random weights takes the memory that was planned. */
+/** Llamas of random weights take the memory that was planned, and come to executors with less. */
 class BigModelIT {
   private static final String CONFIG =
       """
@@ -67,5 +68,50 @@ class BigModelIT {
     // The operating system's view: tensors, the JVM's heap and its own few hundred megabytes.
     assertThat(memory.at("/measured/resident").asDouble())
         .isBetween(planned, 1.15 * planned + HEAP + 3e8);
+  }
+
+  /** 785 million weights in bf16, 1.57 GB, to two executors of two tasks and 1 GB of heap each. */
+  @ParameterizedTest
+  @ValueSource(strings = {"broadcast", "storage"})
+  void train_baseLargerThanAnyHeap_isLoadedOnceByEachExecutor(String delivery) throws IOException {
+    Path base = Files.createDirectory(temp.resolve("base"));
+    Files.writeString(
+        base.resolve("config.json"),
+        CONFIG
+            .replace("1024", "1536")
+            .replace("2816", "4096")
+            .replace("\"num_hidden_layers\": 24", "\"num_hidden_layers\": 26"));
+    RandomWeights.write(base, 1);
+    assertThat(Files.size(base.resolve("model.safetensors"))).isGreaterThan(1_500_000_000L);
+    Path data = temp.resolve("rows.jsonl");
+    Files.writeString(data, "{\"input_ids\":[1,2,3,4,5,6,7,8]}\n".repeat(8));
+    Path output = temp.resolve("out");
+    Launched run =
+        Launched.kindling(
+            "--master",
+            "local-cluster[2,2,1024]",
+            "--driver-memory",
+            "1g",
+            "--conf",
+            "spark.scheduler.minRegisteredResourcesRatio=1",
+            "train",
+            "base.path=" + base,
+            "base.storage=as-stored",
+            "base.delivery=" + delivery,
+            "data.train=" + data,
+            "train.steps=2",
+            "train.global-batch-size=8",
+            "train.micro-batch-size=1",
+            "output=" + output);
+    assertThat(run.code()).as(run.stderr()).isZero();
+    JsonNode manifest = new ObjectMapper().readTree(output.resolve("_SUCCESS").toFile());
+    assertThat(manifest.at("/memory/planned/base").asDouble()).isGreaterThan(1.5e9);
+    assertThat(manifest.get("executors")).hasSize(2);
+    for (JsonNode executor : manifest.get("executors")) {
+      assertThat(executor.get("weightLoads").asInt()).isEqualTo(1);
+    }
+    // The operating system's view: base, 1 GB of heap, the JVM's own and two tasks' scratch.
+    assertThat(manifest.at("/memory/measured/resident").asDouble())
+        .isBetween(1.5e9, manifest.at("/memory/planned/executor").asDouble() + HEAP + 8e8);
   }
 }

@@ -2,6 +2,8 @@ package dev.kindling.job;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.kindling.job.cli.InProcess;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -50,9 +52,10 @@ class ChaosIT {
         "checkpoint.every-steps=7");
   }
 
-  private Running onCluster() {
+  private Running onCluster(String... more) {
     List<String> arguments = new ArrayList<>(cluster.options("512m"));
     arguments.addAll(train(output));
+    arguments.addAll(List.of(more));
     return Running.kindling(arguments);
   }
 
@@ -81,6 +84,63 @@ class ChaosIT {
       assertThat(cluster.killExecutors(2)).isEqualTo(2);
       assertSame(run.end());
     }
+  }
+
+  /** A machine is gone with all that it held; the other does it all. */
+  @Test
+  void workerKilled_inMidRun_costsTimeOnly() throws Exception {
+    try (Running run = onCluster()) {
+      run.awaitSteps(output, 10);
+      cluster.killWorker();
+      assertSame(run.end());
+    }
+  }
+
+  /** A machine joins and takes its part, then the first one leaves. */
+  @Test
+  void executorsJoinAndLeave_inMidRun_giveTheSameBytes() throws Exception {
+    cluster.killWorker();
+    List<String> arguments = new ArrayList<>(cluster.options("512m"));
+    for (String setting :
+        List.of(
+            "spark.scheduler.minRegisteredResourcesRatio=0",
+            "spark.dynamicAllocation.enabled=true",
+            "spark.dynamicAllocation.shuffleTracking.enabled=true",
+            "spark.dynamicAllocation.schedulerBacklogTimeout=100ms",
+            "spark.dynamicAllocation.minExecutors=1",
+            "spark.dynamicAllocation.maxExecutors=2",
+            "spark.default.parallelism=2")) {
+      arguments.addAll(List.of("--conf", setting));
+    }
+    arguments.addAll(train(output));
+    try (Running run = Running.kindling(arguments)) {
+      run.awaitSteps(output, 5);
+      cluster.addWorker();
+      run.awaitSteps(output, 25);
+      cluster.killWorker();
+      assertSame(run.end());
+    }
+    JsonNode executors =
+        new ObjectMapper().readTree(output.resolve("_SUCCESS").toFile()).get("executors");
+    assertThat(executors.size()).isGreaterThanOrEqualTo(2);
+  }
+
+  /** Workers that take steps of their own begin again where they began, with the same numbers. */
+  @Test
+  void executorKilled_whileAveraging_costsTimeOnly() throws Exception {
+    String[] averaging = {"sync.mode=averaging", "sync.workers=2", "sync.averaging-frequency=3"};
+    Path undisturbed = temp.resolve("averaged");
+    List<String> arguments = train(undisturbed);
+    arguments.addAll(List.of(averaging));
+    assertThat(InProcess.kindling(1, arguments).code()).isZero();
+    try (Running run = onCluster(averaging)) {
+      run.awaitSteps(output, 10);
+      assertThat(cluster.killExecutors(1)).isEqualTo(1);
+      Launched done = run.end();
+      assertThat(done.code()).as(done.stderr()).isZero();
+    }
+    assertThat(output.resolve(ADAPTER)).hasSameBinaryContentAs(undisturbed.resolve(ADAPTER));
+    assertThat(GoldenFolder.losses(output)).isEqualTo(GoldenFolder.losses(undisturbed));
   }
 
   @Test

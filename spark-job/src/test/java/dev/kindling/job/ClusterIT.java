@@ -117,4 +117,28 @@ class ClusterIT {
     Path adapter = Path.of("adapter/adapter_model.safetensors");
     assertThat(one.resolve(adapter)).hasSameBinaryContentAs(two.resolve(adapter));
   }
+
+  /** Deeplearning4j's master, its broadcast and its workers, in JVMs that load the job's jar. */
+  @ParameterizedTest
+  @ValueSource(strings = {"adamw", "sgd"})
+  void train_averagingOnLocalCluster_givesTheBytesOfOneJvm(String optimizer) {
+    GoldenFolder bert = GoldenFolder.copy("bert", temp);
+    Path one = temp.resolve("one");
+    Path two = temp.resolve("two");
+    String[] settings = {
+      "sync.mode=averaging",
+      "sync.workers=2",
+      "sync.averaging-frequency=2",
+      "train.micro-batch-size=1",
+      "optimizer.name=" + optimizer
+    };
+    assertThat(InProcess.kindling(1, bert.train(one, settings)).code()).isZero();
+    List<String> arguments = new ArrayList<>(List.of("--master", "local-cluster[2,1,1024]"));
+    arguments.addAll(bert.train(two, settings));
+    Launched run = Launched.kindling(arguments.toArray(new String[0]));
+    assertThat(run.code()).as(run.stderr()).isZero();
+    Path adapter = Path.of("adapter/adapter_model.safetensors");
+    assertThat(one.resolve(adapter)).hasSameBinaryContentAs(two.resolve(adapter));
+    assertThat(GoldenFolder.losses(two)).isEqualTo(GoldenFolder.losses(one)).hasSize(6);
+  }
 }

@@ -195,11 +195,13 @@ class FineTuneJobTest {
             "tokensPerSecond",
             "bytesDown",
             "bytesUp",
+            "bytesExact",
             "secondsCompute",
             "secondsExchange");
     // 4 bytes down for each trainable; up 8 and a few for each of the two tasks or one.
     int trainables = line.get("bytesDown").asInt() / 4;
     assertThat(line.get("bytesUp").asInt()).isBetween(8 * trainables, 17 * trainables);
+    assertThat(line.get("bytesExact").asInt()).isIn(12 * trainables, 20 * trainables);
   }
 
   @Test

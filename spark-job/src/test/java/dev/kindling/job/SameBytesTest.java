@@ -10,8 +10,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The adapter's bytes are a function of data and configuration, however Spark cuts the work. */
 class SameBytesTest {
@@ -45,8 +46,9 @@ class SameBytesTest {
     return folder;
   }
 
-  @Test
-  void train_anyPartitioning_givesTheSameAdapter() throws IOException {
+  @ParameterizedTest
+  @ValueSource(strings = {"none", "bf16"})
+  void train_anyPartitioning_givesTheSameAdapter(String compression) throws IOException {
     GoldenFolder golden = GoldenFolder.copy("qwen2", temp);
     Path data = data(golden);
     List<Path> adapters = new ArrayList<>();
@@ -62,6 +64,7 @@ class SameBytesTest {
                     "data.train=" + data,
                     "data.shuffle=true",
                     "adapter.dropout=0.2",
+                    "sync.compression=" + compression,
                     "train.micro-batch-size=1"));
         assertThat(run.code()).as(way + run.stdout()).isZero();
       } finally {

@@ -17,37 +17,42 @@ final class SparkCluster implements AutoCloseable {
   private static final Pattern REGISTERED = Pattern.compile("Successfully registered with master");
 
   private final List<Process> processes = new ArrayList<>();
+  private final Path folder;
   private final String master;
 
   SparkCluster(int workers, Path folder) throws Exception {
+    this.folder = folder;
     master =
-        start(
-            folder,
-            MASTER,
-            "master.Master",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            "0",
-            "--webui-port",
-            "0");
+        start(MASTER, "master.Master", "--host", "127.0.0.1", "--port", "0", "--webui-port", "0");
     for (int i = 0; i < workers; i++) {
-      start(
-          folder,
-          REGISTERED,
-          "worker.Worker",
-          "--host",
-          "127.0.0.1",
-          "--cores",
-          "1",
-          "--memory",
-          "2g",
-          "--webui-port",
-          "0",
-          "--work-dir",
-          folder.resolve("work" + i).toString(),
-          master);
+      addWorker();
     }
+  }
+
+  /** One more worker, of one core. */
+  void addWorker() throws Exception {
+    start(
+        REGISTERED,
+        "worker.Worker",
+        "--host",
+        "127.0.0.1",
+        "--cores",
+        "1",
+        "--memory",
+        "2g",
+        "--webui-port",
+        "0",
+        "--work-dir",
+        folder.resolve("work" + processes.size()).toString(),
+        master);
+  }
+
+  /** SIGKILL to the worker that has been there longest, and to its executor: a machine is gone. */
+  void killWorker() {
+    Process worker = processes.remove(1);
+    List<ProcessHandle> executors = worker.descendants().toList();
+    worker.destroyForcibly();
+    executors.forEach(ProcessHandle::destroyForcibly);
   }
 
   /** URL for {@code --master}. */
@@ -83,8 +88,7 @@ final class SparkCluster implements AutoCloseable {
   }
 
   /** Starts a daemon; returns the first group of the line that says it is ready. */
-  private String start(Path folder, Pattern ready, String main, String... arguments)
-      throws Exception {
+  private String start(Pattern ready, String main, String... arguments) throws Exception {
     Path logging = folder.resolve("log4j2.properties");
     Files.writeString(
         logging,

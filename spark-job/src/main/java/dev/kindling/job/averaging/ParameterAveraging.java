@@ -78,7 +78,10 @@ public final class ParameterAveraging implements Synchroniser {
     check(workers, from);
     List<Committed> committed = state.commit(workers);
     long down = 4L * (state.trainables().length + optimizer.length);
-    return spread(committed, gathered.exchange(down, (System.nanoTime() - start) / 1e9));
+    return spread(
+        committed,
+        gathered.exchange(
+            down, state.trainables().length, committed.size(), (System.nanoTime() - start) / 1e9));
   }
 
   private static void check(List<WorkerResult> workers, long from) {
@@ -108,6 +111,7 @@ public final class ParameterAveraging implements Synchroniser {
                   whole.executors(),
                   last ? whole.bytesDown() : 0,
                   last ? whole.bytesUp() : 0,
+                  whole.bytesExact() / n,
                   last ? whole.memory() : new MemoryUse(0, 0),
                   last ? whole.numerics() : new TreeMap<>(),
                   whole.computeSeconds() / n,

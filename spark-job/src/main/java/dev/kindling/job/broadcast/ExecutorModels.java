@@ -100,6 +100,11 @@ public final class ExecutorModels {
     return layout;
   }
 
+  /** Seed of the run. */
+  public long seed() {
+    return spec.seed();
+  }
+
   /** A model that no other task uses; give it back. */
   public synchronized Model borrow() {
     if (released) {

@@ -1,7 +1,9 @@
 package dev.kindling.job.broadcast;
 
+import dev.kindling.InvalidInput;
 import dev.kindling.checkpoint.HfFolder;
 import dev.kindling.checkpoint.WeightSlot;
+import dev.kindling.job.storage.Location;
 import dev.kindling.model.FrozenWeights;
 import dev.kindling.tensor.StoredType;
 import java.io.Serializable;
@@ -9,8 +11,11 @@ import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import org.apache.hadoop.conf.Configuration;
+import org.apache.spark.SparkEnv;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.deploy.SparkHadoopUtil;
 
 /** How the frozen weights come to an executor. */
 public sealed interface WeightDelivery extends Serializable {
@@ -37,6 +42,36 @@ public sealed interface WeightDelivery extends Serializable {
           pieces.add(new Piece(slots.indexOf(slot), from, type, spark.broadcast(copy)));
         });
     return new Broadcasts(pieces);
+  }
+
+  /**
+   * From storage that every executor reaches: a shared folder is mapped, what is remote is copied
+   * to the executor's disk and goes once it is loaded.
+   *
+   * @param base a folder or URI
+   * @param sha256 of what the driver planned with, {@link HfFolder#digest}
+   */
+  record Stored(String base, String sha256) implements WeightDelivery {
+    @Override
+    public void deliver(List<WeightSlot> slots, FrozenWeights.Loader loader) {
+      Configuration hadoop = SparkHadoopUtil.get().newConfiguration(SparkEnv.get().conf());
+      try (Location.Fetched fetched = new Location("base.path", base).fetch(hadoop)) {
+        HfFolder folder = HfFolder.open(fetched.folder());
+        String found = folder.digest(slots);
+        if (!found.equals(sha256)) {
+          throw new InvalidInput(
+              "base.path " + base + " as executor " + SparkEnv.get().executorId() + " sees it",
+              "has SHA-256 " + found,
+              "expected " + sha256 + ", the driver's: do not change a base that is in use");
+        }
+        folder.stream(slots, loader::accept);
+      }
+    }
+
+    @Override
+    public void delivered() {
+      // Nothing was kept.
+    }
   }
 
   /**

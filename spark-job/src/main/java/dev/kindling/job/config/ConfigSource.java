@@ -181,6 +181,7 @@ public record ConfigSource(Config user, Config all) {
                       && !key.equals("output-mode")
                       && !key.startsWith("checkpoint.")
                       && !key.equals("compute.allow-mixed")
+                      && !key.equals("base.delivery")
                       && !GENERATION_KEYS.contains(key);
               if (decides) {
                 identity.put(key, text(value));

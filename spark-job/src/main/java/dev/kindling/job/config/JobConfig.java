@@ -82,8 +82,14 @@ public record JobConfig(
     ND4J
   }
 
+  /** How the frozen weights come to executors. */
+  public enum Delivery {
+    BROADCAST,
+    STORAGE
+  }
+
   /** The frozen model. */
-  public record Base(String path, Storage storage) {}
+  public record Base(String path, Storage storage, Delivery delivery) {}
 
   /**
    * The adapter to make, or to continue.
@@ -170,6 +176,12 @@ public record JobConfig(
     AVERAGING
   }
 
+  /** In what gradients travel. */
+  public enum Compression {
+    NONE,
+    BF16
+  }
+
   /** What makes averages of pairs averages of their products. */
   public enum Exactness {
     NONE,
@@ -190,6 +202,7 @@ public record JobConfig(
    */
   public record Sync(
       SyncMode mode,
+      Compression compression,
       int frequency,
       Optional<Integer> workers,
       Exactness exactness,

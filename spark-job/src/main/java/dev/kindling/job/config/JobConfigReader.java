@@ -39,10 +39,19 @@ final class JobConfigReader {
     JobConfig.Base base =
         new JobConfig.Base(
             in.required("base.path", "the folder of a Hugging Face model"),
-            in.choice("base.storage", JobConfig.Storage.class));
+            in.choice("base.storage", JobConfig.Storage.class),
+            in.choice("base.delivery", JobConfig.Delivery.class));
     JobConfig.Task task = in.choice("task", JobConfig.Task.class);
     refuseKeysOfGenerate(command);
+    if (base.delivery() == JobConfig.Delivery.STORAGE && base.path().startsWith("maven:")) {
+      in.problem(
+          "base.delivery = storage: base.path "
+              + base.path()
+              + " is in the driver's cache, where executors do not see it: copy it to storage that"
+              + " they share, or set base.delivery = broadcast");
+    }
     Adapter adapter = adapter();
+    Compute compute = compute(adapter.dropout());
     JobConfig config =
         new JobConfig(
             source,
@@ -51,8 +60,8 @@ final class JobConfigReader {
             adapter,
             data(command),
             trains ? Optional.of(training()) : Optional.empty(),
-            sync(),
-            compute(adapter.dropout()),
+            sync(compute.batch()),
+            compute,
             command == Command.TRAIN || (trains && in.has("output"))
                 ? Optional.of(output())
                 : Optional.empty(),
@@ -183,10 +192,11 @@ final class JobConfigReader {
                 0));
   }
 
-  private JobConfig.Sync sync() {
+  private JobConfig.Sync sync(int batch) {
     JobConfig.Sync sync =
         new JobConfig.Sync(
             in.choice("sync.mode", JobConfig.SyncMode.class),
+            in.choice("sync.compression", JobConfig.Compression.class),
             in.count("sync.averaging-frequency"),
             in.optionalCount("sync.workers"),
             in.choice("sync.exactness", JobConfig.Exactness.class),
@@ -195,13 +205,16 @@ final class JobConfigReader {
             in.number("sync.outer-momentum", v -> v >= 0 && v < 1, "a number from 0 to below 1"));
     boolean nesterov = sync.outer() == JobConfig.Outer.NESTEROV;
     for (String key : source.userKeys("sync")) {
-      if (!sync.averages() && !key.equals("sync.mode")) {
+      if (key.equals("sync.compression")) {
+        if (sync.averages() && sync.compression() != JobConfig.Compression.NONE) {
+          in.problem(key + " is for sync.mode = gradients: what is averaged is not rounded");
+        }
+      } else if (!sync.averages() && !key.equals("sync.mode")) {
         in.problem(key + " is for sync.mode = averaging: set that, or leave this out");
       } else if (!nesterov && key.startsWith("sync.outer-")) {
         in.problem(key + " is for sync.outer = nesterov: set that, or leave this out");
       }
     }
-    int batch = in.count("train.global-batch-size");
     if (sync.workers().orElse(1) > batch) {
       in.problem(
           "sync.workers is "

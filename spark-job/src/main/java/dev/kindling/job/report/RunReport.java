@@ -36,6 +36,7 @@ public final class RunReport {
   private long tokens;
   private long bytesDown;
   private long bytesUp;
+  private long bytesExact;
   private double seconds;
   private double loss;
   private long cells;
@@ -65,6 +66,7 @@ public final class RunReport {
     tokens += committed.tokens();
     bytesDown += exchange.bytesDown();
     bytesUp += exchange.bytesUp();
+    bytesExact += exchange.bytesExact();
     seconds += exchange.seconds();
     loss = committed.loss();
     cells += committed.cells();
@@ -88,6 +90,7 @@ public final class RunReport {
     line.put("tokensPerSecond", committed.tokens() / exchange.seconds());
     line.put("bytesDown", exchange.bytesDown());
     line.put("bytesUp", exchange.bytesUp());
+    line.put("bytesExact", exchange.bytesExact());
     line.put("secondsCompute", exchange.computeSeconds());
     line.put("secondsExchange", exchange.seconds() - exchange.computeSeconds());
     return line;
@@ -102,6 +105,7 @@ public final class RunReport {
     cells += Math.round(real / (1 - step.path("padding").asDouble()));
     bytesDown += step.path("bytesDown").asLong();
     bytesUp += step.path("bytesUp").asLong();
+    bytesExact += step.path("bytesExact").asLong();
     seconds += step.path("secondsCompute").asDouble() + step.path("secondsExchange").asDouble();
     loss = step.path("loss").asDouble();
   }
@@ -158,6 +162,7 @@ public final class RunReport {
     result.put("tokensPerSecond", tokens / seconds);
     result.put("bytesDown", bytesDown);
     result.put("bytesUp", bytesUp);
+    result.put("bytesExact", bytesExact);
     result.put("memoryPlanned", plan.total());
     result.put("memoryMeasured", memory.nativeBytes());
     result.put("trainLoss", loss);
@@ -254,10 +259,11 @@ public final class RunReport {
     line(
         text,
         "exchanged",
-        "%,.1f MB down, %,.1f MB up, on %d executor(s)",
+        "%,.1f MB down, %,.1f MB up, on %d executor(s): %.3f of what exact gradients need at least",
         bytesDown / 1e6,
         bytesUp / 1e6,
-        executors.size());
+        executors.size(),
+        (double) (bytesDown + bytesUp) / bytesExact);
     line(text, "result", "%s", config.output().orElseThrow().folder());
     return text.toString();
   }

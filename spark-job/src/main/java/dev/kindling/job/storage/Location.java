@@ -39,23 +39,50 @@ public record Location(String key, String text) {
   }
 
   /**
+   * A folder on this machine's disk.
+   *
+   * @param copied whether it is a copy, which goes when it is closed
+   */
+  public record Fetched(Path folder, boolean copied) implements AutoCloseable {
+    @Override
+    public void close() {
+      if (copied) {
+        FileUtil.fullyDelete(folder.toFile());
+      }
+    }
+  }
+
+  /**
    * The folder on this machine's disk, fetched if need be. Remote folders are copied to a temporary
    * place that goes when the JVM does.
    *
    * @throws InvalidInput if there is no such folder
    */
   public Path folder(Configuration hadoop) {
+    Fetched fetched = fetch(hadoop);
+    if (fetched.copied()) {
+      Runtime.getRuntime().addShutdownHook(new Thread(fetched::close));
+    }
+    return fetched.folder();
+  }
+
+  /**
+   * The same, where a copy of what is remote goes as soon as it is closed.
+   *
+   * @throws InvalidInput if there is no such folder
+   */
+  public Fetched fetch(Configuration hadoop) {
     if (text.startsWith(MAVEN)) {
-      return Artifacts.folder(text.substring(MAVEN.length()));
+      return new Fetched(Artifacts.folder(text.substring(MAVEN.length())), false);
     }
     if (local()) {
       Path path = localPath();
       if (!Files.isDirectory(path)) {
         throw new InvalidInput(key + " " + text, "is not a folder", "expected one at " + path);
       }
-      return path;
+      return new Fetched(path, false);
     }
-    return download(hadoop);
+    return new Fetched(download(hadoop), true);
   }
 
   private Path download(Configuration hadoop) {
@@ -66,7 +93,6 @@ public record Location(String key, String text) {
         throw new InvalidInput(key + " " + text, "is not a folder", "expected a folder there");
       }
       Path folder = Files.createTempDirectory("kindling-");
-      Runtime.getRuntime().addShutdownHook(new Thread(() -> FileUtil.fullyDelete(folder.toFile())));
       for (FileStatus file : files.listStatus(remote)) {
         String name = file.getPath().getName();
         if (file.isFile() && (name.endsWith(".json") || name.endsWith(".safetensors"))) {

@@ -9,6 +9,7 @@ import java.util.TreeMap;
  * @param executors ids of those who computed, with how often each loaded the weights
  * @param bytesDown what each of them was sent, summed
  * @param bytesUp task results
+ * @param bytesExact what synchronous, exact gradients need at least, {@link #exactBytes}
  * @param memory the most that any executor's JVM held
  * @param numerics what executors say that their bits depend on, each with one that says so
  * @param computeSeconds of the slowest task
@@ -18,13 +19,22 @@ public record Exchange(
     TreeMap<String, Integer> executors,
     long bytesDown,
     long bytesUp,
+    long bytesExact,
     MemoryUse memory,
     TreeMap<String, String> numerics,
     double computeSeconds,
     double seconds) {
+  /**
+   * The floor of the exact scheme, for one step: 4 bytes for each trainable down to each executor,
+   * 8 up from each task.
+   */
+  static long exactBytes(long trainables, long executors, long tasks) {
+    return trainables * (4 * executors + 8 * tasks);
+  }
+
   /** What no attempt has cost. */
   static Exchange nothing() {
-    return new Exchange(new TreeMap<>(), 0, 0, new MemoryUse(0, 0), new TreeMap<>(), 0, 0);
+    return new Exchange(new TreeMap<>(), 0, 0, 0, new MemoryUse(0, 0), new TreeMap<>(), 0, 0);
   }
 
   /** This exchange, with the cost of an attempt before it. */
@@ -35,6 +45,7 @@ public record Exchange(
         executors,
         bytesDown + attempt.bytesDown,
         bytesUp + attempt.bytesUp,
+        bytesExact, // an attempt too many is what the scheme costs beyond its least
         memory.max(attempt.memory),
         said,
         computeSeconds + attempt.computeSeconds,

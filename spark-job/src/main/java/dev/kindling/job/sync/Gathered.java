@@ -10,12 +10,14 @@ public final class Gathered {
   private MemoryUse memory = new MemoryUse(0, 0);
   private long up;
   private long slowest;
+  private int worked;
 
   /** Takes a task's frame; returns what is in it. */
   public StepReport add(byte[] frame) {
     StepReport report = StepReport.decode(frame);
     up += frame.length;
     if (report.worked()) {
+      worked++;
       executors.merge(report.executor(), report.weightLoads(), Math::max);
       memory = memory.max(report.memory());
       numerics.putIfAbsent(report.numerics(), report.executor());
@@ -28,9 +30,19 @@ public final class Gathered {
    * What it all cost.
    *
    * @param down bytes that each executor was sent
+   * @param trainables how many there are
+   * @param steps of each task
    */
-  public Exchange exchange(long down, double seconds) {
+  public Exchange exchange(long down, int trainables, int steps, double seconds) {
+    long n = executors.size();
     return new Exchange(
-        executors, down * executors.size(), up, memory, numerics, slowest / 1e9, seconds);
+        executors,
+        down * n,
+        up,
+        Exchange.exactBytes(trainables, n, worked) * steps,
+        memory,
+        numerics,
+        slowest / 1e9,
+        seconds);
   }
 }

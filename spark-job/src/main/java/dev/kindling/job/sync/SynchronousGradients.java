@@ -12,6 +12,7 @@ import dev.kindling.lora.AdapterLayout;
 import dev.kindling.model.BatchResult;
 import dev.kindling.model.Model;
 import dev.kindling.train.GradientSum;
+import dev.kindling.train.RoundedPart;
 import dev.kindling.train.TrainingState;
 import java.util.ArrayList;
 import java.util.Iterator;
@@ -28,18 +29,26 @@ public final class SynchronousGradients implements Synchroniser {
   private final TrainingState state;
   private final Lanes lanes;
   private final int parts;
+  private final boolean rounds;
 
   /**
    * @param state advanced by each step
    * @param parts micro-batches of a full batch
+   * @param rounds whether micro-batches' gradients are rounded to bf16, for shorter results
    */
   public SynchronousGradients(
-      Cluster cluster, AdapterLayout layout, TrainingState state, Lanes lanes, int parts) {
+      Cluster cluster,
+      AdapterLayout layout,
+      TrainingState state,
+      Lanes lanes,
+      int parts,
+      boolean rounds) {
     this.cluster = cluster;
     this.layout = layout;
     this.state = state;
     this.lanes = lanes;
     this.parts = parts;
+    this.rounds = rounds;
   }
 
   @Override
@@ -75,7 +84,7 @@ public final class SynchronousGradients implements Synchroniser {
             cluster.spark(),
             batches.frames(),
             batches.partitionsOf(step),
-            work(cluster.spec(), cluster.delivery(), sent, step, state.exponents(), parts));
+            work(cluster.spec(), cluster.delivery(), sent, step, state.exponents(), parts, rounds));
     sent.destroy();
     Gathered gathered = new Gathered();
     for (byte[] frame : frames) {
@@ -84,7 +93,8 @@ public final class SynchronousGradients implements Synchroniser {
         sum.merge(report.payload());
       }
     }
-    return gathered.exchange(4L * layout.elements(), (System.nanoTime() - start) / 1e9);
+    return gathered.exchange(
+        4L * layout.elements(), layout.elements(), 1, (System.nanoTime() - start) / 1e9);
   }
 
   private static Tasks.Work<byte[]> work(
@@ -93,14 +103,15 @@ public final class SynchronousGradients implements Synchroniser {
       Broadcast<float[]> trainables,
       long step,
       int[] exponents,
-      int parts) {
+      int parts,
+      boolean rounds) {
     return frames ->
         Cluster.inTask(
             spec,
             delivery,
             trainables,
             of(frames, step),
-            (models, model, mine) -> sum(models, model, mine, exponents, parts, spec.seed()));
+            (models, model, mine) -> sum(models, model, mine, exponents, parts, rounds));
   }
 
   /** A partition may hold several steps. */
@@ -121,15 +132,20 @@ public final class SynchronousGradients implements Synchroniser {
       List<byte[]> frames,
       int[] exponents,
       int parts,
-      long seed) {
+      boolean rounds) {
     GradientSum sum = new GradientSum(models.layout(), exponents, parts);
+    RoundedPart rounded = new RoundedPart(sum);
     float[] gradient = new float[models.layout().elements()];
     for (byte[] frame : frames) {
       TokenBatch batch =
-          TokenBatch.packed(MicroBatch.decode(frame).rows(), models.plan().rules(), seed);
+          TokenBatch.packed(MicroBatch.decode(frame).rows(), models.plan().rules(), models.seed());
       BatchResult result = model.gradient(batch, gradient);
-      sum.add(gradient, result);
+      if (rounds) {
+        rounded.add(gradient, result);
+      } else {
+        sum.add(gradient, result);
+      }
     }
-    return sum.encode();
+    return rounds ? rounded.encode() : sum.encode();
   }
 }

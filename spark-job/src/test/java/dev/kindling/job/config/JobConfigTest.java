@@ -77,7 +77,8 @@ class JobConfigTest {
                 Optional.empty(),
                 false,
                 true));
-    assertThat(config.base()).isEqualTo(new JobConfig.Base("b", JobConfig.Storage.FP32));
+    assertThat(config.base())
+        .isEqualTo(new JobConfig.Base("b", JobConfig.Storage.FP32, JobConfig.Delivery.BROADCAST));
     assertThat(config.compute())
         .isEqualTo(
             new JobConfig.Compute(

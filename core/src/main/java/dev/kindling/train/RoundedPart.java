@@ -1,0 +1,52 @@
+package dev.kindling.train;
+
+import dev.kindling.model.BatchResult;
+import dev.kindling.tensor.StoredType;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Mutable: a task's part of a step whose gradients are rounded to bf16, each micro-batch's before
+ * it is summed, so that the exact sum is one of the rounded gradients, whoever adds them. A sum
+ * takes 8 bytes for each trainable; up to three micro-batches are shorter as they are.
+ */
+public final class RoundedPart {
+  /** As many micro-batches are no shorter than their sum. */
+  static final int FEWER_THAN = Long.BYTES / Short.BYTES;
+
+  private final GradientSum sum;
+  private final List<short[]> gradients = new ArrayList<>();
+  private int count;
+
+  /**
+   * @param sum empty
+   */
+  public RoundedPart(GradientSum sum) {
+    this.sum = sum;
+  }
+
+  /**
+   * Adds a micro-batch.
+   *
+   * @param gradient rounded in place
+   */
+  public void add(float[] gradient, BatchResult result) {
+    short[] halves = new short[gradient.length];
+    for (int i = 0; i < gradient.length; i++) {
+      halves[i] = StoredType.BF16.narrow(gradient[i]);
+      gradient[i] = StoredType.BF16.widen(halves[i]);
+    }
+    count++;
+    if (count < FEWER_THAN) {
+      gradients.add(halves);
+    } else {
+      gradients.clear();
+    }
+    sum.add(gradient, result);
+  }
+
+  /** The shortest frame that {@link GradientSum#merge(byte[])} reads. */
+  public byte[] encode() {
+    return count > 0 && count < FEWER_THAN ? sum.encode(gradients) : sum.encode();
+  }
+}

@@ -34,6 +34,7 @@ class HdfsTest {
           bert.train(
               Path.of("replaced below"),
               "base.path=" + root + "/bert",
+              "base.delivery=storage",
               "adapter.init-from=" + root + "/bert/adapter",
               "data.train=" + root + "/bert/data.jsonl",
               "data.validation=" + root + "/bert/*.jsonl",

@@ -43,6 +43,7 @@ class S3IT {
       train.addAll(
           List.of(
               "base.path=s3a://bucket/bert",
+              "base.delivery=storage",
               "adapter.init-from=s3a://bucket/bert/adapter",
               "data.train=s3a://bucket/bert/data.jsonl",
               "output=s3a://bucket/results/out"));

@@ -50,6 +50,14 @@ final class Arguments {
   @Option(names = "--resolve-only", hidden = true)
   boolean resolveOnly;
 
+  /** In cluster mode: which submission this is, so that its outcome is not taken for another's. */
+  @Option(names = "--submission", hidden = true)
+  @Nullable String submission;
+
+  /** Tells how the submission ended, from its result folder. */
+  @Option(names = "--outcome", hidden = true)
+  boolean outcome;
+
   @Option(
       names = {"-h", "--help"},
       usageHelp = true,
@@ -88,7 +96,34 @@ final class Arguments {
     }
     List<String> overrides = rest.stream().filter(a -> !files.contains(a)).toList();
     ConfigSource source = ConfigSource.read(files.stream().findFirst().map(Path::of), overrides);
+    if (submission != null) {
+      refuseThisMachinesFiles(source);
+    }
     return absolute(source);
+  }
+
+  /** In cluster mode the driver is not here. */
+  private void refuseThisMachinesFiles(ConfigSource source) {
+    if (parsed() != Command.TRAIN) {
+      throw new ConfigProblems(
+          List.of(
+              command
+                  + " prints its result: it needs --deploy-mode client, in which the driver is"
+                  + " here"));
+    }
+    List<String> problems = new ArrayList<>();
+    for (String key : PATHS) {
+      String path = source.user().hasPath(key) ? source.user().getString(key) : "";
+      if (!path.isEmpty() && !path.matches("[A-Za-z][A-Za-z0-9+.-]*:.*")) {
+        problems.add(
+            key
+                + " "
+                + path
+                + " is a file of this machine, and in cluster mode the driver runs on another:"
+                + " use hdfs:// or s3a://, or file: for a folder that all machines mount");
+      }
+    }
+    ConfigProblems.check(problems);
   }
 
   /** Whether the run to explain is the one that output holds: {@code explain output=…}. */

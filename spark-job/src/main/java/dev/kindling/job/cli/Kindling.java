@@ -12,11 +12,13 @@ import dev.kindling.job.config.ConfigSource;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.config.JobConfig.Command;
 import dev.kindling.job.report.FinishedRun;
+import dev.kindling.job.report.Outcome;
 import dev.kindling.job.resume.Stop;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkConf;
 import org.apache.spark.deploy.SparkHadoopUtil;
@@ -36,6 +38,10 @@ public final class Kindling {
     System.setOut(System.err);
     int code = run(args, stdout, new Stop(true));
     stdout.flush();
+    boolean onCluster = "cluster".equals(System.getProperty("spark.submit.deployMode"));
+    if (code == 0 && onCluster) {
+      return; // YARN takes a driver that exits by itself for one that failed
+    }
     System.exit(code);
   }
 
@@ -47,6 +53,8 @@ public final class Kindling {
       parse(line, args);
       if (arguments.help) {
         line.usage(System.err);
+      } else if (arguments.outcome) {
+        return outcome(arguments, stdout);
       } else {
         stdout.println(output(arguments, stop));
       }
@@ -54,8 +62,35 @@ public final class Kindling {
     } catch (Throwable e) { // an OutOfMemoryError too must end in one object on stdout
       ExitCode code = ExitCode.of(e);
       report(e, code, arguments.debug);
-      stdout.println(code.json(e));
+      ObjectNode said = code.json(e);
+      stdout.println(said);
+      if (arguments.submission != null && arguments.resolved != null) {
+        keep(said, arguments);
+      }
       return code.code();
+    }
+  }
+
+  private static Outcome outcome(Arguments arguments) throws IOException {
+    Configuration hadoop = SparkHadoopUtil.get().newConfiguration(new SparkConf());
+    return Outcome.of(arguments.source(), String.valueOf(arguments.submission), hadoop);
+  }
+
+  /** Tells what the driver would have told, had it been here. */
+  private static int outcome(Arguments arguments, PrintStream stdout) throws IOException {
+    Optional<ObjectNode> said = outcome(arguments).read();
+    said.ifPresent(stdout::println);
+    return said.map(node -> node.at("/error/exitCode").asInt(0)).orElse(ExitCode.UNEXPECTED.code());
+  }
+
+  /** For the submitter, who does not see this stdout. */
+  private static void keep(ObjectNode said, Arguments arguments) {
+    try {
+      if (!outcome(arguments).failed(said)) {
+        System.err.println("kindling: output is no result folder: the failure is told here alone");
+      }
+    } catch (IOException | RuntimeException e) {
+      System.err.println("kindling: the failure could not be kept beside the result: " + e);
     }
   }
 

@@ -34,6 +34,10 @@ public record OutputFolder(
 
   static final String MANIFEST = "_SUCCESS";
   static final String METRICS = "metrics.jsonl";
+
+  /** In cluster mode: why a run ended without a result. */
+  static final String FAILED = "_FAILED.json";
+
   static final String RESOLVED = "config.resolved.conf";
 
   /** Whose run is under way, and of which configuration; removed once it is finished. */
@@ -165,7 +169,7 @@ public record OutputFolder(
   }
 
   /** Whether a run of ours has written here: Spark leaves a _SUCCESS too, but an empty one. */
-  private boolean isOurs() throws IOException {
+  boolean isOurs() throws IOException {
     return files.exists(path(METRICS))
         || files.exists(path(RUNNING))
         || json(MANIFEST).map(manifest -> manifest.has("config")).orElse(false);
@@ -191,9 +195,11 @@ public record OutputFolder(
     }
   }
 
+  /** Whether there is nothing but word of a failure. */
   boolean isEmpty() throws IOException {
     return !files.exists(folder)
-        || (files.getFileStatus(folder).isDirectory() && files.listStatus(folder).length == 0);
+        || (files.getFileStatus(folder).isDirectory()
+            && files.listStatus(folder, path -> !path.getName().equals(FAILED)).length == 0);
   }
 
   /** The run that wrote here last; empty if none says so. */

@@ -98,6 +98,7 @@ public final class ResultFolder implements AutoCloseable {
     }
     files.mkdirs(place.folder());
     remove(place.path(OutputFolder.MANIFEST)); // first of all: what follows is not finished
+    remove(place.path(OutputFolder.FAILED));
     ObjectNode running = JSON.createObjectNode();
     running.put("run", run);
     running.set("config", JSON.valueToTree(place.identity()));

@@ -152,12 +152,18 @@ public final class GradientSum {
     return Totals.ENCODED_BYTES + 1 + Float.BYTES * largest.length;
   }
 
-  /** A frame that {@link #merge(byte[])} reads. */
+  /** A frame that {@link #merge(ByteBuffer)} reads. */
   public byte[] encode() {
     ByteBuffer frame = ByteBuffer.allocate(encodedBytes());
+    encode(frame);
+    return frame.array();
+  }
+
+  /** Appends {@link #encodedBytes} to a frame. */
+  public void encode(ByteBuffer frame) {
     encodeHead(frame);
     frame.asLongBuffer().put(sums);
-    return frame.array();
+    frame.position(frame.position() + Long.BYTES * sums.length);
   }
 
   private void encodeHead(ByteBuffer frame) {
@@ -168,30 +174,29 @@ public final class GradientSum {
     }
   }
 
-  /** The same, with the micro-batches themselves instead of their sum. */
-  byte[] encode(List<short[]> gradients) {
-    int each = Short.BYTES * sums.length;
-    ByteBuffer frame = ByteBuffer.allocate(headBytes() + each * gradients.size());
+  /** Bytes of so many micro-batches themselves instead of their sum. */
+  int encodedBytes(int gradients) {
+    return headBytes() + Short.BYTES * sums.length * gradients;
+  }
+
+  /** Appends those to a frame. */
+  void encode(ByteBuffer frame, List<short[]> gradients) {
     encodeHead(frame);
     for (short[] gradient : gradients) {
       frame.asShortBuffer().put(gradient);
-      frame.position(frame.position() + each);
+      frame.position(frame.position() + Short.BYTES * sums.length);
     }
-    return frame.array();
   }
 
   /** Adds an encoded part of the same step: its sum, or its micro-batches in bf16. */
-  public void merge(byte[] encoded) {
-    ByteBuffer frame = ByteBuffer.wrap(encoded);
-    int body = encoded.length - headBytes();
+  public void merge(ByteBuffer frame) {
+    int bytes = frame.remaining();
+    int body = bytes - headBytes();
     int each = Short.BYTES * sums.length;
     boolean summed = body == Long.BYTES * sums.length;
     if (!summed && (body <= 0 || body >= RoundedPart.FEWER_THAN * each || body % each != 0)) {
       throw new IllegalArgumentException(
-          "a frame of "
-              + encoded.length
-              + " bytes is not of this step: expected "
-              + encodedBytes());
+          "a frame of " + bytes + " bytes is not of this step: expected " + encodedBytes());
     }
     totals.add(Totals.decode(frame));
     finite &= frame.get() == 1;

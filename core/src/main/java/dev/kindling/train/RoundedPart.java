@@ -2,6 +2,7 @@ package dev.kindling.train;
 
 import dev.kindling.model.BatchResult;
 import dev.kindling.tensor.StoredType;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -45,8 +46,21 @@ public final class RoundedPart {
     sum.add(gradient, result);
   }
 
-  /** The shortest frame that {@link GradientSum#merge(byte[])} reads. */
-  public byte[] encode() {
-    return count > 0 && count < FEWER_THAN ? sum.encode(gradients) : sum.encode();
+  private boolean shorterAsTheyAre() {
+    return count > 0 && count < FEWER_THAN;
+  }
+
+  /** Bytes of the shortest frame. */
+  public int encodedBytes() {
+    return shorterAsTheyAre() ? sum.encodedBytes(count) : sum.encodedBytes();
+  }
+
+  /** Appends the shortest that {@link GradientSum#merge(ByteBuffer)} reads. */
+  public void encode(ByteBuffer frame) {
+    if (shorterAsTheyAre()) {
+      sum.encode(frame, gradients);
+    } else {
+      sum.encode(frame);
+    }
   }
 }

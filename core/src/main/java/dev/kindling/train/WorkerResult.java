@@ -17,18 +17,19 @@ public record WorkerResult(List<LocalStep> steps, float[] trainables, float[] st
     return steps.stream().mapToLong(step -> step.totals().targets()).sum();
   }
 
-  /** A frame that {@link #decode} reads: 4 bytes for each float, and some 80 for each step. */
-  public byte[] encode() {
-    ByteBuffer frame =
-        ByteBuffer.allocate(
-            Integer.BYTES
-                + steps.size() * LocalStep.ENCODED_BYTES
-                + Float.BYTES * (1 + trainables.length + state.length));
+  /** Bytes that {@link #encode} writes: 4 for each float, and some 80 for each step. */
+  public int encodedBytes() {
+    return 2 * Integer.BYTES
+        + steps.size() * LocalStep.ENCODED_BYTES
+        + Float.BYTES * (trainables.length + state.length);
+  }
+
+  /** Appends it to a frame. */
+  public void encode(ByteBuffer frame) {
     frame.putInt(steps.size());
     steps.forEach(step -> step.encode(frame));
     put(frame.putInt(trainables.length), trainables);
     put(frame, state);
-    return frame.array();
   }
 
   private static void put(ByteBuffer frame, float[] values) {
@@ -36,9 +37,8 @@ public record WorkerResult(List<LocalStep> steps, float[] trainables, float[] st
     frame.position(frame.position() + Float.BYTES * values.length);
   }
 
-  /** Reads a frame. */
-  public static WorkerResult decode(byte[] encoded) {
-    ByteBuffer frame = ByteBuffer.wrap(encoded);
+  /** Reads what {@link #encode} wrote, to the end of the frame. */
+  public static WorkerResult decode(ByteBuffer frame) {
     List<LocalStep> steps = new ArrayList<>();
     for (int n = frame.getInt(); n > 0; n--) {
       steps.add(LocalStep.decode(frame));

@@ -11,6 +11,7 @@ import dev.kindling.lora.TargetModules;
 import dev.kindling.model.BatchResult;
 import dev.kindling.tensor.StoredType;
 import java.math.BigDecimal;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -90,10 +91,11 @@ class GradientSumTest {
         int to = from + 1 + random.nextInt(PARTS - from);
         RoundedPart piece = new RoundedPart(empty(first()));
         parts.subList(from, to).forEach(p -> piece.add(p.gradient.clone(), p.result));
-        byte[] frame = piece.encode();
+        byte[] frame = new byte[piece.encodedBytes()];
+        piece.encode(ByteBuffer.wrap(frame));
         int head = total.encodedBytes() - 8 * LAYOUT.elements();
         assertThat(frame).hasSize(head + Math.min(8, 2 * (to - from)) * LAYOUT.elements());
-        total.merge(frame);
+        total.merge(ByteBuffer.wrap(frame));
         from = to;
       }
       assertThat(total.encode()).isEqualTo(expected.encode());
@@ -113,7 +115,7 @@ class GradientSumTest {
         if (random.nextBoolean()) {
           total.merge(piece);
         } else {
-          total.merge(piece.encode());
+          total.merge(ByteBuffer.wrap(piece.encode()));
         }
         from = to;
       }
@@ -171,7 +173,7 @@ class GradientSumTest {
     for (int trial = 0; trial < 10; trial++) {
       Collections.shuffle(parts, random);
       GradientSum whole = sum(first(), parts.subList(0, 4));
-      whole.merge(sum(first(), parts.subList(4, PARTS)).encode());
+      whole.merge(ByteBuffer.wrap(sum(first(), parts.subList(4, PARTS)).encode()));
       assertThat(whole.fits()).isFalse();
       assertThat(whole.finite()).isTrue();
       assertThat(next == null || Arrays.equals(next, whole.nextExponents())).isTrue();
@@ -209,7 +211,7 @@ class GradientSumTest {
     assertThat(sum(first(), parts).finite()).isFalse();
     GradientSum merged = sum(first(), parts.subList(0, 5));
     assertThat(merged.finite()).isTrue();
-    merged.merge(sum(first(), parts.subList(5, PARTS)).encode());
+    merged.merge(ByteBuffer.wrap(sum(first(), parts.subList(5, PARTS)).encode()));
     assertThat(merged.finite()).isFalse();
   }
 
@@ -238,7 +240,7 @@ class GradientSumTest {
 
   @Test
   void merge_frameOfAnotherLayout_isRefused() {
-    assertThatThrownBy(() -> empty(first()).merge(new byte[40]))
+    assertThatThrownBy(() -> empty(first()).merge(ByteBuffer.allocate(40)))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining("40 bytes")
         .hasMessageContaining("expected " + empty(first()).encodedBytes());

@@ -120,6 +120,10 @@ public final class FineTuneJob {
     TrainingState state = synchronisation.state(prepared);
     MemoryPlan memory = prepared.memory(examples, held);
     prepared.cluster().memory().require(memory);
+    synchronisation
+        .heaps(prepared, memory.tasks())
+        .require(
+            session.sparkContext().master(), session.sparkContext().getConf(), prepared.sent());
     RunReport report =
         new RunReport(
             config,

@@ -230,6 +230,11 @@ record Preparation(
     return types;
   }
 
+  /** Bytes of the base that the driver sends. */
+  long sent() {
+    return cluster.delivery().sent();
+  }
+
   /** How a batch is cut into micro-batches. */
   Grouping grouping() {
     return reading.grouping();

@@ -2,6 +2,7 @@ package dev.kindling.job;
 
 import dev.kindling.job.averaging.LocalRule;
 import dev.kindling.job.averaging.ParameterAveraging;
+import dev.kindling.job.broadcast.HeapPlan;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.config.JobConfig.Compression;
@@ -77,6 +78,20 @@ record Synchronisation(JobConfig config, long steps, Optional<Integer> workers) 
         lanes,
         config.compute().parts(),
         config.sync().compression() == Compression.BF16);
+  }
+
+  /**
+   * What it takes of the heaps.
+   *
+   * @param tasks of an executor at once
+   */
+  HeapPlan heaps(Preparation prepared, int tasks) {
+    long elements = prepared.layout().elements();
+    long optimizer = state(prepared).optimizerBytes();
+    int slots = prepared.cluster().slots();
+    return workers.isPresent()
+        ? HeapPlan.averaging(elements, tasks, workers.get(), optimizer)
+        : HeapPlan.gradients(elements, tasks, Math.min(slots, config.compute().parts()), optimizer);
   }
 
   /**

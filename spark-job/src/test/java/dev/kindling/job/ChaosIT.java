@@ -106,7 +106,7 @@ class ChaosIT {
             "spark.scheduler.minRegisteredResourcesRatio=0",
             "spark.dynamicAllocation.enabled=true",
             "spark.dynamicAllocation.shuffleTracking.enabled=true",
-            "spark.dynamicAllocation.schedulerBacklogTimeout=100ms",
+            "spark.dynamicAllocation.schedulerBacklogTimeout=1s",
             "spark.dynamicAllocation.minExecutors=1",
             "spark.dynamicAllocation.maxExecutors=2",
             "spark.default.parallelism=2")) {

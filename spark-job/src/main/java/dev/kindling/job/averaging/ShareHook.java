@@ -89,9 +89,8 @@ final class ShareHook implements TrainingHook {
             ExecutorModels.loads(),
             nanos,
             MemoryUse.now(),
-            spec.compute().numerics(),
-            result.encode())
-        .encode();
+            spec.compute().numerics())
+        .encode(new StepReport.Payload(result.encodedBytes(), result::encode));
   }
 
   @Override

@@ -11,16 +11,23 @@ import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.atomic.AtomicLong;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkEnv;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.deploy.SparkHadoopUtil;
+import org.apache.spark.storage.BlockManager;
 
 /** How the frozen weights come to an executor. */
 public sealed interface WeightDelivery extends Serializable {
   /** Feeds every piece of every slot to the loader. */
   void deliver(List<WeightSlot> slots, FrozenWeights.Loader loader);
+
+  /** Bytes that the driver sends, and keeps for who comes later. */
+  default long sent() {
+    return 0;
+  }
 
   /** Called after the first step: executors that took part have their copy. */
   void delivered();
@@ -34,14 +41,16 @@ public sealed interface WeightDelivery extends Serializable {
       return new Mapped(base.folder().toString());
     }
     List<Piece> pieces = new ArrayList<>();
+    AtomicLong sent = new AtomicLong();
     base.stream(
         slots,
         (slot, from, bytes, type) -> {
           byte[] copy = new byte[bytes.remaining()];
           bytes.get(copy);
+          sent.addAndGet(copy.length);
           pieces.add(new Piece(slots.indexOf(slot), from, type, spark.broadcast(copy)));
         });
-    return new Broadcasts(pieces);
+    return new Broadcasts(pieces, sent.get());
   }
 
   /**
@@ -102,15 +111,21 @@ public sealed interface WeightDelivery extends Serializable {
 
   /**
    * From broadcasts of at most {@link HfFolder#CHUNK_BYTES} each: heap is needed for one piece at a
-   * time, for it is copied off-heap at once. Plain bytes, because Spark closes broadcast values
-   * that can be closed, whoever still uses them.
+   * time, for it is copied off-heap at once. Until all are, Spark keeps what it has for other
+   * executors, in its share of the heap and beyond that on disk; then they go, for the steps need
+   * the heap. Plain bytes, because Spark closes broadcast values that can be closed, whoever still
+   * uses them.
    */
-  record Broadcasts(List<Piece> pieces) implements WeightDelivery {
+  record Broadcasts(List<Piece> pieces, long sent) implements WeightDelivery {
     @Override
     public void deliver(List<WeightSlot> slots, FrozenWeights.Loader loader) {
       for (Piece piece : pieces) {
         loader.accept(
             slots.get(piece.slot), piece.from, ByteBuffer.wrap(piece.bytes.value()), piece.type);
+      }
+      if (!SparkEnv.get().executorId().equals("driver")) { // which keeps them for those that come
+        BlockManager blocks = SparkEnv.get().blockManager();
+        pieces.forEach(piece -> blocks.removeBroadcast(piece.bytes.id(), true));
       }
     }
 

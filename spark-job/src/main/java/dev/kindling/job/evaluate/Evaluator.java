@@ -14,7 +14,6 @@ import dev.kindling.job.sync.Cluster;
 import dev.kindling.job.sync.Diverged;
 import dev.kindling.job.sync.StepReport;
 import dev.kindling.train.Totals;
-import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
@@ -62,9 +61,9 @@ public final class Evaluator implements AutoCloseable {
     for (byte[] frame :
         Tasks.runAll(
             cluster.spark(), batches.frames(), work(cluster.spec(), cluster.delivery(), sent))) {
-      StepReport report = StepReport.decode(frame);
-      if (report.worked()) {
-        totals.add(Totals.decode(ByteBuffer.wrap(report.payload())));
+      StepReport.Read read = StepReport.decode(frame);
+      if (read.worked()) {
+        totals.add(Totals.decode(read.payload()));
       }
     }
     sent.destroy();
@@ -98,9 +97,7 @@ public final class Evaluator implements AutoCloseable {
                 totals.add(
                     model.evaluate(TokenBatch.packed(batch.rows(), models.plan().rules(), 0)));
               }
-              ByteBuffer encoded = ByteBuffer.allocate(Totals.ENCODED_BYTES);
-              totals.encode(encoded);
-              return encoded.array();
+              return new StepReport.Payload(Totals.ENCODED_BYTES, totals::encode);
             });
   }
 

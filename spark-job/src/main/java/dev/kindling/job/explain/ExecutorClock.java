@@ -17,6 +17,7 @@ import dev.kindling.tensor.DType;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.train.GradientSum;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -106,7 +107,7 @@ public final class ExecutorClock {
               });
       sent.destroy();
       GradientSum all = new GradientSum(layout, exponents, 1);
-      frames.forEach(all::merge);
+      frames.forEach(frame -> all.merge(ByteBuffer.wrap(frame)));
       if (round >= 0) {
         seconds[round] = (System.nanoTime() - start) / 1e9;
       }

@@ -4,6 +4,7 @@ import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaRDD;
@@ -11,6 +12,7 @@ import org.apache.spark.api.java.JavaSparkContext;
 import scala.collection.JavaConverters;
 import scala.reflect.ClassTag$;
 import scala.runtime.AbstractFunction2;
+import scala.runtime.BoxedUnit;
 
 /**
  * Runs one short stage over some partitions of an RDD. Results travel as task results, one small
@@ -37,6 +39,34 @@ public final class Tasks {
                 JavaConverters.asScalaBuffer(boxed),
                 ClassTag$.MODULE$.apply(byte[].class));
     return List.of((byte[][]) frames);
+  }
+
+  /**
+   * The same, each frame as it arrives: none is kept, so that the driver holds but a few at a time.
+   *
+   * @param each called by one thread at a time
+   */
+  public static <T> void each(
+      JavaSparkContext spark,
+      JavaRDD<T> rdd,
+      List<Integer> partitions,
+      Work<T> work,
+      Consumer<byte[]> each) {
+    List<Object> boxed = new ArrayList<>(partitions);
+    spark
+        .sc()
+        .runJob(
+            rdd.rdd(),
+            new Adapter<>(work),
+            JavaConverters.asScalaBuffer(boxed),
+            new AbstractFunction2<Object, byte[], BoxedUnit>() {
+              @Override
+              public BoxedUnit apply(Object index, byte[] frame) {
+                each.accept(frame);
+                return BoxedUnit.UNIT;
+              }
+            },
+            ClassTag$.MODULE$.apply(byte[].class));
   }
 
   /** Frames of all partitions, in their order. */

@@ -27,7 +27,7 @@ import org.apache.spark.broadcast.Broadcast;
 public record Cluster(JavaSparkContext spark, ModelSpec spec, WeightDelivery delivery) {
   /** What a task does with its model. */
   public interface Use {
-    byte[] apply(ExecutorModels models, Model model, List<byte[]> frames);
+    StepReport.Payload apply(ExecutorModels models, Model model, List<byte[]> frames);
   }
 
   /** The same executors with another model to build. */
@@ -99,13 +99,13 @@ public record Cluster(JavaSparkContext spark, ModelSpec spec, WeightDelivery del
       List<byte[]> frames,
       Use use) {
     if (frames.isEmpty()) {
-      return new StepReport(SparkEnv.get().executorId(), 0, 0, MemoryUse.now(), "", new byte[0])
-          .encode();
+      return new StepReport(SparkEnv.get().executorId(), 0, 0, MemoryUse.now(), "")
+          .encode(StepReport.Payload.NONE);
     }
     ExecutorModels models = ExecutorModels.of(spec, delivery);
     Model model = models.borrow();
     long start = System.nanoTime();
-    byte[] payload;
+    StepReport.Payload payload;
     try {
       model.load(trainables.value());
       payload = use.apply(models, model, frames);
@@ -117,8 +117,7 @@ public record Cluster(JavaSparkContext spark, ModelSpec spec, WeightDelivery del
             ExecutorModels.loads(),
             System.nanoTime() - start,
             MemoryUse.now(),
-            spec.compute().numerics(),
-            payload)
-        .encode();
+            spec.compute().numerics())
+        .encode(payload);
   }
 }

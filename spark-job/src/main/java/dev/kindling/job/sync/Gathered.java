@@ -13,17 +13,18 @@ public final class Gathered {
   private int worked;
 
   /** Takes a task's frame; returns what is in it. */
-  public StepReport add(byte[] frame) {
-    StepReport report = StepReport.decode(frame);
+  public StepReport.Read add(byte[] frame) {
+    StepReport.Read read = StepReport.decode(frame);
+    StepReport report = read.report();
     up += frame.length;
-    if (report.worked()) {
+    if (read.worked()) {
       worked++;
       executors.merge(report.executor(), report.weightLoads(), Math::max);
       memory = memory.max(report.memory());
       numerics.putIfAbsent(report.numerics(), report.executor());
       slowest = Math.max(slowest, report.nanos());
     }
-    return report;
+    return read;
   }
 
   /**

@@ -5,6 +5,7 @@ import dev.kindling.lora.AdapterLayout;
 import dev.kindling.train.GradientSum;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.function.Consumer;
 
 /**
  * What a task of a step returns beside its sums.
@@ -14,21 +15,32 @@ import java.nio.charset.StandardCharsets;
  * @param nanos time in the model
  * @param memory of its JVM
  * @param numerics what its results' bits depend on; empty of a task that had nothing to do
- * @param payload encoded sums; empty of a task that had nothing to do
  */
 public record StepReport(
-    String executor,
-    int weightLoads,
-    long nanos,
-    MemoryUse memory,
-    String numerics,
-    byte[] payload) {
+    String executor, int weightLoads, long nanos, MemoryUse memory, String numerics) {
   /** Three ints and three longs. */
   private static final int HEADER = 36;
 
-  /** Whether the task computed anything. */
-  public boolean worked() {
-    return payload.length > 0;
+  /**
+   * What a task brings, written straight into its frame: of ten million trainables a copy more is
+   * 80 MB of an executor's heap.
+   *
+   * @param bytes that {@code into} appends; 0 of a task that had nothing to do
+   */
+  public record Payload(int bytes, Consumer<ByteBuffer> into) {
+    static final Payload NONE = new Payload(0, frame -> {});
+  }
+
+  /**
+   * A frame that was read.
+   *
+   * @param payload the rest of it
+   */
+  public record Read(StepReport report, ByteBuffer payload) {
+    /** Whether the task computed anything. */
+    public boolean worked() {
+      return payload.hasRemaining();
+    }
   }
 
   /** Bytes of a frame with the sums of a layout. */
@@ -41,24 +53,25 @@ public record StepReport(
   }
 
   /** A frame that {@link #decode} reads. */
-  public byte[] encode() {
+  public byte[] encode(Payload payload) {
     byte[] name = executor.getBytes(StandardCharsets.UTF_8);
     byte[] numbers = numerics.getBytes(StandardCharsets.UTF_8);
-    return ByteBuffer.allocate(HEADER + name.length + numbers.length + payload.length)
-        .putInt(name.length)
-        .put(name)
-        .putInt(numbers.length)
-        .put(numbers)
-        .putInt(weightLoads)
-        .putLong(nanos)
-        .putLong(memory.nativeBytes())
-        .putLong(memory.residentBytes())
-        .put(payload)
-        .array();
+    ByteBuffer frame =
+        ByteBuffer.allocate(HEADER + name.length + numbers.length + payload.bytes())
+            .putInt(name.length)
+            .put(name)
+            .putInt(numbers.length)
+            .put(numbers)
+            .putInt(weightLoads)
+            .putLong(nanos)
+            .putLong(memory.nativeBytes())
+            .putLong(memory.residentBytes());
+    payload.into().accept(frame);
+    return frame.array();
   }
 
   /** Reads a task's frame. */
-  public static StepReport decode(byte[] encoded) {
+  public static Read decode(byte[] encoded) {
     ByteBuffer frame = ByteBuffer.wrap(encoded);
     byte[] name = new byte[frame.getInt()];
     frame.get(name);
@@ -67,14 +80,13 @@ public record StepReport(
     int loads = frame.getInt();
     long nanos = frame.getLong();
     MemoryUse memory = new MemoryUse(frame.getLong(), frame.getLong());
-    byte[] payload = new byte[frame.remaining()];
-    frame.get(payload);
-    return new StepReport(
-        new String(name, StandardCharsets.UTF_8),
-        loads,
-        nanos,
-        memory,
-        new String(numbers, StandardCharsets.UTF_8),
-        payload);
+    StepReport report =
+        new StepReport(
+            new String(name, StandardCharsets.UTF_8),
+            loads,
+            nanos,
+            memory,
+            new String(numbers, StandardCharsets.UTF_8));
+    return new Read(report, frame.slice());
   }
 }

@@ -79,20 +79,19 @@ public final class SynchronousGradients implements Synchroniser {
     long step = state.step();
     cluster.spark().sc().setJobDescription("step " + (step + 1));
     Broadcast<float[]> sent = cluster.send(state.trainables());
-    List<byte[]> frames =
-        Tasks.run(
-            cluster.spark(),
-            batches.frames(),
-            batches.partitionsOf(step),
-            work(cluster.spec(), cluster.delivery(), sent, step, state.exponents(), parts, rounds));
-    sent.destroy();
     Gathered gathered = new Gathered();
-    for (byte[] frame : frames) {
-      StepReport report = gathered.add(frame);
-      if (report.worked()) {
-        sum.merge(report.payload());
-      }
-    }
+    Tasks.each(
+        cluster.spark(),
+        batches.frames(),
+        batches.partitionsOf(step),
+        work(cluster.spec(), cluster.delivery(), sent, step, state.exponents(), parts, rounds),
+        frame -> {
+          StepReport.Read read = gathered.add(frame);
+          if (read.worked()) {
+            sum.merge(read.payload()); // in whatever order they arrive
+          }
+        });
+    sent.destroy();
     return gathered.exchange(
         4L * layout.elements(), layout.elements(), 1, (System.nanoTime() - start) / 1e9);
   }
@@ -126,7 +125,7 @@ public final class SynchronousGradients implements Synchroniser {
     return mine;
   }
 
-  private static byte[] sum(
+  private static StepReport.Payload sum(
       ExecutorModels models,
       Model model,
       List<byte[]> frames,
@@ -146,6 +145,8 @@ public final class SynchronousGradients implements Synchroniser {
         sum.add(gradient, result);
       }
     }
-    return rounds ? rounded.encode() : sum.encode();
+    return rounds
+        ? new StepReport.Payload(rounded.encodedBytes(), rounded::encode)
+        : new StepReport.Payload(sum.encodedBytes(), sum::encode);
   }
 }

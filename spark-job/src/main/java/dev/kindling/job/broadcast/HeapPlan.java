@@ -1,0 +1,91 @@
+package dev.kindling.job.broadcast;
+
+import java.util.Locale;
+import org.apache.spark.SparkConf;
+import org.apache.spark.network.util.ByteUnit;
+import org.apache.spark.network.util.JavaUtils;
+
+/**
+ * What a run's trainables take of the heaps, in bytes: vectors and frames on their way, each copy
+ * counted. A driver whose heap is too small does not fail, it hangs: Spark loses results without a
+ * word.
+ *
+ * @param executor of each
+ * @param driver of the driver, in local mode without what its tasks take
+ */
+public record HeapPlan(long executor, long driver) {
+  /** Spark's own, which its memory manager sets aside. */
+  private static final long RESERVED = 300L << 20;
+
+  /** Share of what is left that blocks may fill before they go to disk (spark.memory.fraction). */
+  private static final double BLOCKS = 0.6;
+
+  /** Threads of the driver that read results. */
+  private static final int READERS = 4;
+
+  /**
+   * Of exact gradients. A task has sums of 8 bytes for each trainable, a gradient of 4 and a frame
+   * of 8, or that frame and Spark's two copies of it; its executor the trainables twice. The driver
+   * has trainables, gradient and sums, what it sends twice, and three copies of each result that it
+   * reads just then.
+   *
+   * @param trainables how many there are
+   * @param tasks of an executor at once
+   * @param all tasks of a step
+   * @param optimizer bytes of its state
+   */
+  public static HeapPlan gradients(long trainables, int tasks, int all, long optimizer) {
+    return new HeapPlan(
+        trainables * (24L * tasks + 8),
+        trainables * (24 + 24L * Math.min(all, READERS)) + optimizer);
+  }
+
+  /**
+   * Of parameter averaging. A task has sums of 8 bytes for each trainable, seven vectors of 4 and
+   * its optimiser's state three times, and Spark's two copies of its frame; the driver every
+   * worker's result, and one of them three times more.
+   */
+  public static HeapPlan averaging(long trainables, int tasks, int workers, long optimizer) {
+    long result = 4 * trainables + optimizer;
+    return new HeapPlan(
+        tasks * (36 * trainables + 3 * optimizer + 2 * result) + 2 * result,
+        (workers + 3L) * result + 16 * trainables + optimizer);
+  }
+
+  /**
+   * Checks what the JVMs were given.
+   *
+   * @param broadcast bytes that the driver sends, and so keeps blocks of
+   * @throws DoesNotFit if that is too little
+   */
+  public void require(String master, SparkConf conf, long broadcast) {
+    boolean one = master.startsWith("local") && !master.startsWith("local-cluster");
+    long own = Runtime.getRuntime().maxMemory();
+    require("the driver", "--driver-memory", own, one ? driver + executor : driver, broadcast);
+    if (!one) {
+      String set = conf.get("spark.executor.memory", "1g");
+      long heap = JavaUtils.byteStringAs(set, ByteUnit.BYTE);
+      require("an executor", "--executor-memory", heap, executor, 0);
+    }
+  }
+
+  private static void require(String who, String option, long heap, long vectors, long broadcast) {
+    long blocks = Math.min(broadcast, (long) (BLOCKS * (heap - RESERVED)));
+    if (heap >= RESERVED + blocks + vectors) {
+      return;
+    }
+    long all = Math.min(broadcast + vectors, (long) (vectors / (1 - BLOCKS)));
+    throw new DoesNotFit(
+        String.format(
+            Locale.ROOT,
+            "%s needs %,d MiB of heap: %,d for trainables and results on their way, the rest for"
+                + " Spark and its blocks; it has %,d. Set %s %dm, or train fewer: adapter.r,"
+                + " adapter.target-modules",
+            who,
+            (RESERVED + all) >> 20,
+            vectors >> 20,
+            heap >> 20,
+            option,
+            ((RESERVED + all) >> 20) + 1));
+  }
+}

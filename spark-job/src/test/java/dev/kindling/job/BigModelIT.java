@@ -91,7 +91,7 @@ class BigModelIT {
             "--master",
             "local-cluster[2,2,1024]",
             "--driver-memory",
-            "2g",
+            "3g",
             "--conf",
             "spark.scheduler.minRegisteredResourcesRatio=1",
             "train",

@@ -37,13 +37,7 @@ class AdapterNetworkTest {
     try (Backend backend = new OneDnnBackend(Precision.FP32, 1);
         Model model = golden.model(backend)) {
       for (int step = 0; step < golden.steps(); step++) {
-        var share = List.of(TokenBatch.of(golden.batch(step), golden.plan.rules()));
-        AdapterNetwork.bind(
-            network,
-            (trainables, gradient) -> steps.gradient(model, share, trainables, gradient),
-            steps::update,
-            step);
-        network.fit(AdapterNetwork.placeholder());
+        fit(network, steps, golden, model, step);
         double loss = golden.settings.at("/expected/train.losses").get(step).asDouble();
         assertThat(network.score()).isCloseTo(loss, offset(1e-4));
         assertThat(steps.taken().get(step).totals().meanLoss()).isCloseTo(loss, offset(1e-4));
@@ -65,14 +59,7 @@ class AdapterNetworkTest {
     try (Backend backend = new OneDnnBackend(Precision.FP32, 1);
         Model model = golden.model(backend)) {
       for (int step = 0; step < 3; step++) {
-        var share = List.of(TokenBatch.of(golden.batch(step), golden.plan.rules()));
-        AdapterNetwork.bind(
-            network,
-            (trainables, gradient) -> steps.gradient(model, share, trainables, gradient),
-            steps::update,
-            step);
-        network.fit(AdapterNetwork.placeholder());
-        commit(golden, model, share.get(0), plain);
+        commit(golden, model, fit(network, steps, golden, model, step), plain);
       }
     }
     assertThat(AdapterNetwork.trainables(network))
@@ -85,6 +72,19 @@ class AdapterNetworkTest {
     List<Double> rates = new ArrayList<>();
     steps.taken().forEach((LocalStep step) -> rates.add(step.learningRate()));
     assertThat(rates).doesNotContain(0.0);
+  }
+
+  /** One step of the network; returns its batch. */
+  private static TokenBatch fit(
+      MultiLayerNetwork network, LocalSteps steps, Golden golden, Model model, int step) {
+    TokenBatch batch = TokenBatch.of(golden.batch(step), golden.plan.rules());
+    AdapterNetwork.bind(
+        network,
+        (trainables, gradient) -> steps.gradient(model, List.of(batch), trainables, gradient),
+        steps::update,
+        step);
+    network.fit(AdapterNetwork.placeholder());
+    return batch;
   }
 
   private static void commit(Golden golden, Model model, TokenBatch batch, TrainingState state) {

@@ -4,7 +4,7 @@ import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
-import java.util.function.Consumer;
+import java.util.function.ObjIntConsumer;
 import java.util.stream.IntStream;
 import org.apache.spark.TaskContext;
 import org.apache.spark.api.java.JavaRDD;
@@ -29,29 +29,22 @@ public final class Tasks {
   /** Frames in the order of {@code partitions}. */
   public static <T> List<byte[]> run(
       JavaSparkContext spark, JavaRDD<T> rdd, List<Integer> partitions, Work<T> work) {
-    List<Object> boxed = new ArrayList<>(partitions);
-    Object frames =
-        spark
-            .sc()
-            .runJob(
-                rdd.rdd(),
-                new Adapter<>(work),
-                JavaConverters.asScalaBuffer(boxed),
-                ClassTag$.MODULE$.apply(byte[].class));
-    return List.of((byte[][]) frames);
+    byte[][] frames = new byte[partitions.size()][];
+    each(spark, rdd, partitions, work, (frame, index) -> frames[index] = frame);
+    return List.of(frames);
   }
 
   /**
    * The same, each frame as it arrives: none is kept, so that the driver holds but a few at a time.
    *
-   * @param each called by one thread at a time
+   * @param each given a frame and the place of its partition; called by one thread at a time
    */
   public static <T> void each(
       JavaSparkContext spark,
       JavaRDD<T> rdd,
       List<Integer> partitions,
       Work<T> work,
-      Consumer<byte[]> each) {
+      ObjIntConsumer<byte[]> each) {
     List<Object> boxed = new ArrayList<>(partitions);
     spark
         .sc()
@@ -62,7 +55,7 @@ public final class Tasks {
             new AbstractFunction2<Object, byte[], BoxedUnit>() {
               @Override
               public BoxedUnit apply(Object index, byte[] frame) {
-                each.accept(frame);
+                each.accept(frame, (Integer) index);
                 return BoxedUnit.UNIT;
               }
             },

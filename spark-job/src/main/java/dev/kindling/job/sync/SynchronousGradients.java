@@ -85,7 +85,7 @@ public final class SynchronousGradients implements Synchroniser {
         batches.frames(),
         batches.partitionsOf(step),
         work(cluster.spec(), cluster.delivery(), sent, step, state.exponents(), parts, rounds),
-        frame -> {
+        (frame, partition) -> {
           StepReport.Read read = gathered.add(frame);
           if (read.worked()) {
             sum.merge(read.payload()); // in whatever order they arrive

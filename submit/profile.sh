@@ -8,3 +8,14 @@ profile() {
     profile+=(--conf "$key=$value")
   done <"$home/conf/spark/$1.conf"
 }
+
+# command_of [spark-submit options] COMMAND …: the command, the first word after options and their values.
+command_of() {
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --debug | --verbose | -v | --supervise | --*=*) shift ;;
+      -*) shift 2 || return 0 ;;
+      *) printf '%s' "$1"; return ;;
+    esac
+  done
+}

@@ -99,7 +99,8 @@ public final class ExplainJob {
               Rates.probe(
                   cost.of(new TokenBatch.Shape(memory.rows(), memory.tokens(), memory.rows()))),
               tasks);
-      double exchange = clock.exchange(prepared.layout(), tasks);
+      int together = config.sync().averages() ? config.sync().frequency() : 1;
+      double exchange = clock.exchange(prepared.layout(), tasks) / together;
       double computing = Prediction.compute(sample, cost, rates);
       return new Prediction(
           new Prediction.Run(

@@ -39,17 +39,25 @@ public final class FineTuneJob {
   private final JobConfig.Training training;
   private final boolean terminal;
   private final Stop stop;
+  private final @Nullable String submission;
 
   /**
    * @param terminal whether stderr is a person's terminal
    * @param stop asked before each step
+   * @param submission of cluster mode, to be found in the manifest; null in client mode
    */
-  public FineTuneJob(SparkSession session, JobConfig config, boolean terminal, Stop stop) {
+  public FineTuneJob(
+      SparkSession session,
+      JobConfig config,
+      boolean terminal,
+      Stop stop,
+      @Nullable String submission) {
     this.session = session;
     this.config = config;
     this.training = config.training().orElseThrow();
     this.terminal = terminal;
     this.stop = stop;
+    this.submission = submission;
   }
 
   /** Trains, goes on, or finds that the same run is done already; returns the object for stdout. */
@@ -167,6 +175,7 @@ public final class FineTuneJob {
         report.manifest(examples, held, prepared.layout(), session.sparkContext());
     manifest.set("plans", new ObjectMapper().valueToTree(plans.layers()));
     manifest.set("inputs", new ObjectMapper().valueToTree(inputs));
+    manifest.put("submission", submission);
     folder.finish(manifest, result);
     System.err.println(report.summary(before, after, prepared.layout().elements(), examples));
     return result;

@@ -70,12 +70,11 @@ record Synchronisation(JobConfig config, long steps, Optional<Integer> workers) 
       int frequency = config.sync().frequency();
       return new ParameterAveraging(cluster, state, rule(), workers.get(), frequency);
     }
-    Lanes lanes = Lanes.balanced(cluster.slots(), batch, prepared.grouping());
     return new SynchronousGradients(
         cluster,
         prepared.layout(),
         state,
-        lanes,
+        () -> Lanes.balanced(cluster.slots(), batch, prepared.grouping()),
         config.compute().parts(),
         config.sync().compression() == Compression.BF16);
   }

@@ -2,8 +2,6 @@ package dev.kindling.job.broadcast;
 
 import java.util.Locale;
 import org.apache.spark.SparkConf;
-import org.apache.spark.network.util.ByteUnit;
-import org.apache.spark.network.util.JavaUtils;
 
 /**
  * What a run's trainables take of the heaps, in bytes: vectors and frames on their way, each copy
@@ -43,13 +41,13 @@ public record HeapPlan(long executor, long driver) {
   /**
    * Of parameter averaging. A task has sums of 8 bytes for each trainable, seven vectors of 4 and
    * its optimiser's state three times, and Spark's two copies of its frame; the driver every
-   * worker's result, and one of them three times more.
+   * worker's frame and what is read of it, the means with their sums, and what it sends.
    */
   public static HeapPlan averaging(long trainables, int tasks, int workers, long optimizer) {
     long result = 4 * trainables + optimizer;
     return new HeapPlan(
         tasks * (36 * trainables + 3 * optimizer + 2 * result) + 2 * result,
-        (workers + 3L) * result + 16 * trainables + optimizer);
+        (2L * workers + 3) * result + 3 * result + 8 * trainables + optimizer);
   }
 
   /**
@@ -63,8 +61,7 @@ public record HeapPlan(long executor, long driver) {
     long own = Runtime.getRuntime().maxMemory();
     require("the driver", "--driver-memory", own, one ? driver + executor : driver, broadcast);
     if (!one) {
-      String set = conf.get("spark.executor.memory", "1g");
-      long heap = JavaUtils.byteStringAs(set, ByteUnit.BYTE);
+      long heap = MemoryBudget.mib(conf, "spark.executor.memory", 1024) << 20;
       require("an executor", "--executor-memory", heap, executor, 0);
     }
   }

@@ -56,7 +56,7 @@ public record MemoryBudget(long bytes, String found, String setting) {
         "");
   }
 
-  private static long mib(SparkConf conf, String key, long standard) {
+  static long mib(SparkConf conf, String key, long standard) {
     return conf.contains(key) ? JavaUtils.byteStringAs(conf.get(key), ByteUnit.MiB) : standard;
   }
 

@@ -23,6 +23,7 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkConf;
 import org.apache.spark.deploy.SparkHadoopUtil;
 import org.apache.spark.sql.SparkSession;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 
 /**
@@ -64,7 +65,7 @@ public final class Kindling {
       report(e, code, arguments.debug);
       ObjectNode said = code.json(e);
       stdout.println(said);
-      if (arguments.submission != null && arguments.resolved != null) {
+      if (arguments.submission != null && arguments.resolved != null && !arguments.outcome) {
         keep(said, arguments);
       }
       return code.code();
@@ -73,7 +74,21 @@ public final class Kindling {
 
   private static Outcome outcome(Arguments arguments) throws IOException {
     Configuration hadoop = SparkHadoopUtil.get().newConfiguration(new SparkConf());
-    return Outcome.of(arguments.source(), String.valueOf(arguments.submission), hadoop);
+    JobConfig config = JobConfig.of(arguments.source(), Command.TRAIN);
+    return Outcome.of(config, String.valueOf(arguments.submission), hadoop);
+  }
+
+  /** In cluster mode the outcome will be read from here: hours later is too late to find out. */
+  private static void requireReachable(Arguments arguments) {
+    try {
+      outcome(arguments).read();
+    } catch (IOException | RuntimeException e) {
+      throw new ConfigProblems(
+          List.of(
+              "output cannot be read from this machine, where the outcome is to be told: "
+                  + e.getMessage()
+                  + "; set HADOOP_CONF_DIR, or --conf spark.hadoop.… on the command line"));
+    }
   }
 
   /** Tells what the driver would have told, had it been here. */
@@ -110,6 +125,9 @@ public final class Kindling {
       if (!kept && command != Command.VERIFY) {
         JobConfig.of(source, command); // what is wrong is said where the job is submitted
       }
+      if (arguments.submission != null) {
+        requireReachable(arguments);
+      }
       return source.encode();
     }
     if (command == Command.VERIFY) {
@@ -120,10 +138,12 @@ public final class Kindling {
       Configuration hadoop = SparkHadoopUtil.get().newConfiguration(settings(command));
       source = source.over(FinishedRun.config(source.user().getString("output"), hadoop));
     }
-    return run(JobConfig.of(source, command), command, stop).toString();
+    return run(JobConfig.of(source, command), command, stop, arguments.submission).toString();
   }
 
-  private static ObjectNode run(JobConfig config, Command command, Stop stop) throws IOException {
+  private static ObjectNode run(
+      JobConfig config, Command command, Stop stop, @Nullable String submission)
+      throws IOException {
     if (command == Command.GENERATE) {
       Configuration hadoop = SparkHadoopUtil.get().newConfiguration(settings(command));
       return GenerateJob.run(hadoop, config, System.err);
@@ -144,7 +164,8 @@ public final class Kindling {
     try {
       return switch (command) {
         case TRAIN ->
-            new FineTuneJob(session, config, System.getenv("KINDLING_TERMINAL") != null, stop)
+            new FineTuneJob(
+                    session, config, System.getenv("KINDLING_TERMINAL") != null, stop, submission)
                 .run();
         case EXPLAIN -> ExplainJob.run(session, config);
         case EVALUATE -> EvaluateJob.run(session, config);

@@ -185,6 +185,8 @@ public final class ResultFolder implements AutoCloseable {
     byte[] text = JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(manifest);
     NewFile.put(files, place.path(OutputFolder.MANIFEST), text);
     files.delete(place.path(OutputFolder.RUNNING), false);
+    files.delete(
+        place.path(OutputFolder.FAILED), false); // of one that this run has taken over from
   }
 
   private static String digest(Map<String, String> identity) {

@@ -93,13 +93,18 @@ public record Location(String key, String text) {
         throw new InvalidInput(key + " " + text, "is not a folder", "expected a folder there");
       }
       Path folder = Files.createTempDirectory("kindling-");
-      for (FileStatus file : files.listStatus(remote)) {
-        String name = file.getPath().getName();
-        if (file.isFile() && (name.endsWith(".json") || name.endsWith(".safetensors"))) {
-          FileUtil.copy(files, file.getPath(), folder.resolve(name).toFile(), false, hadoop);
+      try {
+        for (FileStatus file : files.listStatus(remote)) {
+          String name = file.getPath().getName();
+          if (file.isFile() && (name.endsWith(".json") || name.endsWith(".safetensors"))) {
+            FileUtil.copy(files, file.getPath(), folder.resolve(name).toFile(), false, hadoop);
+          }
         }
+        return folder;
+      } catch (IOException | RuntimeException e) {
+        FileUtil.fullyDelete(folder.toFile()); // half a copy, which the next attempt needs room for
+        throw e;
       }
-      return folder;
     } catch (IOException | RuntimeException e) {
       throw unreadable(e);
     }

@@ -17,6 +17,7 @@ import dev.kindling.train.TrainingState;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.function.Supplier;
 import org.apache.spark.broadcast.Broadcast;
 
 /**
@@ -27,12 +28,13 @@ public final class SynchronousGradients implements Synchroniser {
   private final Cluster cluster;
   private final AdapterLayout layout;
   private final TrainingState state;
-  private final Lanes lanes;
+  private final Supplier<Lanes> lanes;
   private final int parts;
   private final boolean rounds;
 
   /**
    * @param state advanced by each step
+   * @param lanes asked anew for each range of steps: executors come and go
    * @param parts micro-batches of a full batch
    * @param rounds whether micro-batches' gradients are rounded to bf16, for shorter results
    */
@@ -40,7 +42,7 @@ public final class SynchronousGradients implements Synchroniser {
       Cluster cluster,
       AdapterLayout layout,
       TrainingState state,
-      Lanes lanes,
+      Supplier<Lanes> lanes,
       int parts,
       boolean rounds) {
     this.cluster = cluster;
@@ -53,7 +55,7 @@ public final class SynchronousGradients implements Synchroniser {
 
   @Override
   public Lanes lanes() {
-    return lanes;
+    return lanes.get();
   }
 
   /** One step; repeated, if its sum does not fit its scale, with the scale that it asks for. */

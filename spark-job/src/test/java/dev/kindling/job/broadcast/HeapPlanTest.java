@@ -27,7 +27,7 @@ class HeapPlanTest {
     HeapPlan few = HeapPlan.averaging(MILLION, 1, 2, 8 * MILLION);
     HeapPlan many = HeapPlan.averaging(MILLION, 1, 10, 8 * MILLION);
     assertThat(many.executor()).isEqualTo(few.executor());
-    assertThat(many.driver() - few.driver()).isEqualTo(8 * 12 * MILLION);
+    assertThat(many.driver() - few.driver()).isEqualTo(2 * 8 * 12 * MILLION);
   }
 
   @Test

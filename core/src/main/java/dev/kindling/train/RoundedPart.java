@@ -32,18 +32,24 @@ public final class RoundedPart {
    * @param gradient rounded in place
    */
   public void add(float[] gradient, BatchResult result) {
-    short[] halves = new short[gradient.length];
-    for (int i = 0; i < gradient.length; i++) {
-      halves[i] = StoredType.BF16.narrow(gradient[i]);
-      gradient[i] = StoredType.BF16.widen(halves[i]);
-    }
     count++;
+    for (int i = 0; i < gradient.length; i++) {
+      gradient[i] = StoredType.BF16.widen(StoredType.BF16.narrow(gradient[i]));
+    }
     if (count < FEWER_THAN) {
-      gradients.add(halves);
+      gradients.add(halves(gradient));
     } else {
-      gradients.clear();
+      gradients.clear(); // their sum is no longer than they are
     }
     sum.add(gradient, result);
+  }
+
+  private static short[] halves(float[] rounded) {
+    short[] halves = new short[rounded.length];
+    for (int i = 0; i < halves.length; i++) {
+      halves[i] = StoredType.BF16.narrow(rounded[i]);
+    }
+    return halves;
   }
 
   private boolean shorterAsTheyAre() {

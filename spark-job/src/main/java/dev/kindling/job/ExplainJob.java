@@ -91,6 +91,7 @@ public final class ExplainJob {
 
     MemoryPlan memory = prepared.memory(examples, held);
     Synchronisation synchronisation = Synchronisation.of(config, steps, cluster, Optional.empty());
+    long optimizer = synchronisation.state(prepared).optimizerBytes();
     ExecutorClock clock = new ExecutorClock(cluster);
     try (Backend sizes = cluster.spec().compute().open()) {
       StepCost cost = cost(prepared, sizes);
@@ -115,8 +116,8 @@ public final class ExplainJob {
               sample.padding()),
           Prediction.work(sample, cost, rates),
           memory,
-          synchronisation.state(prepared).optimizerBytes(),
-          synchronisation.exchange(prepared, compute.parts(), tasks, executors),
+          optimizer,
+          synchronisation.exchange(prepared, compute.parts(), tasks, executors, optimizer),
           rates,
           new Prediction.Seconds(
               computing, exchange, computing + exchange, steps * (computing + exchange)),

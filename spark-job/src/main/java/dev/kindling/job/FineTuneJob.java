@@ -129,7 +129,7 @@ public final class FineTuneJob {
     MemoryPlan memory = prepared.memory(examples, held);
     prepared.cluster().memory().require(memory);
     synchronisation
-        .heaps(prepared, memory.tasks())
+        .heaps(prepared, memory.tasks(), state.optimizerBytes())
         .require(
             session.sparkContext().master(), session.sparkContext().getConf(), prepared.sent());
     RunReport report =

@@ -83,10 +83,10 @@ record Synchronisation(JobConfig config, long steps, Optional<Integer> workers) 
    * What it takes of the heaps.
    *
    * @param tasks of an executor at once
+   * @param optimizer bytes of its state
    */
-  HeapPlan heaps(Preparation prepared, int tasks) {
+  HeapPlan heaps(Preparation prepared, int tasks, long optimizer) {
     long elements = prepared.layout().elements();
-    long optimizer = state(prepared).optimizerBytes();
     int slots = prepared.cluster().slots();
     return workers.isPresent()
         ? HeapPlan.averaging(elements, tasks, workers.get(), optimizer)
@@ -98,13 +98,15 @@ record Synchronisation(JobConfig config, long steps, Optional<Integer> workers) 
    *
    * @param parts micro-batches of a step
    * @param tasks that share it
+   * @param optimizer bytes of its state
    */
-  Prediction.Exchange exchange(Preparation prepared, int parts, int tasks, int executors) {
+  Prediction.Exchange exchange(
+      Preparation prepared, int parts, int tasks, int executors, long optimizer) {
     ModelSpec spec = prepared.cluster().spec();
     String who = prepared.cluster().executorName();
     long elements = prepared.layout().elements();
     if (workers.isPresent()) {
-      long vectors = state(prepared).optimizerBytes() + 4 * elements;
+      long vectors = optimizer + 4 * elements;
       int frequency = config.sync().frequency();
       return new Prediction.Exchange(
           vectors * executors / frequency, vectors * workers.get() / frequency);

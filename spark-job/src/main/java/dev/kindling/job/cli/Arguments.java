@@ -114,7 +114,7 @@ final class Arguments {
     List<String> problems = new ArrayList<>();
     for (String key : PATHS) {
       String path = source.user().hasPath(key) ? source.user().getString(key) : "";
-      if (!path.isEmpty() && !path.matches("[A-Za-z][A-Za-z0-9+.-]*:.*")) {
+      if (!path.isEmpty() && !new Location(key, path).hasScheme()) {
         problems.add(
             key
                 + " "

@@ -102,7 +102,8 @@ public final class Kindling {
   private static void keep(ObjectNode said, Arguments arguments) {
     try {
       if (!outcome(arguments).failed(said)) {
-        System.err.println("kindling: output is no result folder: the failure is told here alone");
+        System.err.println(
+            "kindling: output holds a result, or is no folder of ours: told here alone");
       }
     } catch (IOException | RuntimeException e) {
       System.err.println("kindling: the failure could not be kept beside the result: " + e);

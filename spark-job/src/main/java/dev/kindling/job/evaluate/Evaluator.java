@@ -8,6 +8,7 @@ import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.WeightDelivery;
 import dev.kindling.job.ingest.Batches;
 import dev.kindling.job.ingest.Examples;
+import dev.kindling.job.ingest.Lanes;
 import dev.kindling.job.ingest.MicroBatch;
 import dev.kindling.job.ingest.Tasks;
 import dev.kindling.job.sync.Cluster;
@@ -38,14 +39,16 @@ public final class Evaluator implements AutoCloseable {
     this.cluster = cluster;
     this.examples = examples;
     this.name = name;
+    int window = WINDOW * grouping.rows();
     this.batches =
         Batches.lay(
             examples,
             new EpochOrder(examples.count(), false, 0),
             0,
             examples.count(),
-            WINDOW * grouping.rows(),
+            window,
             grouping,
+            Lanes.balanced(cluster.slots(), window, grouping),
             cluster.slots());
   }
 

@@ -6,6 +6,7 @@ import dev.kindling.data.Grouping;
 import dev.kindling.data.TokenBatch;
 import dev.kindling.job.ingest.Batches;
 import dev.kindling.job.ingest.Examples;
+import dev.kindling.job.ingest.Lanes;
 import dev.kindling.job.ingest.MicroBatch;
 import dev.kindling.job.ingest.Tasks;
 import dev.kindling.job.sync.Cluster;
@@ -41,8 +42,10 @@ public record Sample(List<List<List<Size>>> steps) {
       int batch,
       Grouping grouping) {
     long looked = Math.min(steps, MOST_STEPS);
+    int slots = cluster.slots();
+    Lanes lanes = Lanes.balanced(slots, batch, grouping);
     Batches batches =
-        Batches.lay(examples, order, 0, looked * batch, batch, grouping, cluster.slots());
+        Batches.lay(examples, order, 0, looked * batch, batch, grouping, lanes, slots);
     cluster.spark().sc().setJobDescription("the first steps' micro-batches");
     List<List<List<Size>>> all = new ArrayList<>();
     for (long step = 0; step < looked; step++) {

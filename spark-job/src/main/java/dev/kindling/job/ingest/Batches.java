@@ -105,19 +105,6 @@ public final class Batches {
     }
   }
 
-  /** Lays out positions {@code [from, to)} for tasks that have nothing of their own. */
-  public static Batches lay(
-      Examples examples,
-      EpochOrder order,
-      long from,
-      long to,
-      int batch,
-      Grouping grouping,
-      int slots) {
-    Lanes lanes = Lanes.balanced(slots, batch, grouping);
-    return lay(examples, order, from, to, batch, grouping, lanes, slots);
-  }
-
   /**
    * Lays out positions {@code [from, to)}.
    *

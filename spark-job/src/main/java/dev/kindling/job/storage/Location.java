@@ -24,8 +24,13 @@ public record Location(String key, String text) {
 
   private static final String MAVEN = "maven:";
 
+  /** Whether it says where it is; without a scheme it is a file of this machine. */
+  public boolean hasScheme() {
+    return text.matches("^[A-Za-z][A-Za-z0-9+.-]*:.*");
+  }
+
   private boolean local() {
-    return text.startsWith("file:") || !text.matches("^[A-Za-z][A-Za-z0-9+.-]*:.*");
+    return text.startsWith("file:") || !hasScheme();
   }
 
   private Path localPath() {

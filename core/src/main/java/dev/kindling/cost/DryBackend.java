@@ -178,6 +178,13 @@ public final class DryBackend implements Backend {
     product(b.rows(), b.columns(), a.columns(), read(w) + bytes(b, a, into));
   }
 
+  @Override
+  public void change(
+      FrozenMatrix w, Tensor left, Tensor right, boolean transposeRight, double scale) {
+    long inner = left.columns();
+    product(w.out(), inner, w.in(), 2 * read(w) + bytes(left, right));
+  }
+
   // ── rows and elements ─────────────────────────────────────────────────────────────────────────
 
   @Override

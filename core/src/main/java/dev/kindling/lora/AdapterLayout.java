@@ -166,6 +166,35 @@ public final class AdapterLayout {
         .findFirst();
   }
 
+  /** The same modules, their pairs at another rank with the same scale. */
+  public AdapterLayout atRank(int rank) {
+    List<Parameter> resized = new ArrayList<>();
+    int at = 0;
+    for (Parameter p : parameters) {
+      long[] shape = p.shape().clone();
+      if (!p.role().whole()) {
+        shape[p.role() == Role.A ? 0 : 1] = rank;
+      }
+      Parameter next = new Parameter(p.module(), p.role(), at, p.turned(), shape);
+      resized.add(next);
+      at = Math.addExact(at, next.elements());
+    }
+    AdapterSettings same =
+        new AdapterSettings(
+            rank,
+            settings.scale() * rank,
+            settings.dropout(),
+            settings.targets(),
+            settings.modulesToSave());
+    return new AdapterLayout(same, resized, at);
+  }
+
+  /** The pairs alone, at a rank, behind each other. */
+  public AdapterLayout pairs(int rank) {
+    List<Parameter> pairs = parameters.stream().filter(p -> !p.role().whole()).toList();
+    return new AdapterLayout(settings, pairs, 0).atRank(rank);
+  }
+
   /** Of each pair the half that {@link #start} draws: A, and B of an embedding. */
   public List<Parameter> halvesThatBeginAtRandom() {
     return parameters.stream()

@@ -33,6 +33,11 @@ public record Parameter(String module, Role role, int offset, boolean turned, lo
     Role(String suffix) {
       this.suffix = suffix;
     }
+
+    /** Whether it is trained in full, rather than half of a pair. */
+    public boolean whole() {
+      return this == WEIGHT || this == BIAS;
+    }
   }
 
   /** A trainable that files hold as it is used. */

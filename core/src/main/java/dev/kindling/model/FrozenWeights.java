@@ -1,6 +1,12 @@
 package dev.kindling.model;
 
 import dev.kindling.checkpoint.WeightSlot;
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.BaseChange;
+import dev.kindling.lora.LinearModule;
+import dev.kindling.lora.LinearModule.Kind;
+import dev.kindling.lora.Parameter;
+import dev.kindling.lora.Parameter.Role;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
@@ -13,7 +19,10 @@ import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
-/** The base's tensors in backend memory, by Hugging Face name. Immutable; shared by all tasks. */
+/**
+ * The base's tensors in backend memory, by Hugging Face name; shared by all tasks, changed by
+ * {@link #add} alone.
+ */
 public final class FrozenWeights implements AutoCloseable {
   private final Map<String, Tensor> tensors;
   private final Map<String, FrozenMatrix> matrices;
@@ -34,6 +43,40 @@ public final class FrozenWeights implements AutoCloseable {
   /** The prepared w [out, in] of a linear layer, or a table. */
   public FrozenMatrix matrix(String name) {
     return known(matrices.get(name), name);
+  }
+
+  /**
+   * Adds a change to the weights, for every model over them.
+   *
+   * @param backend that made them
+   * @param modules of the model
+   * @param layout of the trainables
+   */
+  public void add(
+      Backend backend, List<LinearModule> modules, AdapterLayout layout, BaseChange change) {
+    AdapterLayout pairs = layout.pairs(change.rank());
+    for (LinearModule module : modules) {
+      if (!layout.adapts(module.name())) {
+        continue;
+      }
+      boolean table = module.kind() == Kind.EMBEDDING;
+      Parameter a = pairs.find(module.name(), table ? Role.EMBEDDING_A : Role.A).orElseThrow();
+      Parameter b = pairs.find(module.name(), table ? Role.EMBEDDING_B : Role.B).orElseThrow();
+      Tensor down = placed(backend, a, change.factors());
+      Tensor up = placed(backend, b, change.factors());
+      double scale = layout.settings().scale();
+      FrozenMatrix w = matrix(module.weight());
+      // Of a layer [out, r]·[r, in], of a table [rows, r]·[features, r]ᵀ.
+      backend.change(w, table ? down : up, table ? up : down, table, scale);
+      backend.free(down);
+      backend.free(up);
+    }
+  }
+
+  private static Tensor placed(Backend backend, Parameter p, float[] vector) {
+    Tensor tensor = backend.allocate(backend.real(), p.shape());
+    backend.write(tensor, 0, vector, p.offset(), p.elements());
+    return tensor;
   }
 
   /** Frees the memory; no model may use it any more. */

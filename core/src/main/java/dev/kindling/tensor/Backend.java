@@ -125,6 +125,17 @@ public interface Backend extends AutoCloseable {
   /** into [out, in] = w + scale · b [out, r] · a [r, in], all but w active. */
   void merge(FrozenMatrix w, Tensor b, Tensor a, double scale, Tensor into);
 
+  /**
+   * w += scale · left · op(right), in place, for every model over it: none may be at work that
+   * matters.
+   *
+   * @param left active [rows of w, r]
+   * @param right active, [r, columns of w] or transposed
+   * @throws IllegalArgumentException if w is not kept in full precision: small changes would be
+   *     lost
+   */
+  void change(FrozenMatrix w, Tensor left, Tensor right, boolean transposeRight, double scale);
+
   // ── rows and elements ─────────────────────────────────────────────────────────────────────────
 
   /** out [N, d] = table [V, d] at rows {@code ids} [N], or += with {@code accumulate}. */

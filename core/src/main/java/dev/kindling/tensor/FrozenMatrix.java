@@ -3,7 +3,7 @@ package dev.kindling.tensor;
 /**
  * A frozen weight matrix w [out, in], or an embedding table [rows, features], in whatever form its
  * backend multiplies best: raw, packed, quantised, resident on a device. Made by {@link
- * Backend#freeze}, never changed, shared by all tasks of a process.
+ * Backend#freeze}, changed by {@link Backend#change} alone, shared by all tasks of a process.
  */
 public interface FrozenMatrix {
   /** Output features: rows of w. */

@@ -1,6 +1,7 @@
 package dev.kindling.train;
 
 import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.BaseChange;
 import dev.kindling.optim.OptimizerSettings;
 import java.util.ArrayList;
 import java.util.List;
@@ -13,10 +14,13 @@ import java.util.TreeMap;
  * alone commits steps.
  */
 public final class TrainingState {
+  private final AdapterLayout layout;
   private final float[] trainables;
   private final float[] gradient;
   private final Update update;
   private final Optional<OuterStep> outer;
+  private final boolean residuals;
+  private final List<BaseChange> changes = new ArrayList<>();
   private int[] exponents;
   private long step;
 
@@ -30,16 +34,24 @@ public final class TrainingState {
         layout,
         start,
         new Update(settings, maxGradNorm, start.length, List.of()),
-        Optional.empty());
+        Optional.empty(),
+        false);
   }
 
   /**
    * @param start trainables before the first step; taken over
    * @param update of each step; where workers take steps of their own, its state is their mean
    * @param outer what is made of an average, if it is not taken as it is
+   * @param residuals whether the base takes up what averages of pairs leave out
    */
   public TrainingState(
-      AdapterLayout layout, float[] start, Update update, Optional<OuterStep> outer) {
+      AdapterLayout layout,
+      float[] start,
+      Update update,
+      Optional<OuterStep> outer,
+      boolean residuals) {
+    this.layout = layout;
+    this.residuals = residuals;
     this.trainables = start;
     this.gradient = new float[start.length];
     this.update = update;
@@ -83,7 +95,12 @@ public final class TrainingState {
     return trainables;
   }
 
-  /** All that the next step depends on besides {@link #step} and {@link #exponents}, live. */
+  /** What has been added to the base so far, in order. */
+  public List<BaseChange> changes() {
+    return List.copyOf(changes);
+  }
+
+  /** All that the next step depends on besides step, exponents and changes, live. */
   public Map<String, float[]> tensors() {
     Map<String, float[]> tensors = new TreeMap<>();
     tensors.put("trainables", trainables);
@@ -96,20 +113,27 @@ public final class TrainingState {
    * Goes on after a step that was committed before.
    *
    * @param saved as {@link #tensors} gave them
+   * @param earlier changes of the base
    * @throws IllegalArgumentException if they are not of this run; nothing is changed then
    */
-  public void restore(long committed, int[] savedExponents, Map<String, float[]> saved) {
+  public void restore(
+      long committed, int[] savedExponents, Map<String, float[]> saved, List<BaseChange> earlier) {
     Map<String, float[]> own = tensors();
     boolean alike =
         saved.keySet().equals(own.keySet()) && savedExponents.length == exponents.length;
     for (Map.Entry<String, float[]> tensor : own.entrySet()) {
       alike = alike && saved.get(tensor.getKey()).length == tensor.getValue().length;
     }
+    for (BaseChange change : earlier) {
+      alike = alike && change.factors().length == layout.pairs(change.rank()).elements();
+    }
     if (!alike) {
       throw new IllegalArgumentException("the state saved is of other trainables");
     }
     own.forEach((name, to) -> System.arraycopy(saved.get(name), 0, to, 0, to.length));
     exponents = savedExponents.clone();
+    changes.clear();
+    changes.addAll(earlier);
     step = committed;
   }
 
@@ -149,11 +173,16 @@ public final class TrainingState {
 
   /**
    * Takes the mean of workers that went on from here by themselves, and advances by their steps.
+   * The base is changed by what the mean itself leaves out, whatever an outer step then makes of
+   * it.
    *
    * @param workers in their order; each with as many steps, of which each has a target somewhere
    */
   public List<Committed> commit(List<WorkerResult> workers) {
     Average average = Average.of(workers);
+    if (residuals && workers.size() > 1) {
+      changes.add(Residual.of(layout, workers, average.trainables()));
+    }
     outer.ifPresentOrElse(
         o -> o.apply(trainables, average.trainables()),
         () -> System.arraycopy(average.trainables(), 0, trainables, 0, trainables.length));

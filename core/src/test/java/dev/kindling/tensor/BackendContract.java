@@ -193,6 +193,33 @@ public abstract class BackendContract {
     ours.release();
   }
 
+  /** Of a layer, then of a table, whose right factor is turned; seen through a product. */
+  @ParameterizedTest
+  @CsvSource({"1,1,1", "5,3,2", "19,37,11", "64,129,33"})
+  void change_frozenMatrix_isSeenByProductsOrRefused(int out, int in, int r) {
+    Twin w = filled(1, out, in);
+    FrozenMatrix ours = backend.freeze(w.ours);
+    FrozenMatrix theirs = reference.freeze(w.theirs);
+    Twin left = filled(1, out, r);
+    Twin right = filled(1, r, in);
+    if (backend.active() != backend.real()) {
+      assertThatThrownBy(() -> backend.change(ours, left.ours, right.ours, false, 0.5))
+          .isInstanceOf(IllegalArgumentException.class)
+          .hasMessageContaining("too coarse");
+      return;
+    }
+    backend.change(ours, left.ours, right.ours, false, 0.5);
+    reference.change(theirs, left.theirs, right.theirs, false, 0.5);
+    Twin turned = filled(1, in, r);
+    backend.change(ours, left.ours, turned.ours, true, -2);
+    reference.change(theirs, left.theirs, turned.theirs, true, -2);
+    Twin x = filled(1, 3, in);
+    Twin y = empty(3, out);
+    backend.linear(x.ours, ours, null, y.ours, false);
+    reference.linear(x.theirs, theirs, null, y.theirs, false);
+    same(y);
+  }
+
   /** Sizes of one block of rows, of several, and of a last one that is shorter. */
   @ParameterizedTest
   @CsvSource({"BF16,3,7,5", "F16,3,7,5", "BF16,2,2048,1100", "F16,1,4099,257"})

@@ -190,6 +190,12 @@ public final class ReferenceBackend implements Backend {
   }
 
   @Override
+  public void change(
+      FrozenMatrix w, Tensor left, Tensor right, boolean transposeRight, double scale) {
+    matmul(left, false, right, transposeRight, scale, 1, ((Matrix) w).w);
+  }
+
+  @Override
   public void matmul(
       Tensor a, boolean ta, Tensor b, boolean tb, double alpha, double beta, Tensor c) {
     int inner = ta ? a.rows() : a.columns();

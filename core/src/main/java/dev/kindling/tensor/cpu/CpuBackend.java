@@ -127,6 +127,16 @@ public abstract class CpuBackend implements Backend {
   }
 
   @Override
+  public void change(
+      FrozenMatrix w, Tensor left, Tensor right, boolean transposeRight, double scale) {
+    Tensor all = kept(w).w();
+    if (all.type() != real() || active() != real()) {
+      throw new IllegalArgumentException(all + " is too coarse to be changed");
+    }
+    matmul(left, false, right, transposeRight, scale, 1, all);
+  }
+
+  @Override
   public void embed(Tensor ids, FrozenMatrix table, Tensor out, boolean accumulate) {
     Tensor all = kept(table).w();
     int d = out.columns();

@@ -20,6 +20,17 @@ public interface ModelPlan {
   /** Every frozen tensor that belongs to none of them: norms, tables that cannot be adapted. */
   List<WeightSlot> others();
 
+  /** Adapted modules whose frozen weight another module reads, too. */
+  default List<String> sharedWeights(AdapterLayout layout) {
+    List<LinearModule> frozen =
+        linears().stream().filter(m -> layout.find(m.name(), Role.WEIGHT).isEmpty()).toList();
+    return frozen.stream()
+        .filter(m -> layout.adapts(m.name()))
+        .filter(m -> frozen.stream().anyMatch(o -> !o.equals(m) && o.weight().equals(m.weight())))
+        .map(LinearModule::name)
+        .toList();
+  }
+
   /** Modules of the head, trained in full unless the user says otherwise. */
   List<String> head();
 

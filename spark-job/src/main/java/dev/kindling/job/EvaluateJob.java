@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.kindling.job.broadcast.ExecutorModels;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.evaluate.Evaluator;
+import java.util.List;
 import org.apache.spark.sql.SparkSession;
 
 /** Loss and accuracy of a base, alone or with an adapter, on data.validation. */
@@ -19,7 +20,7 @@ public final class EvaluateJob {
             prepared.evaluated(session),
             prepared.grouping(),
             "data.validation")) {
-      return evaluator.evaluate(prepared.start()).json();
+      return evaluator.evaluate(prepared.start(), List.of()).json();
     } finally {
       ExecutorModels.release(prepared.cluster().spec().run());
     }

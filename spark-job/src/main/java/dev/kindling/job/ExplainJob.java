@@ -91,6 +91,7 @@ public final class ExplainJob {
 
     MemoryPlan memory = prepared.memory(examples, held);
     Synchronisation synchronisation = Synchronisation.of(config, steps, cluster, Optional.empty());
+    synchronisation.requirePossible(prepared);
     long optimizer = synchronisation.state(prepared).optimizerBytes();
     ExecutorClock clock = new ExecutorClock(cluster);
     try (Backend sizes = cluster.spec().compute().open()) {

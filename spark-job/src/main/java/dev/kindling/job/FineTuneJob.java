@@ -24,6 +24,7 @@ import dev.kindling.job.resume.Preempted;
 import dev.kindling.job.resume.Stop;
 import dev.kindling.job.storage.StorageFailed;
 import dev.kindling.job.sync.Synchroniser;
+import dev.kindling.lora.BaseChange;
 import dev.kindling.train.TrainingState;
 import java.io.IOException;
 import java.util.List;
@@ -116,6 +117,7 @@ public final class FineTuneJob {
     int batch = config.compute().batch();
     long steps = training.totalSteps(examples.count(), batch);
     Synchronisation synchronisation = Synchronisation.of(config, steps, opened.cluster(), saved);
+    synchronisation.requirePossible(opened);
     synchronisation.workers().ifPresent(k -> inputs.put("sync.workers", String.valueOf(k)));
     saved.ifPresent(s -> requireSame(s.checkpoint().inputs(), inputs));
     List<Timed> timed =
@@ -148,22 +150,25 @@ public final class FineTuneJob {
     @Nullable JsonNode before =
         saved.isPresent()
             ? saved.get().checkpoint().before()
-            : evaluator.map(e -> e.evaluate(state.trainables()).json()).orElse(null);
+            : evaluator.map(e -> e.evaluate(state.trainables(), List.of()).json()).orElse(null);
     Checkpoint first =
         Checkpoint.first(examples.count(), config.source().identity(), inputs, timed, before);
     Checkpoint from = saved.map(Saved::checkpoint).orElse(first);
     Synchroniser synchroniser = synchronisation.of(prepared, state);
     new StepLoop(config, prepared, state, report, folder, stop)
         .run(examples, synchroniser, steps, from, new Progress(System.err, steps, terminal));
-    Optional<Evaluation> after = evaluator.map(e -> e.evaluate(state.trainables()));
+    Optional<Evaluation> after =
+        evaluator.map(e -> e.evaluate(state.trainables(), state.changes()));
     evaluator.ifPresent(Evaluator::close);
 
     folder.claim();
+    BaseChange.Adapter adapter =
+        BaseChange.folded(prepared.layout(), state.trainables(), state.changes());
     PeftWriter.write(
         name -> folder.create("adapter/" + name),
         prepared.plan().linears(),
-        prepared.layout(),
-        state.trainables(),
+        adapter.layout(),
+        adapter.values(),
         new PeftWriter.Base(
             config.base().path(),
             prepared.plan().predictsTokens(),
@@ -196,7 +201,7 @@ public final class FineTuneJob {
 
   private static void goOn(Saved saved, TrainingState state, RunReport report) throws IOException {
     Checkpoint checkpoint = saved.checkpoint();
-    state.restore(checkpoint.step(), checkpoint.exponents(), saved.tensors());
+    state.restore(checkpoint.step(), checkpoint.exponents(), saved.tensors(), saved.changes());
     for (String line : saved.history()) {
       report.earlier(line);
     }

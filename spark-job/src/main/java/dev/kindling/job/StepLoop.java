@@ -109,7 +109,8 @@ final class StepLoop {
   }
 
   private void keep(Checkpoint from) throws IOException {
-    folder.checkpoint(from.at(state.step(), state.exponents(), numerics), state.tensors());
+    folder.checkpoint(
+        from.at(state.step(), state.exponents(), numerics), state.tensors(), state.changes());
   }
 
   /** Commits the next steps, unless asked to stop before they are done. */

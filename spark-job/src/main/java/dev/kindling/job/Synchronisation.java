@@ -4,6 +4,7 @@ import dev.kindling.job.averaging.LocalRule;
 import dev.kindling.job.averaging.ParameterAveraging;
 import dev.kindling.job.broadcast.HeapPlan;
 import dev.kindling.job.broadcast.ModelSpec;
+import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.config.JobConfig.Compression;
 import dev.kindling.job.config.JobConfig.Exactness;
@@ -16,8 +17,12 @@ import dev.kindling.job.sync.Cluster;
 import dev.kindling.job.sync.StepReport;
 import dev.kindling.job.sync.Synchroniser;
 import dev.kindling.job.sync.SynchronousGradients;
+import dev.kindling.lora.AdapterLayout;
 import dev.kindling.train.OuterStep;
 import dev.kindling.train.TrainingState;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 
 /**
@@ -59,7 +64,50 @@ record Synchronisation(JobConfig config, long steps, Optional<Integer> workers) 
         rule().update(prepared.layout()),
         sync.outer() == Outer.NESTEROV
             ? Optional.of(new OuterStep(sync.outerRate(), sync.outerMomentum(), elements))
-            : Optional.empty());
+            : Optional.empty(),
+        sync.exactness() == Exactness.FEDEX);
+  }
+
+  private long averagings() {
+    int frequency = config.sync().frequency();
+    return (steps + frequency - 1) / frequency;
+  }
+
+  /** Bytes of what an averaging adds to the base: of rank r for each worker but one. */
+  private long change(Preparation prepared) {
+    AdapterLayout layout = prepared.layout();
+    boolean changes = config.sync().exactness() == Exactness.FEDEX;
+    long rank = changes ? (workers.orElse(1) - 1L) * layout.settings().r() : 0;
+    return 4 * rank * layout.pairs(1).elements();
+  }
+
+  /**
+   * Refuses what could not be carried through.
+   *
+   * @throws ConfigProblems naming what to change
+   */
+  void requirePossible(Preparation prepared) {
+    List<String> problems = new ArrayList<>();
+    long values = change(prepared) / 4 * averagings() + prepared.layout().elements();
+    if (values > Integer.MAX_VALUE) {
+      problems.add(
+          String.format(
+              Locale.ROOT,
+              "sync.exactness = fedex would bring %,d averagings of %,d values each, and the adapter"
+                  + " of all of them can have at most %,d: raise sync.averaging-frequency, or lower"
+                  + " adapter.r or sync.workers",
+              averagings(),
+              change(prepared) / 4,
+              Integer.MAX_VALUE));
+    }
+    List<String> shared = prepared.plan().sharedWeights(prepared.layout());
+    if (config.sync().exactness() == Exactness.FEDEX && !shared.isEmpty()) {
+      problems.add(
+          "sync.exactness = fedex changes the weights of adapted layers, and those of "
+              + String.join(", ", shared)
+              + " are another layer's too: take them out of adapter.target-modules");
+    }
+    ConfigProblems.check(problems);
   }
 
   /** What advances a state. */
@@ -90,6 +138,7 @@ record Synchronisation(JobConfig config, long steps, Optional<Integer> workers) 
     int slots = prepared.cluster().slots();
     return workers.isPresent()
         ? HeapPlan.averaging(elements, tasks, workers.get(), optimizer)
+            .with(change(prepared), averagings())
         : HeapPlan.gradients(elements, tasks, Math.min(slots, config.compute().parts()), optimizer);
   }
 
@@ -109,7 +158,8 @@ record Synchronisation(JobConfig config, long steps, Optional<Integer> workers) 
       long vectors = optimizer + 4 * elements;
       int frequency = config.sync().frequency();
       return new Prediction.Exchange(
-          vectors * executors / frequency, vectors * workers.get() / frequency);
+          (vectors + change(prepared)) * executors / frequency,
+          vectors * workers.get() / frequency);
     }
     long up = tasks * StepReport.bytes(who, spec.compute().numerics(), prepared.layout());
     int each = (parts + tasks - 1) / tasks;

@@ -198,12 +198,12 @@ class AveragingTest {
 
   /** The same bytes on any cores, and after any stop; the number of workers is remembered. */
   @ParameterizedTest
-  @ValueSource(strings = {"sync.outer=average", "sync.outer=nesterov"})
-  void train_stoppedAndOnOtherCores_givesTheSameBytes(String outer) throws IOException {
+  @ValueSource(strings = {"sync.outer=average", "sync.outer=nesterov", "sync.exactness=fedex"})
+  void train_stoppedAndOnOtherCores_givesTheSameBytes(String way) throws IOException {
     GoldenFolder golden = GoldenFolder.copy("bert", temp);
     String[] settings = {
       AVERAGING,
-      outer,
+      way,
       "sync.averaging-frequency=2",
       "train.steps=9",
       "checkpoint.every-steps=3",
@@ -248,7 +248,9 @@ class AveragingTest {
         "sync.mode=averaging sync.workers=99 | at most train.global-batch-size",
         "sync.mode=averaging sync.outer-momentum=0.5 | is for sync.outer = nesterov",
         "sync.mode=averaging sync.outer=nesterov sync.outer-momentum=1 | from 0 to below 1",
-        "sync.mode=averaging sync.exactness=svd | expected none | ffa"
+        "sync.mode=averaging sync.exactness=svd | expected none | ffa",
+        "sync.mode=averaging sync.exactness=fedex base.storage=as-stored | needs them in fp32",
+        "sync.mode=averaging sync.exactness=fedex train.precision=bf16 | needs them in fp32"
       })
   void train_senselessSettings_areNamed(String settings, String message) {
     GoldenFolder golden = GoldenFolder.copy("bert", temp);

@@ -125,10 +125,15 @@ class ChaosIT {
     assertThat(executors.size()).isGreaterThanOrEqualTo(2);
   }
 
-  /** Workers that take steps of their own begin again where they began, with the same numbers. */
+  /**
+   * Workers that take steps of their own begin again where they began, with the same numbers; an
+   * executor that comes later changes its base as the others have theirs.
+   */
   @Test
   void executorKilled_whileAveraging_costsTimeOnly() throws Exception {
-    String[] averaging = {"sync.mode=averaging", "sync.workers=2", "sync.averaging-frequency=3"};
+    String[] averaging = {
+      "sync.mode=averaging", "sync.workers=2", "sync.averaging-frequency=3", "sync.exactness=fedex"
+    };
     Path undisturbed = temp.resolve("averaged");
     List<String> arguments = train(undisturbed);
     arguments.addAll(List.of(averaging));

@@ -9,6 +9,7 @@ import dev.kindling.job.sync.Diverged;
 import dev.kindling.job.sync.Exchange;
 import dev.kindling.job.sync.Gathered;
 import dev.kindling.job.sync.Synchroniser;
+import dev.kindling.lora.BaseChange;
 import dev.kindling.train.LocalStep;
 import dev.kindling.train.Totals;
 import dev.kindling.train.TrainingState;
@@ -32,6 +33,9 @@ public final class ParameterAveraging implements Synchroniser {
   private final TrainingState state;
   private final LocalRule rule;
   private final Lanes lanes;
+
+  /** Changes of the base whose bytes have been counted. */
+  private int counted;
 
   /**
    * @param state advanced by each averaging
@@ -60,10 +64,11 @@ public final class ParameterAveraging implements Synchroniser {
     cluster.spark().sc().setJobDescription("steps " + (from + 1) + " to " + to);
     AveragingMaster master =
         new AveragingMaster(
-            new ShareHook(cluster.spec(), cluster.delivery(), rule),
+            new ShareHook(cluster.spec(), cluster.delivery(state.changes()), rule),
             lanes.count(),
             lanes.together());
     float[] optimizer = state.optimizerState();
+    long down = 4L * (state.trainables().length + optimizer.length) + newChanges();
     JavaRDD<DataSet> shares =
         batches.lanesOf(from).mapPartitions(frames -> ShareStep.in(frames, from, to));
     new SparkDl4jMultiLayer(
@@ -77,11 +82,21 @@ public final class ParameterAveraging implements Synchroniser {
     }
     check(workers, from);
     List<Committed> committed = state.commit(workers);
-    long down = 4L * (state.trainables().length + optimizer.length);
     return spread(
         committed,
         gathered.exchange(
             down, state.trainables().length, committed.size(), (System.nanoTime() - start) / 1e9));
+  }
+
+  /** Bytes of what has been added to the base since the last averaging. */
+  private long newChanges() {
+    List<BaseChange> changes = state.changes();
+    long bytes = 0;
+    for (BaseChange change : changes.subList(counted, changes.size())) {
+      bytes += 4L * change.factors().length;
+    }
+    counted = changes.size();
+    return bytes;
   }
 
   private static void check(List<WorkerResult> workers, long from) {

@@ -9,6 +9,7 @@ import dev.kindling.tensor.Backend;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.IdentityHashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
@@ -32,6 +33,9 @@ public final class ExecutorModels {
   private final Deque<Owned> idle = new ArrayDeque<>();
   private final IdentityHashMap<Model, Owned> borrowed = new IdentityHashMap<>();
   private boolean released;
+
+  /** Changes that the weights contain. */
+  private int changes;
 
   private ExecutorModels(ModelSpec spec, WeightDelivery delivery) {
     this.spec = spec;
@@ -60,9 +64,34 @@ public final class ExecutorModels {
     }
   }
 
-  /** The models of a run; loads the weights if this JVM does not have them yet. */
+  /**
+   * The models of a run; loads the weights if this JVM does not have them yet, and changes them as
+   * others have.
+   */
   public static ExecutorModels of(ModelSpec spec, WeightDelivery delivery) {
-    return RUNS.computeIfAbsent(spec.run(), run -> new ExecutorModels(spec, delivery));
+    ExecutorModels models =
+        RUNS.computeIfAbsent(spec.run(), run -> new ExecutorModels(spec, delivery));
+    models.change(delivery.changes());
+    return models;
+  }
+
+  /**
+   * In the order of the run, so that the sums round alike on all executors. Tasks of a stage wait
+   * here for each other; one that still computes is of an earlier stage, whose result nobody reads.
+   */
+  private synchronized void change(List<SentChange> all) {
+    if (all.size() < changes) {
+      throw new IllegalStateException(
+          "the base has "
+              + changes
+              + " changes here: a task that wants "
+              + all.size()
+              + " is late");
+    }
+    for (SentChange change : all.subList(changes, all.size())) {
+      weights.add(loading, plan.linears(), layout, change.take());
+      changes++;
+    }
   }
 
   /** How often this JVM has loaded frozen weights. */

@@ -51,6 +51,17 @@ public record HeapPlan(long executor, long driver) {
   }
 
   /**
+   * With changes of the base: an executor has one at a time, received and read; the driver all, and
+   * once more each the blocks that it sends, their sum and the adapter made of it.
+   *
+   * @param change bytes of one
+   * @param changes of a whole run
+   */
+  public HeapPlan with(long change, long changes) {
+    return new HeapPlan(executor + 2 * change, driver + 4 * change * changes);
+  }
+
+  /**
    * Checks what the JVMs were given.
    *
    * @param broadcast bytes that the driver sends, and so keeps blocks of

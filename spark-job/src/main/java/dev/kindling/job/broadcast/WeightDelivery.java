@@ -24,6 +24,11 @@ public sealed interface WeightDelivery extends Serializable {
   /** Feeds every piece of every slot to the loader. */
   void deliver(List<WeightSlot> slots, FrozenWeights.Loader loader);
 
+  /** What is added to the weights once they are loaded, in order. */
+  default List<SentChange> changes() {
+    return List.of();
+  }
+
   /** Bytes that the driver sends, and keeps for who comes later. */
   default long sent() {
     return 0;
@@ -51,6 +56,24 @@ public sealed interface WeightDelivery extends Serializable {
           pieces.add(new Piece(slots.indexOf(slot), from, type, spark.broadcast(copy)));
         });
     return new Broadcasts(pieces, sent.get());
+  }
+
+  /** The same weights, changed since. */
+  record Changed(WeightDelivery base, List<SentChange> changes) implements WeightDelivery {
+    @Override
+    public void deliver(List<WeightSlot> slots, FrozenWeights.Loader loader) {
+      base.deliver(slots, loader);
+    }
+
+    @Override
+    public long sent() {
+      return base.sent();
+    }
+
+    @Override
+    public void delivered() {
+      base.delivered();
+    }
   }
 
   /**

@@ -185,7 +185,8 @@ public record JobConfig(
   /** What makes averages of pairs averages of their products. */
   public enum Exactness {
     NONE,
-    FFA
+    FFA,
+    FEDEX
   }
 
   /** What is made of an average. */

@@ -60,7 +60,7 @@ final class JobConfigReader {
             adapter,
             data(command),
             trains ? Optional.of(training()) : Optional.empty(),
-            sync(compute.batch()),
+            sync(compute, base.storage()),
             compute,
             command == Command.TRAIN || (trains && in.has("output"))
                 ? Optional.of(output())
@@ -192,7 +192,8 @@ final class JobConfigReader {
                 0));
   }
 
-  private JobConfig.Sync sync(int batch) {
+  private JobConfig.Sync sync(Compute compute, JobConfig.Storage storage) {
+    int batch = compute.batch();
     JobConfig.Sync sync =
         new JobConfig.Sync(
             in.choice("sync.mode", JobConfig.SyncMode.class),
@@ -213,6 +214,15 @@ final class JobConfigReader {
         in.problem(key + " is for sync.mode = averaging: set that, or leave this out");
       } else if (!nesterov && key.startsWith("sync.outer-")) {
         in.problem(key + " is for sync.outer = nesterov: set that, or leave this out");
+      }
+    }
+    if (sync.exactness() == JobConfig.Exactness.FEDEX) {
+      String why = ": sync.exactness = fedex adds to the frozen weights, and needs them in ";
+      if (compute.precision() == Precision.BF16) {
+        in.problem("train.precision = bf16" + why + "fp32; set train.precision = fp32");
+      }
+      if (storage == JobConfig.Storage.AS_STORED) {
+        in.problem("base.storage = as-stored" + why + "fp32; set base.storage = fp32");
       }
     }
     if (sync.workers().orElse(1) > batch) {

@@ -14,6 +14,7 @@ import dev.kindling.job.ingest.Tasks;
 import dev.kindling.job.sync.Cluster;
 import dev.kindling.job.sync.Diverged;
 import dev.kindling.job.sync.StepReport;
+import dev.kindling.lora.BaseChange;
 import dev.kindling.train.Totals;
 import java.util.ArrayList;
 import java.util.Iterator;
@@ -55,15 +56,18 @@ public final class Evaluator implements AutoCloseable {
   /**
    * Evaluates the model with the given trainables.
    *
+   * @param changes of the base, in order
    * @throws InvalidInput if the data has no target at all
    */
-  public Evaluation evaluate(float[] trainables) {
+  public Evaluation evaluate(float[] trainables, List<BaseChange> changes) {
     cluster.spark().sc().setJobDescription("evaluate " + name);
     Broadcast<float[]> sent = cluster.send(trainables);
     Totals totals = new Totals();
     for (byte[] frame :
         Tasks.runAll(
-            cluster.spark(), batches.frames(), work(cluster.spec(), cluster.delivery(), sent))) {
+            cluster.spark(),
+            batches.frames(),
+            work(cluster.spec(), cluster.delivery(changes), sent))) {
       StepReport.Read read = StepReport.decode(frame);
       if (read.worked()) {
         totals.add(Totals.decode(read.payload()));

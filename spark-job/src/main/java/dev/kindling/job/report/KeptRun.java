@@ -101,7 +101,7 @@ public record KeptRun(
         checkpoint.examples(),
         checkpoint.config(),
         saved.get().history(),
-        1 + checkpoint.history().size(),
+        1 + checkpoint.history().size() + checkpoint.changes().size(),
         damaged);
   }
 

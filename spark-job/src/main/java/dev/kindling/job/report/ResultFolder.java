@@ -9,6 +9,7 @@ import dev.kindling.job.resume.Checkpoint;
 import dev.kindling.job.resume.Checkpoints;
 import dev.kindling.job.resume.Checkpoints.Saved;
 import dev.kindling.job.storage.NewFile;
+import dev.kindling.lora.BaseChange;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
@@ -57,6 +58,7 @@ public final class ResultFolder implements AutoCloseable {
   private final List<String> unsaved = new ArrayList<>();
 
   private List<Checkpoint.Part> history = List.of();
+  private List<Checkpoint.Part> changes = List.of();
 
   ResultFolder(OutputFolder place, String owner) {
     this.place = place;
@@ -69,6 +71,7 @@ public final class ResultFolder implements AutoCloseable {
   public void goOn(Saved saved) {
     earlier.addAll(saved.history());
     history = saved.checkpoint().history();
+    changes = saved.checkpoint().changes();
     kept = saved.checkpoint().step();
   }
 
@@ -135,13 +138,22 @@ public final class ResultFolder implements AutoCloseable {
     }
   }
 
-  /** Keeps a committed step, so that the same run can go on from it. */
-  public void checkpoint(Checkpoint checkpoint, Map<String, float[]> tensors) throws IOException {
+  /**
+   * Keeps a committed step, so that the same run can go on from it.
+   *
+   * @param changed what has been added to the base
+   */
+  public void checkpoint(
+      Checkpoint checkpoint, Map<String, float[]> tensors, List<BaseChange> changed)
+      throws IOException {
     if (checkpoint.step() == kept) {
       return;
     }
     requireOwn();
-    history = checkpoints.write(checkpoint, tensors, history, unsaved);
+    Checkpoint written =
+        checkpoints.write(checkpoint.after(history, changes), tensors, unsaved, changed);
+    history = written.history();
+    changes = written.changes();
     kept = checkpoint.step();
     unsaved.clear();
   }

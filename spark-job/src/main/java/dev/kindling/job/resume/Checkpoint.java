@@ -25,6 +25,7 @@ import org.jspecify.annotations.Nullable;
  * @param before the evaluation before the first step; null if there was none
  * @param state SHA-256 of {@code state.safetensors}
  * @param history the metrics of all steps, in parts, the earliest first
+ * @param changes what has been added to the base, one each, the earliest first
  */
 public record Checkpoint(
     int format,
@@ -37,14 +38,20 @@ public record Checkpoint(
     List<Timed> plans,
     @Nullable JsonNode before,
     String state,
-    List<Part> history) {
-  /** The format that is written. All up to it are read. */
-  public static final int FORMAT = 1;
+    List<Part> history,
+    List<Part> changes) {
+  /** The format that is written. All up to it are read: 1 knows no changes. */
+  public static final int FORMAT = 2;
+
+  /** Of a file of format 1. */
+  public Checkpoint {
+    changes = changes == null ? List.of() : changes;
+  }
 
   /**
-   * Metrics of consecutive steps.
+   * Metrics of consecutive steps, or a change of the base.
    *
-   * @param name of the file in {@code history}
+   * @param name of the file in {@code history} or {@code changes}
    */
   public record Part(String name, String sha256) {}
 
@@ -79,7 +86,18 @@ public record Checkpoint(
       List<Timed> plans,
       @Nullable JsonNode before) {
     return new Checkpoint(
-        FORMAT, 0, examples, new int[0], config, inputs, "", plans, before, "", List.of());
+        FORMAT,
+        0,
+        examples,
+        new int[0],
+        config,
+        inputs,
+        "",
+        plans,
+        before,
+        "",
+        List.of(),
+        List.of());
   }
 
   /** The same run further on. */
@@ -95,11 +113,17 @@ public record Checkpoint(
         plans,
         before,
         "",
+        List.of(),
         List.of());
   }
 
+  /** The same, naming what earlier ones have written of the run's course. */
+  public Checkpoint after(List<Part> metrics, List<Part> ofBase) {
+    return with(state, metrics, ofBase);
+  }
+
   /** The same with its files named. */
-  Checkpoint with(String stateSha256, List<Part> parts) {
+  Checkpoint with(String stateSha256, List<Part> metrics, List<Part> ofBase) {
     return new Checkpoint(
         format,
         step,
@@ -111,6 +135,7 @@ public record Checkpoint(
         plans,
         before,
         stateSha256,
-        List.copyOf(parts));
+        List.copyOf(metrics),
+        List.copyOf(ofBase));
   }
 }

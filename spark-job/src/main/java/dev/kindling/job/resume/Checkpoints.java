@@ -11,6 +11,7 @@ import dev.kindling.checkpoint.StoredTensor;
 import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.resume.Checkpoint.Part;
 import dev.kindling.job.storage.NewFile;
+import dev.kindling.lora.BaseChange;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
@@ -38,7 +39,8 @@ import org.apache.hadoop.fs.Path;
 /**
  * The checkpoints of a result folder: {@code step-…/state.safetensors} and, last of all, {@code
  * step-…/checkpoint.json}, without which a checkpoint does not count; {@code history/} holds the
- * metrics of all steps in parts. Nothing is renamed, which object stores cannot do at once.
+ * metrics of all steps in parts, {@code changes/} what has been added to the base. Nothing is
+ * renamed, which object stores cannot do at once.
  */
 public final class Checkpoints {
   private static final ObjectMapper JSON =
@@ -66,8 +68,13 @@ public final class Checkpoints {
    *
    * @param tensors of the training state
    * @param history a line of metrics for each step
+   * @param changes of the base
    */
-  public record Saved(Checkpoint checkpoint, Map<String, float[]> tensors, List<String> history) {}
+  public record Saved(
+      Checkpoint checkpoint,
+      Map<String, float[]> tensors,
+      List<String> history,
+      List<BaseChange> changes) {}
 
   /**
    * The newest checkpoint that is whole.
@@ -131,7 +138,12 @@ public final class Checkpoints {
       byte[] lines = sound(new Path(new Path(folder, "history"), part.name()), part.sha256());
       new String(lines, StandardCharsets.UTF_8).lines().forEach(history::add);
     }
-    return new Saved(checkpoint, tensors, history);
+    List<BaseChange> changes = new ArrayList<>();
+    for (Part part : checkpoint.changes()) {
+      var change = tensors(new Path(new Path(folder, "changes"), part.name()), part.sha256());
+      changes.add(new BaseChange((int) change.get("rank")[0], change.get("factors")));
+    }
+    return new Saved(checkpoint, tensors, history, changes);
   }
 
   private byte[] sound(Path file, String sha256) throws IOException {
@@ -174,27 +186,37 @@ public final class Checkpoints {
   /**
    * Writes a checkpoint, then removes those that are too many.
    *
-   * @param checkpoint without its files
-   * @param earlier parts of the history before these lines
+   * @param checkpoint naming the parts that are written already
    * @param lines metrics of the steps since
-   * @return all parts of the history
+   * @param changes of the base, all of them
+   * @return the same with all its files
    */
-  public List<Part> write(
-      Checkpoint checkpoint, Map<String, float[]> tensors, List<Part> earlier, List<String> lines)
+  public Checkpoint write(
+      Checkpoint checkpoint,
+      Map<String, float[]> tensors,
+      List<String> lines,
+      List<BaseChange> changes)
       throws IOException {
     String name = String.format(Locale.ROOT, "%s%012d", PREFIX, checkpoint.step());
-    List<Part> history = new ArrayList<>(earlier);
+    List<Part> history = new ArrayList<>(checkpoint.history());
     if (!lines.isEmpty()) {
       String part = name + ".jsonl";
       byte[] text = (String.join("\n", lines) + "\n").getBytes(StandardCharsets.UTF_8);
       NewFile.put(files, new Path(new Path(folder, "history"), part), text);
       history.add(new Part(part, sha256(text)));
     }
+    List<Part> changed = new ArrayList<>(checkpoint.changes());
+    for (BaseChange change : changes.subList(changed.size(), changes.size())) {
+      String part = String.format(Locale.ROOT, "%012d.safetensors", changed.size());
+      Path file = new Path(new Path(folder, "changes"), part);
+      var values = Map.of("rank", new float[] {change.rank()}, "factors", change.factors());
+      changed.add(new Part(part, state(file, values)));
+    }
     Path one = new Path(folder, name);
     files.delete(one, true); // what a run left that was stopped while writing it
     String state = state(new Path(one, STATE), tensors);
-    byte[] manifest = JSON.writeValueAsBytes(checkpoint.with(state, history));
-    NewFile.put(files, new Path(one, MANIFEST), manifest);
+    Checkpoint whole = checkpoint.with(state, history, changed);
+    NewFile.put(files, new Path(one, MANIFEST), JSON.writeValueAsBytes(whole));
     int kept = 0;
     for (Path other : steps()) {
       // Later ones are damaged, or the run would have gone on from them.
@@ -204,7 +226,7 @@ public final class Checkpoints {
         files.delete(other, true);
       }
     }
-    return history;
+    return whole;
   }
 
   /** Writes the tensors; returns their file's digest. */

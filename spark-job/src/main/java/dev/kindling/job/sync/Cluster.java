@@ -4,8 +4,10 @@ import dev.kindling.job.broadcast.ExecutorModels;
 import dev.kindling.job.broadcast.MemoryBudget;
 import dev.kindling.job.broadcast.MemoryUse;
 import dev.kindling.job.broadcast.ModelSpec;
+import dev.kindling.job.broadcast.SentChanges;
 import dev.kindling.job.broadcast.WeightDelivery;
 import dev.kindling.job.ingest.Tasks;
+import dev.kindling.lora.BaseChange;
 import dev.kindling.model.Model;
 import java.nio.ByteBuffer;
 import java.util.List;
@@ -23,8 +25,15 @@ import org.apache.spark.broadcast.Broadcast;
  * @param spark the driver's context
  * @param spec what to build
  * @param delivery how the weights come
+ * @param sent mutable: the changes of the weights that are on their way
  */
-public record Cluster(JavaSparkContext spark, ModelSpec spec, WeightDelivery delivery) {
+public record Cluster(
+    JavaSparkContext spark, ModelSpec spec, WeightDelivery delivery, SentChanges sent) {
+  /** With weights as they are. */
+  public Cluster(JavaSparkContext spark, ModelSpec spec, WeightDelivery delivery) {
+    this(spark, spec, delivery, new SentChanges());
+  }
+
   /** What a task does with its model. */
   public interface Use {
     StepReport.Payload apply(ExecutorModels models, Model model, List<byte[]> frames);
@@ -32,7 +41,14 @@ public record Cluster(JavaSparkContext spark, ModelSpec spec, WeightDelivery del
 
   /** The same executors with another model to build. */
   public Cluster with(ModelSpec other) {
-    return new Cluster(spark, other, delivery);
+    return new Cluster(spark, other, delivery, sent);
+  }
+
+  /** How weights come that have been changed since; each change is sent once. */
+  public WeightDelivery delivery(List<BaseChange> changes) {
+    return changes.isEmpty()
+        ? delivery
+        : new WeightDelivery.Changed(delivery, sent.of(spark, changes));
   }
 
   /** Sends a vector of trainables down, once to each executor that asks. */

@@ -1,5 +1,6 @@
 package dev.kindling.dl4j;
 
+import java.util.stream.Stream;
 import org.deeplearning4j.nn.conf.MultiLayerConfiguration;
 import org.deeplearning4j.nn.conf.NeuralNetConfiguration;
 import org.deeplearning4j.nn.conf.WorkspaceMode;
@@ -69,6 +70,18 @@ public final class AdapterNetwork {
   /** Its parameters. */
   public static float[] trainables(MultiLayerNetwork network) {
     return network.params().toFloatVector();
+  }
+
+  /**
+   * Frees its arrays, which are native memory that no collector is in a hurry to free. The
+   * network's own {@code close} is slow: tests of averaging took 82 s with it and take 23 with
+   * this.
+   */
+  public static void free(MultiLayerNetwork network) {
+    INDArray state = network.getUpdater().getStateViewArray();
+    Stream.of(network.params(), network.getFlattenedGradients(), state)
+        .filter(array -> array != null && array.closeable())
+        .forEach(INDArray::close);
   }
 
   /** Its updater's state; empty of an optimiser without. */

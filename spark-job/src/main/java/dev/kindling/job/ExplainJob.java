@@ -89,10 +89,11 @@ public final class ExplainJob {
         Math.min(
             tasks, (cluster.slots() + cluster.tasksPerExecutor() - 1) / cluster.tasksPerExecutor());
 
-    MemoryPlan memory = prepared.memory(examples, held);
     Synchronisation synchronisation = Synchronisation.of(config, steps, cluster, Optional.empty());
     synchronisation.requirePossible(prepared);
     long optimizer = synchronisation.state(prepared).optimizerBytes();
+    MemoryPlan memory =
+        synchronisation.memory(prepared, prepared.memory(examples, held), optimizer);
     ExecutorClock clock = new ExecutorClock(cluster);
     try (Backend sizes = cluster.spec().compute().open()) {
       StepCost cost = cost(prepared, sizes);

@@ -128,7 +128,8 @@ public final class FineTuneJob {
     PlanTable plans = prepared.plans(examples, Optional.empty(), timed);
     Optional<Evaluator> evaluator = held.map(rows -> evaluator(prepared, rows));
     TrainingState state = synchronisation.state(prepared);
-    MemoryPlan memory = prepared.memory(examples, held);
+    MemoryPlan memory =
+        synchronisation.memory(prepared, prepared.memory(examples, held), state.optimizerBytes());
     prepared.cluster().memory().require(memory);
     synchronisation
         .heaps(prepared, memory.tasks(), state.optimizerBytes())

@@ -3,6 +3,7 @@ package dev.kindling.job;
 import dev.kindling.job.averaging.LocalRule;
 import dev.kindling.job.averaging.ParameterAveraging;
 import dev.kindling.job.broadcast.HeapPlan;
+import dev.kindling.job.broadcast.MemoryPlan;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.JobConfig;
@@ -125,6 +126,18 @@ record Synchronisation(JobConfig config, long steps, Optional<Integer> workers) 
         () -> Lanes.balanced(cluster.slots(), batch, prepared.grouping()),
         config.compute().parts(),
         config.sync().compression() == Compression.BF16);
+  }
+
+  /**
+   * What an executor's tensors occupy.
+   *
+   * @param tensors without what this takes
+   * @param optimizer bytes of its state
+   */
+  MemoryPlan memory(Preparation prepared, MemoryPlan tensors, long optimizer) {
+    return workers.isPresent()
+        ? tensors.averaging(prepared.layout().elements(), optimizer)
+        : tensors;
   }
 
   /**

@@ -19,6 +19,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.TreeMap;
 import org.apache.spark.api.java.JavaRDD;
+import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
 import org.deeplearning4j.spark.impl.multilayer.SparkDl4jMultiLayer;
 import org.nd4j.linalg.dataset.DataSet;
 
@@ -71,9 +72,9 @@ public final class ParameterAveraging implements Synchroniser {
     long down = 4L * (state.trainables().length + optimizer.length) + newChanges();
     JavaRDD<DataSet> shares =
         batches.lanesOf(from).mapPartitions(frames -> ShareStep.in(frames, from, to));
-    new SparkDl4jMultiLayer(
-            cluster.spark(), AdapterNetwork.of(state.trainables(), optimizer), master)
-        .fit(shares);
+    MultiLayerNetwork network = AdapterNetwork.of(state.trainables(), optimizer);
+    new SparkDl4jMultiLayer(cluster.spark(), network, master).fit(shares);
+    AdapterNetwork.free(network);
 
     Gathered gathered = new Gathered();
     List<WorkerResult> workers = new ArrayList<>();

@@ -1,5 +1,6 @@
 package dev.kindling.job.averaging;
 
+import dev.kindling.dl4j.AdapterNetwork;
 import java.util.List;
 import org.apache.spark.broadcast.Broadcast;
 import org.deeplearning4j.nn.multilayer.MultiLayerNetwork;
@@ -25,14 +26,8 @@ final class ShareWorker extends ParameterAveragingTrainingWorker {
     private static final long serialVersionUID = 1;
     private final byte[] frame;
 
-    Result(MultiLayerNetwork network, byte[] frame) {
-      super(
-          network.params(),
-          network.getUpdater().getStateViewArray(),
-          network.score(),
-          null,
-          null,
-          null);
+    Result(byte[] frame) {
+      super(null, null, Double.NaN, null, null, null); // all of it is in the frame
       this.frame = frame;
     }
 
@@ -53,6 +48,8 @@ final class ShareWorker extends ParameterAveragingTrainingWorker {
 
   @Override
   public ParameterAveragingTrainingResult getFinalResult(MultiLayerNetwork network) {
-    return new Result(network, hook.frame(network));
+    byte[] frame = hook.frame(network);
+    AdapterNetwork.free(network);
+    return new Result(frame);
   }
 }

@@ -76,6 +76,19 @@ public record MemoryPlan(
     }
   }
 
+  /**
+   * With Deeplearning4j's arrays of a network whose parameters are the trainables: for each task
+   * parameters, gradient and updater state, and once what was broadcast to it.
+   *
+   * @param trainables how many there are
+   * @param optimizer bytes of its state
+   */
+  public MemoryPlan averaging(long trainables, long optimizer) {
+    long arrays = tasks * (8 * trainables + optimizer) + 4 * trainables + optimizer;
+    return new MemoryPlan(
+        tasks, rows, tokens, base, packs, activations, adapters + arrays, scratch);
+  }
+
   /** All of it. */
   public long total() {
     return base + packs + activations + adapters + scratch;

@@ -30,6 +30,15 @@ class HeapPlanTest {
     assertThat(many.driver() - few.driver()).isEqualTo(2 * 8 * 12 * MILLION);
   }
 
+  /** Ten changes of a million bytes each. */
+  @Test
+  void with_changesOfTheBase_driverKeepsAllAndExecutorsOne() {
+    HeapPlan plan = HeapPlan.averaging(MILLION, 1, 2, 0);
+    HeapPlan changing = plan.with(MILLION, 10);
+    assertThat(changing.executor() - plan.executor()).isEqualTo(2 * MILLION);
+    assertThat(changing.driver() - plan.driver()).isEqualTo(4 * 10 * MILLION);
+  }
+
   @Test
   void require_heapTooSmall_saysWhoseAndWhatToSet() {
     long own = Runtime.getRuntime().maxMemory();

@@ -13,7 +13,7 @@ profile() {
 command_of() {
   while [ $# -gt 0 ]; do
     case $1 in
-      --debug | --verbose | -v | --supervise | --*=*) shift ;;
+      --debug | --sized | --verbose | -v | --supervise | --*=*) shift ;;
       -*) shift 2 || return 0 ;;
       *) printf '%s' "$1"; return ;;
     esac

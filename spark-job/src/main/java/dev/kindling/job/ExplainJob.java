@@ -9,7 +9,9 @@ import dev.kindling.data.EpochOrder;
 import dev.kindling.data.TokenBatch;
 import dev.kindling.job.broadcast.MemoryPlan;
 import dev.kindling.job.broadcast.ModelSpec;
+import dev.kindling.job.broadcast.Sizes;
 import dev.kindling.job.config.JobConfig;
+import dev.kindling.job.config.JobConfig.Delivery;
 import dev.kindling.job.config.JobConfig.Output;
 import dev.kindling.job.config.JobConfig.OutputMode;
 import dev.kindling.job.explain.Comparison;
@@ -123,7 +125,12 @@ public final class ExplainJob {
           rates,
           new Prediction.Seconds(
               computing, exchange, computing + exchange, steps * (computing + exchange)),
-          prepared.plans(examples, Optional.of(rates), timed));
+          prepared.plans(examples, Optional.of(rates), timed),
+          Sizes.of(
+                  memory,
+                  synchronisation.heaps(prepared, memory.tasks(), optimizer),
+                  config.base().delivery() == Delivery.BROADCAST ? prepared.storedBytes() : 0)
+              .options());
     }
   }
 

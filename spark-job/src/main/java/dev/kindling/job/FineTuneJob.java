@@ -177,13 +177,13 @@ public final class FineTuneJob {
         prepared.labels().names());
     folder.keep(config.source());
     ObjectNode result = report.result(before, after);
-    ObjectNode manifest =
-        report.manifest(examples, held, prepared.layout(), session.sparkContext());
+    ObjectNode manifest = report.manifest(examples, held, adapter.layout(), session.sparkContext());
     manifest.set("plans", new ObjectMapper().valueToTree(plans.layers()));
     manifest.set("inputs", new ObjectMapper().valueToTree(inputs));
     manifest.put("submission", submission);
     folder.finish(manifest, result);
-    System.err.println(report.summary(before, after, prepared.layout().elements(), examples));
+    System.err.println(
+        report.summary(before, after, prepared.layout(), adapter.layout(), examples));
     return result;
   }
 

@@ -29,6 +29,7 @@ import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.model.load.Families;
 import dev.kindling.tensor.StoredType;
+import dev.kindling.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -228,6 +229,13 @@ record Preparation(
     Map<WeightSlot, StoredType> types = new LinkedHashMap<>();
     base.resolve(plan.weights(layout)).forEach((slot, tensor) -> types.put(slot, tensor.type()));
     return types;
+  }
+
+  /** Bytes of the base that is loaded, as it is stored. */
+  long storedBytes() {
+    return base.resolve(plan.weights(layout)).values().stream()
+        .mapToLong(tensor -> Tensor.elements(tensor.shape()) * tensor.type().bytes())
+        .sum();
   }
 
   /** Bytes of the base that the driver sends. */

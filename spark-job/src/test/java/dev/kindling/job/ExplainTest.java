@@ -55,6 +55,8 @@ class ExplainTest {
       assertThat(fewest.get("predictedSeconds").asDouble()).isPositive();
       assertThat(fewest.get("measuredSeconds").isNull()).isTrue();
     }
+    assertThat(told.get("submit").asText())
+        .contains("--driver-memory 1024m --executor-memory 1024m");
     assertThat(told.has("comparison")).isFalse();
     assertThat(output).doesNotExist();
   }

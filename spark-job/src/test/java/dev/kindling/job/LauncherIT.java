@@ -166,4 +166,38 @@ class LauncherIT {
         .contains("--class", "dev.kindling.job.cli.Kindling", "evaluate", "--resolved")
         .doesNotContain("local[*]");
   }
+
+  /** Explained with as many tasks as an executor runs, then submitted with what that asks for. */
+  @Test
+  void sized_train_isGivenWhatExplainSays() throws IOException {
+    Path home = Files.createDirectories(temp.resolve("spark/bin")).getParent();
+    Path embedded = Path.of("../submit/embedded-spark").toRealPath();
+    Files.createSymbolicLink(home.resolve("jars"), embedded.resolve("target/spark-home/jars"));
+    Path submit = home.resolve("bin/spark-submit");
+    Path asked = temp.resolve("asked");
+    Files.writeString(
+        submit,
+        "#!/bin/sh\necho \"$@\" >>%s\nSPARK_HOME=%s exec %s \"$@\"\n"
+            .formatted(
+                asked, embedded.resolve("target/spark-home"), embedded.resolve("spark-submit")));
+    assertThat(submit.toFile().setExecutable(true)).isTrue();
+    List<String> arguments =
+        new ArrayList<>(
+            List.of("--sized", "--master", "local-cluster[1,2,1024]", "--executor-cores", "2"));
+    arguments.addAll(GoldenFolder.copy("bert", temp).train(temp.resolve("sized")));
+    Launched run = Launched.kindling(arguments, Map.of("SPARK_HOME", home.toString()));
+    assertThat(run.code()).as(run.stderr()).isZero();
+    assertThat(run.stderr()).contains("Sizes that are enough");
+    List<String> submitted = Files.readAllLines(asked);
+    assertThat(submitted).hasSize(2);
+    assertThat(submitted.get(0)).contains("--master local[2]", " explain ");
+    assertThat(submitted.get(1))
+        .contains("--driver-memory 1024m --executor-memory 1024m", " train ")
+        .containsPattern("spark.executor.memoryOverhead=7[67]\\dm");
+
+    List<String> broken = List.of("--sized", "train", "base.path=/nowhere", "data.train=x.jsonl");
+    Launched refused = Launched.kindling(broken, Map.of("SPARK_HOME", home.toString()));
+    assertThat(refused.code()).isEqualTo(2);
+    assertThat(refused.json().at("/error/kind").asText()).isEqualTo("config");
+  }
 }

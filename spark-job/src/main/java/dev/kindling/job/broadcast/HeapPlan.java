@@ -82,7 +82,7 @@ public record HeapPlan(long executor, long driver) {
     if (heap >= RESERVED + blocks + vectors) {
       return;
     }
-    long all = Math.min(broadcast + vectors, (long) (vectors / (1 - BLOCKS)));
+    long needed = needed(vectors, broadcast);
     throw new DoesNotFit(
         String.format(
             Locale.ROOT,
@@ -90,10 +90,15 @@ public record HeapPlan(long executor, long driver) {
                 + " Spark and its blocks; it has %,d. Set %s %dm, or train fewer: adapter.r,"
                 + " adapter.target-modules",
             who,
-            (RESERVED + all) >> 20,
+            needed >> 20,
             vectors >> 20,
             heap >> 20,
             option,
-            ((RESERVED + all) >> 20) + 1));
+            (needed >> 20) + 1));
+  }
+
+  /** The heap that holds vectors, whatever of the broadcast is kept beside them. */
+  static long needed(long vectors, long broadcast) {
+    return RESERVED + Math.min(broadcast + vectors, (long) (vectors / (1 - BLOCKS)));
   }
 }

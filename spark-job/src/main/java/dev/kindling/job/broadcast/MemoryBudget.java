@@ -60,6 +60,11 @@ public record MemoryBudget(long bytes, String found, String setting) {
     return conf.contains(key) ? JavaUtils.byteStringAs(conf.get(key), ByteUnit.MiB) : standard;
   }
 
+  /** Bytes beside the heap that a plan asks for. */
+  static long needed(MemoryPlan plan) {
+    return plan.total() + BESIDE;
+  }
+
   /**
    * Checks a plan.
    *
@@ -69,7 +74,7 @@ public record MemoryBudget(long bytes, String found, String setting) {
     if (plan.total() <= bytes) {
       return;
     }
-    long needed = (plan.total() + BESIDE + (1 << 20) - 1) >> 20;
+    long needed = (needed(plan) + (1 << 20) - 1) >> 20;
     throw new DoesNotFit(
         String.format(
             Locale.ROOT,

@@ -22,6 +22,7 @@ import java.util.Map;
  * @param rates of the slowest of the tasks that run at once
  * @param seconds of an average step
  * @param plans of the low-rank layers
+ * @param submit spark-submit's options for what all this needs
  */
 public record Prediction(
     Run run,
@@ -31,7 +32,8 @@ public record Prediction(
     Exchange exchange,
     Rates rates,
     Seconds seconds,
-    PlanTable plans) {
+    PlanTable plans,
+    String submit) {
   /**
    * @param batch examples of a step
    * @param microBatches that they are cut into

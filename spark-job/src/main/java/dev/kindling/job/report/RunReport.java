@@ -217,7 +217,11 @@ public final class RunReport {
 
   /** A few lines for people. */
   public String summary(
-      @Nullable JsonNode before, Optional<Evaluation> after, long trainables, Examples data) {
+      @Nullable JsonNode before,
+      Optional<Evaluation> after,
+      AdapterLayout trained,
+      AdapterLayout kept,
+      Examples data) {
     StringBuilder text = new StringBuilder("\n");
     line(
         text,
@@ -230,7 +234,11 @@ public final class RunReport {
     for (String quoted : data.quoted()) {
       line(text, "  dropped", "%s", quoted);
     }
-    line(text, "trained", "%,d parameters", trainables);
+    line(text, "trained", "%,d parameters", trained.elements());
+    if (kept.settings().r() != trained.settings().r()) {
+      int rank = kept.settings().r();
+      line(text, "adapter", "of rank %,d, with all that the base has been changed by", rank);
+    }
     line(text, "loss", "%.4f at the last step", loss);
     if (before != null && after.isPresent()) {
       JsonNode now = after.get().json();

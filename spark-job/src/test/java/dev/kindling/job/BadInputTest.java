@@ -324,4 +324,21 @@ class BadInputTest {
   void artifact_unknown_isInputErrorListingTheKnown() {
     fails(3, train("base.path=maven:a:b:1"), "a:b:1", "all-minilm");
   }
+
+  /** In cluster mode the driver could not leave word of it in a folder that is not its own. */
+  @Test
+  void submission_intoAnotherRunsResult_isRefusedBeforeItIsSubmitted() {
+    GoldenFolder golden = GoldenFolder.copy("bert", temp);
+    Path output = temp.resolve("taken");
+    assertThat(kindling(1, golden.train(output)).code()).isZero();
+    List<String> other = new ArrayList<>(List.of("--resolve-only", "--submission", "1", "train"));
+    for (String argument : golden.train(output, "train.seed=5")) {
+      if (!argument.equals("train")) {
+        other.add(argument.replaceFirst("=/", "=file:/"));
+      }
+    }
+    InProcess refused = kindling(1, other);
+    assertThat(refused.code()).isEqualTo(2);
+    assertThat(refused.messages()).contains("taken", "train.seed");
+  }
 }

@@ -13,6 +13,7 @@ import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.config.JobConfig.Command;
 import dev.kindling.job.report.FinishedRun;
 import dev.kindling.job.report.Outcome;
+import dev.kindling.job.report.OutputFolder;
 import dev.kindling.job.resume.Stop;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -78,10 +79,19 @@ public final class Kindling {
     return Outcome.of(config, String.valueOf(arguments.submission), hadoop);
   }
 
-  /** In cluster mode the outcome will be read from here: hours later is too late to find out. */
+  /**
+   * In cluster mode the outcome will be read from here: hours later is too late to find out. Nor
+   * could a driver that is refused the folder say so there.
+   */
   private static void requireReachable(Arguments arguments) {
+    ConfigSource source = arguments.source();
     try {
       outcome(arguments).read();
+      JobConfig config = JobConfig.of(source, Command.TRAIN);
+      Configuration hadoop = SparkHadoopUtil.get().newConfiguration(new SparkConf());
+      OutputFolder.open(config.output().orElseThrow(), source, hadoop);
+    } catch (ConfigProblems e) {
+      throw e;
     } catch (IOException | RuntimeException e) {
       throw new ConfigProblems(
           List.of(

@@ -41,7 +41,7 @@ public final class AdapterNetwork {
             .layer(new LossLayer.Builder(new LossL1()).activation(Activation.IDENTITY).build())
             .build();
     MultiLayerNetwork network = new MultiLayerNetwork(configuration);
-    network.init(Nd4j.createFromArray(trainables).reshape(1, trainables.length), false);
+    network.init(Nd4j.createFromArray(trainables), false);
     if (state.length > 0) {
       network.setUpdater(new MultiLayerUpdater(network, Nd4j.createFromArray(state)));
     }

@@ -21,7 +21,7 @@ public final class AdapterLayout {
   public static final double HEAD_DEVIATION = 0.02;
 
   /** A step's sum of 8 bytes for each must fit one array. */
-  static final long MOST_TRAINABLES = 250_000_000;
+  public static final long MOST_TRAINABLES = 250_000_000;
 
   private final AdapterSettings settings;
   private final List<Parameter> parameters;

@@ -1,8 +1,9 @@
 package dev.kindling.lora;
 
 import dev.kindling.lora.Parameter.Role;
-import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 
 /**
  * What is added to the frozen weight of every pair: scale·B·A, of factors that have a rank of their
@@ -27,10 +28,7 @@ public record BaseChange(int rank, float[] factors) {
     float[] factors = new float[whole.elements()];
     int from = 0;
     for (BaseChange part : parts) {
-      AdapterLayout own = layout.pairs(part.rank);
-      for (int p = 0; p < own.parameters().size(); p++) {
-        place(own.parameters().get(p), part.factors, whole.parameters().get(p), factors, from);
-      }
+      place(layout.pairs(part.rank), part.factors, whole, factors, from);
       from += part.rank;
     }
     return new BaseChange(rank, factors);
@@ -43,23 +41,14 @@ public record BaseChange(int rank, float[] factors) {
    * @param layout of the trainables
    */
   public static Adapter folded(AdapterLayout layout, float[] trainables, List<BaseChange> changes) {
-    if (changes.isEmpty()) {
-      return new Adapter(layout, trainables);
-    }
-    List<BaseChange> all = new ArrayList<>();
-    all.add(of(layout, trainables));
-    all.addAll(changes);
-    BaseChange sum = sum(layout, all);
-    AdapterLayout pairs = layout.pairs(sum.rank);
-    AdapterLayout whole = layout.atRank(sum.rank);
+    int own = layout.settings().r();
+    AdapterLayout whole = layout.atRank(own + changes.stream().mapToInt(BaseChange::rank).sum());
     float[] values = new float[whole.elements()];
-    for (int p = 0; p < whole.parameters().size(); p++) {
-      Parameter to = whole.parameters().get(p);
-      Parameter was = layout.parameters().get(p);
-      boolean paired = !to.role().whole();
-      Parameter from = paired ? pairs.find(to.module(), to.role()).orElseThrow() : was;
-      float[] source = paired ? sum.factors : trainables;
-      System.arraycopy(source, from.offset(), values, to.offset(), to.elements());
+    place(layout, trainables, whole, values, 0);
+    int from = own;
+    for (BaseChange change : changes) {
+      place(layout.pairs(change.rank), change.factors, whole, values, from);
+      from += change.rank;
     }
     return new Adapter(whole, values);
   }
@@ -74,6 +63,21 @@ public record BaseChange(int rank, float[] factors) {
       System.arraycopy(trainables, from.offset(), factors, to.offset(), to.elements());
     }
     return new BaseChange(rank, factors);
+  }
+
+  /** Puts factors into wider ones, from a component on, and what has no rank as it is. */
+  private static void place(
+      AdapterLayout layout, float[] values, AdapterLayout wider, float[] into, int first) {
+    Map<String, Parameter> targets = new HashMap<>();
+    wider.parameters().forEach(p -> targets.put(p.name(), p));
+    for (Parameter from : layout.parameters()) {
+      Parameter to = targets.get(from.name());
+      if (from.role().whole()) {
+        System.arraycopy(values, from.offset(), into, to.offset(), to.elements());
+      } else {
+        place(from, values, to, into, first);
+      }
+    }
   }
 
   /** Puts a factor into a wider one, from a component on: rows of A, columns of all others. */

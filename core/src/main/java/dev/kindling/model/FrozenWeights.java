@@ -6,7 +6,6 @@ import dev.kindling.lora.BaseChange;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.LinearModule.Kind;
 import dev.kindling.lora.Parameter;
-import dev.kindling.lora.Parameter.Role;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
@@ -54,22 +53,22 @@ public final class FrozenWeights implements AutoCloseable {
    */
   public void add(
       Backend backend, List<LinearModule> modules, AdapterLayout layout, BaseChange change) {
-    AdapterLayout pairs = layout.pairs(change.rank());
-    for (LinearModule module : modules) {
-      if (!layout.adapts(module.name())) {
-        continue;
-      }
+    Map<String, LinearModule> byName = new HashMap<>();
+    modules.forEach(module -> byName.put(module.name(), module));
+    List<Parameter> pairs = layout.pairs(change.rank()).parameters();
+    double scale = layout.settings().scale();
+    for (int p = 0; p < pairs.size(); p += 2) { // A, then B
+      LinearModule module = byName.get(pairs.get(p).module());
       boolean table = module.kind() == Kind.EMBEDDING;
-      Parameter a = pairs.find(module.name(), table ? Role.EMBEDDING_A : Role.A).orElseThrow();
-      Parameter b = pairs.find(module.name(), table ? Role.EMBEDDING_B : Role.B).orElseThrow();
-      Tensor down = placed(backend, a, change.factors());
-      Tensor up = placed(backend, b, change.factors());
-      double scale = layout.settings().scale();
-      FrozenMatrix w = matrix(module.weight());
-      // Of a layer [out, r]·[r, in], of a table [rows, r]·[features, r]ᵀ.
-      backend.change(w, table ? down : up, table ? up : down, table, scale);
-      backend.free(down);
-      backend.free(up);
+      Tensor down = placed(backend, pairs.get(p), change.factors());
+      Tensor up = placed(backend, pairs.get(p + 1), change.factors());
+      try {
+        // Of a layer [out, r]·[r, in], of a table [rows, r]·[features, r]ᵀ.
+        backend.change(matrix(module.weight()), table ? down : up, table ? up : down, table, scale);
+      } finally {
+        backend.free(down);
+        backend.free(up);
+      }
     }
   }
 

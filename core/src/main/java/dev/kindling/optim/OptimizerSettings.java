@@ -24,8 +24,19 @@ public record OptimizerSettings(
   /** Update rules. */
   public enum Kind {
     /** As PyTorch defines it. */
-    ADAMW,
+    ADAMW(2),
     /** Plain gradient descent, without momentum. */
-    SGD
+    SGD(0);
+
+    private final int moments;
+
+    Kind(int moments) {
+      this.moments = moments;
+    }
+  }
+
+  /** Bytes of the state of an optimiser of so many elements. */
+  public long stateBytes(long elements) {
+    return (long) Float.BYTES * kind.moments * elements;
   }
 }

@@ -80,11 +80,6 @@ public final class TrainingState {
       long cells,
       long ledger) {}
 
-  /** Bytes of the optimiser's state. */
-  public long optimizerBytes() {
-    return update.bytes();
-  }
-
   /** Steps committed so far. */
   public long step() {
     return step;

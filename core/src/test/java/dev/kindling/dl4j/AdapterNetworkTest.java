@@ -107,4 +107,16 @@ class AdapterNetworkTest {
     assertThatThrownBy(() -> network.fit(AdapterNetwork.placeholder()))
         .hasMessageContaining("no share is bound");
   }
+
+  @Test
+  void free_trained_leavesNoArray() {
+    MultiLayerNetwork network = AdapterNetwork.of(new float[] {1, 2}, new float[] {3, 4});
+    var arrays =
+        List.of(
+            network.params(),
+            network.getFlattenedGradients(),
+            network.getUpdater().getStateViewArray());
+    AdapterNetwork.free(network);
+    assertThat(arrays).allMatch(array -> array.wasClosed());
+  }
 }

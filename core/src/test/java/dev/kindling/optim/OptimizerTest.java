@@ -6,6 +6,7 @@ import static org.assertj.core.data.Offset.offset;
 import dev.kindling.optim.OptimizerSettings.Kind;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Updates against PyTorch's formulas, written out the long way in double. */
@@ -75,5 +76,13 @@ class OptimizerTest {
     optimizer.step(x, new float[] {0f, -1f}, 1);
     assertThat(x[0]).isCloseTo(-0.045f, offset(1e-8f));
     assertThat(x[1]).isCloseTo(-0.71f, offset(2e-7f));
+  }
+
+  /** What is planned without one is what one has. */
+  @ParameterizedTest
+  @EnumSource(Kind.class)
+  void stateBytes_anyKind_areThoseOfItsState(Kind kind) {
+    OptimizerSettings settings = settings(kind, 0);
+    assertThat(settings.stateBytes(7)).isEqualTo(Optimizer.of(settings, 7).bytes());
   }
 }

@@ -11,7 +11,6 @@ import dev.kindling.job.broadcast.MemoryPlan;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.Sizes;
 import dev.kindling.job.config.JobConfig;
-import dev.kindling.job.config.JobConfig.Delivery;
 import dev.kindling.job.config.JobConfig.Output;
 import dev.kindling.job.config.JobConfig.OutputMode;
 import dev.kindling.job.explain.Comparison;
@@ -91,11 +90,11 @@ public final class ExplainJob {
         Math.min(
             tasks, (cluster.slots() + cluster.tasksPerExecutor() - 1) / cluster.tasksPerExecutor());
 
-    Synchronisation synchronisation = Synchronisation.of(config, steps, cluster, Optional.empty());
-    synchronisation.requirePossible(prepared);
-    long optimizer = synchronisation.state(prepared).optimizerBytes();
-    MemoryPlan memory =
-        synchronisation.memory(prepared, prepared.memory(examples, held), optimizer);
+    Needs needs =
+        Synchronisation.of(config, steps, cluster.slots(), Optional.empty()).needs(prepared);
+    needs.requirePossible();
+    MemoryPlan memory = needs.memory(prepared.memory(examples, held));
+    Sizes asked = needs.sizes(memory);
     ExecutorClock clock = new ExecutorClock(cluster);
     try (Backend sizes = cluster.spec().compute().open()) {
       StepCost cost = cost(prepared, sizes);
@@ -120,17 +119,13 @@ public final class ExplainJob {
               sample.padding()),
           Prediction.work(sample, cost, rates),
           memory,
-          optimizer,
-          synchronisation.exchange(prepared, compute.parts(), tasks, executors, optimizer),
+          needs.optimizer(),
+          needs.exchange(compute.parts(), tasks, executors),
           rates,
           new Prediction.Seconds(
               computing, exchange, computing + exchange, steps * (computing + exchange)),
           prepared.plans(examples, Optional.of(rates), timed),
-          Sizes.of(
-                  memory,
-                  synchronisation.heaps(prepared, memory.tasks(), optimizer),
-                  config.base().delivery() == Delivery.BROADCAST ? prepared.storedBytes() : 0)
-              .options());
+          new Prediction.Submit(asked.local(), asked.cluster()));
     }
   }
 

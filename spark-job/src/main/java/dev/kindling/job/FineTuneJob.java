@@ -116,8 +116,9 @@ public final class FineTuneJob {
     Map<String, String> inputs = opened.inputs(examples, held);
     int batch = config.compute().batch();
     long steps = training.totalSteps(examples.count(), batch);
-    Synchronisation synchronisation = Synchronisation.of(config, steps, opened.cluster(), saved);
-    synchronisation.requirePossible(opened);
+    Synchronisation synchronisation =
+        Synchronisation.of(config, steps, opened.cluster().slots(), saved);
+    synchronisation.needs(opened).requirePossible();
     synchronisation.workers().ifPresent(k -> inputs.put("sync.workers", String.valueOf(k)));
     saved.ifPresent(s -> requireSame(s.checkpoint().inputs(), inputs));
     List<Timed> timed =
@@ -128,20 +129,16 @@ public final class FineTuneJob {
     PlanTable plans = prepared.plans(examples, Optional.empty(), timed);
     Optional<Evaluator> evaluator = held.map(rows -> evaluator(prepared, rows));
     TrainingState state = synchronisation.state(prepared);
-    MemoryPlan memory =
-        synchronisation.memory(prepared, prepared.memory(examples, held), state.optimizerBytes());
+    Needs needs = synchronisation.needs(prepared);
+    MemoryPlan memory = needs.memory(prepared.memory(examples, held));
     prepared.cluster().memory().require(memory);
-    synchronisation
-        .heaps(prepared, memory.tasks(), state.optimizerBytes())
+    needs
+        .heaps(memory.tasks())
         .require(
             session.sparkContext().master(), session.sparkContext().getConf(), prepared.sent());
     RunReport report =
         new RunReport(
-            config,
-            prepared.baseDigest(),
-            prepared.labels().names(),
-            memory,
-            state.optimizerBytes());
+            config, prepared.baseDigest(), prepared.labels().names(), memory, needs.optimizer());
     System.err.println(report.memoryPlan());
     System.err.print(PlanTree.brief(plans));
     if (saved.isPresent()) {

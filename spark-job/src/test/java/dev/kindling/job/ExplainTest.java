@@ -55,8 +55,8 @@ class ExplainTest {
       assertThat(fewest.get("predictedSeconds").asDouble()).isPositive();
       assertThat(fewest.get("measuredSeconds").isNull()).isTrue();
     }
-    assertThat(told.get("submit").asText())
-        .contains("--driver-memory 1024m --executor-memory 1024m");
+    assertThat(told.at("/submit/local").asText()).isEqualTo("--driver-memory 1024m");
+    assertThat(told.at("/submit/cluster").asText()).contains("spark.executor.memory=1024m");
     assertThat(told.has("comparison")).isFalse();
     assertThat(output).doesNotExist();
   }
@@ -134,5 +134,24 @@ class ExplainTest {
       assertThat(chosen).isEqualTo(fastest);
       assertThat(layer.get("why").asText()).startsWith("the fastest when measured");
     }
+  }
+
+  /** Eight slots or a thousand: sizes are for any cluster of executors with so many tasks each. */
+  @Test
+  void sizes_anyCluster_areWhatTheHeapPlanFindsEnough() {
+    GoldenFolder golden = GoldenFolder.copy("bert", temp);
+    List<String> arguments = explain(golden.train(temp.resolve("out"), "train.micro-batch-size=1"));
+    arguments.add("--sizes");
+    InProcess one = kindling(1, arguments);
+    assertThat(one.code()).as(one.stdout()).isZero();
+    assertThat(one.json().get("cluster").asText()).contains("spark.driver.memoryOverhead=384m");
+    assertThat(temp.resolve("out")).doesNotExist();
+    arguments.add("sync.mode=averaging");
+    InProcess unknown = kindling(1, arguments);
+    assertThat(unknown.code()).isEqualTo(2);
+    assertThat(unknown.messages()).contains("sync.workers is missing");
+    arguments.add("sync.workers=2");
+    assertThat(kindling(1, arguments).json().get("cluster").asText())
+        .contains("spark.driver.memoryOverhead=385m");
   }
 }

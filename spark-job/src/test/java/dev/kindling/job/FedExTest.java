@@ -13,10 +13,12 @@ import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.Parameter.Role;
 import dev.kindling.model.Golden;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -153,5 +155,56 @@ class FedExTest {
     InProcess refused = kindling(1, arguments);
     assertThat(refused.code()).isEqualTo(2);
     assertThat(refused.messages()).contains("wte", "lm_head", "adapter.target-modules");
+  }
+
+  /** A change that is not what was written is not added: the run goes further back. */
+  @Test
+  void train_damagedChange_goesFurtherBackToTheSameBytes() throws IOException {
+    GoldenFolder golden = GoldenFolder.copy("bert", temp);
+    String[] settings = {
+      FEDEX[0],
+      FEDEX[1],
+      "sync.workers=2",
+      "sync.averaging-frequency=1",
+      "train.steps=8",
+      "checkpoint.every-steps=2"
+    };
+    Path whole = temp.resolve("whole");
+    assertThat(kindling(2, golden.train(whole, settings)).code()).isZero();
+    Path output = temp.resolve("output");
+    List<String> train = golden.train(output, settings);
+    System.setProperty("spark.extraListeners", StopAtStep.class.getName());
+    try {
+      assertThat(kindling(2, train, StopAtStep.at(7)).code()).isEqualTo(10);
+    } finally {
+      System.clearProperty("spark.extraListeners");
+    }
+    List<Path> changes;
+    try (Stream<Path> files = Files.list(output.resolve("checkpoints/changes"))) {
+      changes = files.filter(file -> file.toString().endsWith(".safetensors")).sorted().toList();
+    }
+    assertThat(changes).hasSizeGreaterThan(4);
+    Path newest = changes.get(changes.size() - 1);
+    byte[] bytes = Files.readAllBytes(newest);
+    bytes[bytes.length - 1] ^= 1;
+    Files.write(newest, bytes);
+    Files.deleteIfExists(newest.resolveSibling("." + newest.getFileName() + ".crc"));
+    assertThat(kindling(1, List.of("verify", output.toString())).stdout()).contains("damaged");
+    assertThat(kindling(2, train).code()).isZero();
+    String adapter = "adapter/adapter_model.safetensors";
+    assertThat(output.resolve(adapter)).hasSameBinaryContentAs(whole.resolve(adapter));
+    assertThat(GoldenFolder.losses(output)).isEqualTo(GoldenFolder.losses(whole)).hasSize(8);
+  }
+
+  /** More than an adapter can have is said before the first step, not after the last. */
+  @Test
+  void train_moreThanAnAdapterCanHold_isRefusedAtOnce() {
+    GoldenFolder golden = GoldenFolder.copy("bert", temp);
+    List<String> arguments = new ArrayList<>(golden.train(temp.resolve("never"), FEDEX));
+    arguments.addAll(
+        List.of("sync.workers=2", "sync.averaging-frequency=1", "train.steps=1000000000"));
+    InProcess refused = kindling(1, arguments);
+    assertThat(refused.code()).isEqualTo(2);
+    assertThat(refused.messages()).contains("1,000,000,000 averagings", "at most 250,000,000");
   }
 }

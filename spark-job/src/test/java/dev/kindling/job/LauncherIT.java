@@ -167,9 +167,12 @@ class LauncherIT {
         .doesNotContain("local[*]");
   }
 
-  /** Explained with as many tasks as an executor runs, then submitted with what that asks for. */
+  /**
+   * Counted for executors of so many tasks, then submitted: what comes before --sized, as from a
+   * profile, loses, what comes after it wins.
+   */
   @Test
-  void sized_train_isGivenWhatExplainSays() throws IOException {
+  void sized_train_isGivenWhatItNeeds() throws IOException {
     Path home = Files.createDirectories(temp.resolve("spark/bin")).getParent();
     Path embedded = Path.of("../submit/embedded-spark").toRealPath();
     Files.createSymbolicLink(home.resolve("jars"), embedded.resolve("target/spark-home/jars"));
@@ -181,23 +184,43 @@ class LauncherIT {
             .formatted(
                 asked, embedded.resolve("target/spark-home"), embedded.resolve("spark-submit")));
     assertThat(submit.toFile().setExecutable(true)).isTrue();
+    Map<String, String> environment = Map.of("SPARK_HOME", home.toString());
     List<String> arguments =
         new ArrayList<>(
-            List.of("--sized", "--master", "local-cluster[1,2,1024]", "--executor-cores", "2"));
-    arguments.addAll(GoldenFolder.copy("bert", temp).train(temp.resolve("sized")));
-    Launched run = Launched.kindling(arguments, Map.of("SPARK_HOME", home.toString()));
+            List.of(
+                "--master",
+                "local-cluster[1,2,1200]",
+                "--executor-cores",
+                "2",
+                "--conf",
+                "spark.executor.memory=9g",
+                "--sized",
+                "--conf",
+                "spark.driver.memory=1100m"));
+    GoldenFolder golden = GoldenFolder.copy("bert", temp);
+    arguments.addAll(golden.train(temp.resolve("sized"), "output-mode=overwrite"));
+    Launched run = Launched.kindling(arguments, environment);
     assertThat(run.code()).as(run.stderr()).isZero();
-    assertThat(run.stderr()).contains("Sizes that are enough");
     List<String> submitted = Files.readAllLines(asked);
     assertThat(submitted).hasSize(2);
-    assertThat(submitted.get(0)).contains("--master local[2]", " explain ");
+    assertThat(submitted.get(0)).contains("--master local[2]", " explain ", "--sizes");
     assertThat(submitted.get(1))
-        .contains("--driver-memory 1024m --executor-memory 1024m", " train ")
-        .containsPattern("spark.executor.memoryOverhead=7[67]\\dm");
+        .contains(" train ")
+        .containsPattern(
+            "memory=9g .*executor.memory=1024m .*executor.memoryOverhead=7[67]\\dm"
+                + ".*driver.memory=1100m");
 
-    List<String> broken = List.of("--sized", "train", "base.path=/nowhere", "data.train=x.jsonl");
-    Launched refused = Launched.kindling(broken, Map.of("SPARK_HOME", home.toString()));
+    List<String> broken =
+        List.of("--master", "yarn", "--executor-cores", "1", "--sized", "train", "base.path=/no");
+    Launched refused = Launched.kindling(broken, environment);
     assertThat(refused.code()).isEqualTo(2);
-    assertThat(refused.json().at("/error/kind").asText()).isEqualTo("config");
+    assertThat(refused.json().at("/error/messages").toString()).contains("data.train");
+    assertThat(Launched.kindling("--sized", "train", "a.conf").json().toString())
+        .contains("--sized is for clusters");
+    assertThat(
+            Launched.kindling("--master", "yarn", "--sized", "train", "a.conf").json().toString())
+        .contains("--sized needs --executor-cores");
+    assertThat(Launched.kindling("--sized", "verify", "a").json().toString())
+        .contains("--sized is for train");
   }
 }

@@ -1,6 +1,7 @@
 package dev.kindling.job.broadcast;
 
 import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.BaseChange;
 import dev.kindling.model.FrozenWeights;
 import dev.kindling.model.Model;
 import dev.kindling.model.ModelPlan;
@@ -80,6 +81,9 @@ public final class ExecutorModels {
    * here for each other; one that still computes is of an earlier stage, whose result nobody reads.
    */
   private synchronized void change(List<SentChange> all) {
+    if (released) {
+      throw new IllegalStateException("these weights have been given up");
+    }
     if (all.size() < changes) {
       throw new IllegalStateException(
           "the base has "
@@ -88,8 +92,15 @@ public final class ExecutorModels {
               + all.size()
               + " is late");
     }
-    for (SentChange change : all.subList(changes, all.size())) {
-      weights.add(loading, plan.linears(), layout, change.take());
+    for (SentChange sent : all.subList(changes, all.size())) {
+      BaseChange change = sent.take();
+      try {
+        weights.add(loading, plan.linears(), layout, change);
+      } catch (RuntimeException | Error e) { // changed in part: who comes next loads them anew
+        RUNS.remove(spec.run(), this);
+        release();
+        throw e;
+      }
       changes++;
     }
   }

@@ -57,7 +57,7 @@ public record HeapPlan(long executor, long driver) {
    * @param change bytes of one
    * @param changes of a whole run
    */
-  public HeapPlan with(long change, long changes) {
+  public HeapPlan withChanges(long change, long changes) {
     return new HeapPlan(executor + 2 * change, driver + 4 * change * changes);
   }
 

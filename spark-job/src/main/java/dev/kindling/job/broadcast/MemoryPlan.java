@@ -23,7 +23,7 @@ import java.util.Map;
  * @param base frozen weights, once
  * @param packs what is made of them for products, once
  * @param activations that last from forward to backward
- * @param adapters trainables and their gradients
+ * @param adapters trainables and their gradients, and what averaging takes
  * @param scratch everything else that a step touches
  */
 public record MemoryPlan(
@@ -77,14 +77,16 @@ public record MemoryPlan(
   }
 
   /**
-   * With Deeplearning4j's arrays of a network whose parameters are the trainables: for each task
-   * parameters, gradient and updater state, and once what was broadcast to it.
+   * With what averaging takes: Deeplearning4j's arrays of a network whose parameters are the
+   * trainables, for each task parameters, gradient and updater state, and twice what is broadcast
+   * to it, since the last one goes when it is collected; and the factors of a change of the base.
    *
    * @param trainables how many there are
    * @param optimizer bytes of its state
+   * @param factors bytes of those of the largest layer
    */
-  public MemoryPlan averaging(long trainables, long optimizer) {
-    long arrays = tasks * (8 * trainables + optimizer) + 4 * trainables + optimizer;
+  public MemoryPlan averaging(long trainables, long optimizer, long factors) {
+    long arrays = tasks * (8 * trainables + optimizer) + 2 * (4 * trainables + optimizer) + factors;
     return new MemoryPlan(
         tasks, rows, tokens, base, packs, activations, adapters + arrays, scratch);
   }

@@ -22,7 +22,7 @@ import picocli.CommandLine.Parameters;
     footer = {
       "",
       "Commands: train, explain, evaluate, generate, verify. Keys: conf/reference.conf.",
-      "spark-submit options go before the command:",
+      "spark-submit options go before the command (--sized: memory as the run needs it):",
       "  kindling --master spark://host:7077 train job.conf output=hdfs:///adapters/a"
     })
 final class Arguments {
@@ -57,6 +57,10 @@ final class Arguments {
   /** Tells how the submission ended, from its result folder. */
   @Option(names = "--outcome", hidden = true)
   boolean outcome;
+
+  /** With explain: nothing but what a cluster is to be asked for. */
+  @Option(names = "--sizes", hidden = true)
+  boolean sizes;
 
   @Option(
       names = {"-h", "--help"},

@@ -5,6 +5,7 @@ import dev.kindling.job.EvaluateJob;
 import dev.kindling.job.ExplainJob;
 import dev.kindling.job.FineTuneJob;
 import dev.kindling.job.GenerateJob;
+import dev.kindling.job.SizesJob;
 import dev.kindling.job.VerifyJob;
 import dev.kindling.job.averaging.ArrayRegistrator;
 import dev.kindling.job.config.ConfigProblems;
@@ -24,7 +25,6 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkConf;
 import org.apache.spark.deploy.SparkHadoopUtil;
 import org.apache.spark.sql.SparkSession;
-import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 
 /**
@@ -89,7 +89,7 @@ public final class Kindling {
       outcome(arguments).read();
       JobConfig config = JobConfig.of(source, Command.TRAIN);
       Configuration hadoop = SparkHadoopUtil.get().newConfiguration(new SparkConf());
-      OutputFolder.open(config.output().orElseThrow(), source, hadoop);
+      OutputFolder.requireFree(config.output().orElseThrow(), source, hadoop);
     } catch (ConfigProblems e) {
       throw e;
     } catch (IOException | RuntimeException e) {
@@ -149,11 +149,10 @@ public final class Kindling {
       Configuration hadoop = SparkHadoopUtil.get().newConfiguration(settings(command));
       source = source.over(FinishedRun.config(source.user().getString("output"), hadoop));
     }
-    return run(JobConfig.of(source, command), command, stop, arguments.submission).toString();
+    return run(JobConfig.of(source, command), command, stop, arguments).toString();
   }
 
-  private static ObjectNode run(
-      JobConfig config, Command command, Stop stop, @Nullable String submission)
+  private static ObjectNode run(JobConfig config, Command command, Stop stop, Arguments arguments)
       throws IOException {
     if (command == Command.GENERATE) {
       Configuration hadoop = SparkHadoopUtil.get().newConfiguration(settings(command));
@@ -174,11 +173,12 @@ public final class Kindling {
     }
     try {
       return switch (command) {
-        case TRAIN ->
-            new FineTuneJob(
-                    session, config, System.getenv("KINDLING_TERMINAL") != null, stop, submission)
-                .run();
-        case EXPLAIN -> ExplainJob.run(session, config);
+        case TRAIN -> {
+          boolean terminal = System.getenv("KINDLING_TERMINAL") != null;
+          yield new FineTuneJob(session, config, terminal, stop, arguments.submission).run();
+        }
+        case EXPLAIN ->
+            arguments.sizes ? SizesJob.run(session, config) : ExplainJob.run(session, config);
         case EVALUATE -> EvaluateJob.run(session, config);
         case GENERATE, VERIFY -> throw new IllegalStateException(command + " needs no session");
       };

@@ -18,11 +18,11 @@ import java.util.Map;
  * @param work of an average step
  * @param memory of each executor, in bytes
  * @param optimizerBytes on the driver's heap
- * @param exchange of a step
+ * @param exchange of an average step
  * @param rates of the slowest of the tasks that run at once
  * @param seconds of an average step
  * @param plans of the low-rank layers
- * @param submit spark-submit's options for what all this needs
+ * @param submit what to ask for
  */
 public record Prediction(
     Run run,
@@ -33,7 +33,7 @@ public record Prediction(
     Rates rates,
     Seconds seconds,
     PlanTable plans,
-    String submit) {
+    Submit submit) {
   /**
    * @param batch examples of a step
    * @param microBatches that they are cut into
@@ -60,8 +60,16 @@ public record Prediction(
   public record StepWork(double flops, double bytes, Map<Kind, Double> secondsOfATask) {}
 
   /**
-   * @param bytesDown trainables, once for each executor
-   * @param bytesUp exact sums, one from each task
+   * Sizes of JVMs that are enough, as spark-submit's options.
+   *
+   * @param local where one JVM is all
+   */
+  public record Submit(String local, String cluster) {}
+
+  /**
+   * @param bytesDown trainables, once for each executor; where workers are averaged, optimiser
+   *     state and changes of the base too
+   * @param bytesUp exact sums, one from each task, or what each worker brings
    */
   public record Exchange(long bytesDown, long bytesUp) {}
 

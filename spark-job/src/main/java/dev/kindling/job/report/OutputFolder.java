@@ -57,10 +57,26 @@ public record OutputFolder(
    * @throws ConfigProblems if something is there that must not be replaced
    */
   public static Opened open(Output output, ConfigSource source, Configuration hadoop) {
+    return at(output, source, hadoop, OutputFolder::look);
+  }
+
+  /**
+   * The same for who only wants to know, and need not be allowed to write: whether the folder is
+   * free for a run, or holds it, as far as the names of its files and its manifest tell.
+   */
+  public static void requireFree(Output output, ConfigSource source, Configuration hadoop) {
+    at(output, source, hadoop, place -> place.isEmpty() ? Optional.empty() : place.finished());
+  }
+
+  private interface Look<T> {
+    T at(OutputFolder place) throws IOException;
+  }
+
+  private static <T> T at(Output output, ConfigSource source, Configuration hadoop, Look<T> look) {
     try {
       Location place = new Location("output", output.folder());
-      return new OutputFolder(place.files(hadoop), place.writable(), source.identity(), output)
-          .look();
+      return look.at(
+          new OutputFolder(place.files(hadoop), place.writable(), source.identity(), output));
     } catch (IOException | IllegalArgumentException e) {
       throw refused(output, "cannot be used: " + e.getMessage());
     }
@@ -95,22 +111,26 @@ public record OutputFolder(
     if (empty) {
       return new Opened(result, Optional.empty(), Optional.empty());
     }
+    Optional<FinishedRun> finished = finished();
+    boolean anew = finished.isPresent() || mode == OutputMode.OVERWRITE;
+    return new Opened(result, finished, anew ? Optional.empty() : unfinished());
+  }
+
+  /** The same run, finished; empty if it is not, or is to be replaced. */
+  private Optional<FinishedRun> finished() throws IOException {
+    OutputMode mode = output.mode();
     if (mode == OutputMode.FAIL_IF_EXISTS) {
       throw refused("exists, and output-mode = fail-if-exists");
     }
     if (!isOurs()) {
       throw refused("exists and is no result folder: choose another");
     }
-    if (mode == OutputMode.OVERWRITE) {
-      return new Opened(result, Optional.empty(), Optional.empty());
+    Optional<JsonNode> done = mode == OutputMode.OVERWRITE ? Optional.empty() : json(MANIFEST);
+    if (done.isEmpty()) {
+      return Optional.empty();
     }
-    Optional<JsonNode> done = json(MANIFEST);
-    if (done.isPresent()) {
-      requireSame(Checkpoint.config(done.get().path("config")), "finished");
-      FinishedRun finished = new FinishedRun(done.get(), metrics());
-      return new Opened(result, Optional.of(finished), Optional.empty());
-    }
-    return new Opened(result, Optional.empty(), unfinished());
+    requireSame(Checkpoint.config(done.get().path("config")), "finished");
+    return Optional.of(new FinishedRun(done.get(), metrics()));
   }
 
   /** Where an unfinished run stands; empty if it has to begin anew. */

@@ -80,7 +80,9 @@ public final class PlanTree {
         ":  +- Exchange: %s down, %s up",
         bytes(p.exchange().bytesDown()), bytes(p.exchange().bytesUp()));
     memory(p.memory(), p.optimizerBytes());
-    line("+- Sizes that are enough: %s", p.submit());
+    line("+- Sizes that are enough");
+    line(":  +- one JVM     %s", p.submit().local());
+    line(":  +- a cluster   %s", p.submit().cluster());
     line("+- Low-rank layers, at the largest micro-batch");
     p.plans().layers().forEach(this::layer);
   }

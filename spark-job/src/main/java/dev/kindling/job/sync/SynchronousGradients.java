@@ -86,14 +86,7 @@ public final class SynchronousGradients implements Synchroniser {
         cluster.spark(),
         batches.frames(),
         batches.partitionsOf(step),
-        work(
-            cluster.spec(),
-            cluster.delivery(state.changes()),
-            sent,
-            step,
-            state.exponents(),
-            parts,
-            rounds),
+        work(cluster.spec(), cluster.delivery(), sent, step, state.exponents(), parts, rounds),
         (frame, partition) -> {
           StepReport.Read read = gathered.add(frame);
           if (read.worked()) {

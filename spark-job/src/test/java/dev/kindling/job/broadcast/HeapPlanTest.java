@@ -32,9 +32,9 @@ class HeapPlanTest {
 
   /** Ten changes of a million bytes each. */
   @Test
-  void with_changesOfTheBase_driverKeepsAllAndExecutorsOne() {
+  void withChangesOfTheBase_driverKeepsAllAndExecutorsOne() {
     HeapPlan plan = HeapPlan.averaging(MILLION, 1, 2, 0);
-    HeapPlan changing = plan.with(MILLION, 10);
+    HeapPlan changing = plan.withChanges(MILLION, 10);
     assertThat(changing.executor() - plan.executor()).isEqualTo(2 * MILLION);
     assertThat(changing.driver() - plan.driver()).isEqualTo(4 * 10 * MILLION);
   }

@@ -65,4 +65,12 @@ class MemoryBudgetTest {
         .hasMessageContaining("2 task(s) of 8 × 128 tokens")
         .hasMessageContaining("--conf spark.executor.memoryOverhead=3839m");
   }
+
+  /** Two tasks of parameters, gradient and moments, two broadcasts, one pair of factors. */
+  @Test
+  void averaging_countsDeeplearning4jsArrays() {
+    MemoryPlan plan = new MemoryPlan(2, 8, 128, 0, 0, 0, 5, 0);
+    assertThat(plan.averaging(100, 800, 7).adapters())
+        .isEqualTo(5 + 2 * (400 + 400 + 800) + 2 * (400 + 800) + 7);
+  }
 }

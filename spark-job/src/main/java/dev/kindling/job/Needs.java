@@ -1,0 +1,148 @@
+package dev.kindling.job;
+
+import dev.kindling.job.broadcast.HeapPlan;
+import dev.kindling.job.broadcast.MemoryPlan;
+import dev.kindling.job.broadcast.ModelSpec;
+import dev.kindling.job.broadcast.Sizes;
+import dev.kindling.job.config.ConfigProblems;
+import dev.kindling.job.config.JobConfig;
+import dev.kindling.job.config.JobConfig.Compression;
+import dev.kindling.job.config.JobConfig.Delivery;
+import dev.kindling.job.config.JobConfig.Exactness;
+import dev.kindling.job.explain.Prediction;
+import dev.kindling.job.sync.StepReport;
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.Parameter;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+
+/**
+ * What a run's way of working together takes, by counting: nothing is allocated for it.
+ *
+ * @param steps of the run
+ * @param slots tasks at once on all executors
+ * @param workers that share each batch; empty where that is of no account
+ */
+record Needs(
+    JobConfig config, Preparation prepared, long steps, int slots, Optional<Integer> workers) {
+  private AdapterLayout layout() {
+    return prepared.layout();
+  }
+
+  private long trainables() {
+    return layout().elements();
+  }
+
+  /** Bytes of the optimiser's state. */
+  long optimizer() {
+    return config.training().orElseThrow().optimizer(steps).stateBytes(trainables());
+  }
+
+  private boolean changesTheBase() {
+    return workers.isPresent() && config.sync().exactness() == Exactness.FEDEX;
+  }
+
+  private long averagings() {
+    int frequency = config.sync().frequency();
+    return (steps + frequency - 1) / frequency;
+  }
+
+  /** Of what an averaging adds to the base: r for each worker but one. */
+  private long changedRank() {
+    return changesTheBase() ? (workers.orElseThrow() - 1L) * layout().settings().r() : 0;
+  }
+
+  /** Bytes of that. */
+  private long change() {
+    return Float.BYTES * changedRank() * layout().pairs(1).elements();
+  }
+
+  /** What an executor's tensors occupy. */
+  MemoryPlan memory(MemoryPlan tensors) {
+    if (workers.isEmpty()) {
+      return tensors;
+    }
+    List<Parameter> pairs = layout().pairs(1).parameters();
+    long largest = 0;
+    for (int p = 0; p < pairs.size(); p += 2) {
+      largest = Math.max(largest, pairs.get(p).elements() + (long) pairs.get(p + 1).elements());
+    }
+    return tensors.averaging(trainables(), optimizer(), Float.BYTES * changedRank() * largest);
+  }
+
+  /**
+   * What it takes of the heaps.
+   *
+   * @param tasks of an executor at once
+   */
+  HeapPlan heaps(int tasks) {
+    return workers.isPresent()
+        ? HeapPlan.averaging(trainables(), tasks, workers.get(), optimizer())
+            .withChanges(change(), averagings())
+        : HeapPlan.gradients(
+            trainables(), tasks, Math.min(slots, config.compute().parts()), optimizer());
+  }
+
+  /** What to ask for. */
+  Sizes sizes(MemoryPlan memory) {
+    boolean broadcast = config.base().delivery() == Delivery.BROADCAST;
+    long arrays = workers.isPresent() ? 8 * trainables() + optimizer() : 0;
+    return Sizes.of(memory, heaps(memory.tasks()), broadcast ? prepared.storedBytes() : 0, arrays);
+  }
+
+  /**
+   * Bytes of an average step. A change of the base goes out with the averaging after it.
+   *
+   * @param parts micro-batches of a step
+   * @param tasks that share it
+   */
+  Prediction.Exchange exchange(int parts, int tasks, int executors) {
+    if (workers.isPresent()) {
+      long vectors = optimizer() + Float.BYTES * trainables();
+      long down = vectors * averagings() + change() * (averagings() - 1);
+      return new Prediction.Exchange(
+          down * executors / steps, vectors * averagings() * workers.get() / steps);
+    }
+    ModelSpec spec = prepared.cluster().spec();
+    String who = prepared.cluster().executorName();
+    long up = tasks * StepReport.bytes(who, spec.compute().numerics(), layout());
+    int each = (parts + tasks - 1) / tasks;
+    boolean shorter = config.sync().compression() == Compression.BF16 && each < 4;
+    return new Prediction.Exchange(
+        4 * trainables() * executors, shorter ? up - (8 * tasks - 2 * parts) * trainables() : up);
+  }
+
+  /**
+   * Refuses what could not be carried through.
+   *
+   * @throws ConfigProblems naming what to change
+   */
+  void requirePossible() {
+    if (!changesTheBase()) {
+      return;
+    }
+    List<String> problems = new ArrayList<>();
+    long values = change() / Float.BYTES;
+    if (values * averagings() + trainables() > AdapterLayout.MOST_TRAINABLES) {
+      problems.add(
+          String.format(
+              Locale.ROOT,
+              "sync.exactness = fedex would bring %,d averagings of %,d values each, and the adapter"
+                  + " of all of them can have at most %,d: raise sync.averaging-frequency, or lower"
+                  + " adapter.r or sync.workers",
+              averagings(),
+              values,
+              AdapterLayout.MOST_TRAINABLES));
+    }
+    List<String> shared = prepared.plan().sharedWeights(layout());
+    if (!shared.isEmpty()) {
+      problems.add(
+          "sync.exactness = fedex changes the weights of adapted layers, and those of "
+              + String.join(", ", shared)
+              + " are another layer's too: take them out of adapter.target-modules");
+    }
+    ConfigProblems.check(problems);
+  }
+}

@@ -9,6 +9,7 @@ import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.AdapterSettings;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.Parameter;
+import dev.kindling.lora.Scaling;
 import dev.kindling.lora.TargetModules;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -36,7 +37,7 @@ public final class PeftAdapter {
   private static final String PREFIX = "base_model.model.";
   private static final String COPY = ".base_layer.weight";
 
-  /** Keys that say nothing about the function: names, versions, what other tools note. */
+  /** Keys that are read, or say nothing about the function: names, versions, other tools' notes. */
   private static final Set<String> SILENT =
       Set.of(
           "peft_type",
@@ -55,7 +56,8 @@ public final class PeftAdapter {
           "peft_version",
           "megatron_core",
           "qalora_group_size",
-          "runtime_config");
+          "runtime_config",
+          "use_rslora");
 
   /** Flags that may change the function, and the values besides null that leave it alone. */
   private static final Set<String> OFF = Set.of("null", "false", "[]", "{}");
@@ -160,7 +162,12 @@ public final class PeftAdapter {
           "expected r ≥ 1, lora_alpha > 0 and lora_dropout in [0, 1)");
     }
     return new AdapterSettings(
-        r, alpha, dropout, targets(file, config), strings(config.path("modules_to_save")));
+        r,
+        alpha,
+        config.path("use_rslora").asBoolean() ? Scaling.RANK_STABILISED : Scaling.STANDARD,
+        dropout,
+        targets(file, config),
+        strings(config.path("modules_to_save")));
   }
 
   private static TargetModules targets(Path file, JsonNode config) {
@@ -260,6 +267,7 @@ public final class PeftAdapter {
         new AdapterSettings(
             settings.r(),
             settings.alpha(),
+            settings.scaling(),
             dropout,
             new TargetModules.Present(settings.targets(), Set.copyOf(present)),
             saved);

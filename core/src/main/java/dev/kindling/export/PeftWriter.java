@@ -7,6 +7,7 @@ import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.AdapterSettings;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.Parameter;
+import dev.kindling.lora.Scaling;
 import dev.kindling.lora.TargetModules;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -88,7 +89,7 @@ public final class PeftWriter {
     config.put("fan_in_fan_out", base.storesTransposed);
     config.put("inference_mode", true);
     config.put("init_lora_weights", true);
-    config.put("use_rslora", false);
+    config.put("use_rslora", settings.scaling() == Scaling.RANK_STABILISED);
     config.put("use_dora", false);
     config.set("target_modules", JSON.valueToTree(targets(modules, layout)));
     List<String> saved = settings.modulesToSave();

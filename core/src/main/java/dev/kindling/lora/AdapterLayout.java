@@ -182,7 +182,8 @@ public final class AdapterLayout {
     AdapterSettings same =
         new AdapterSettings(
             rank,
-            settings.scale() * rank,
+            settings.scaling().alpha(settings.scale(), rank),
+            settings.scaling(),
             settings.dropout(),
             settings.targets(),
             settings.modulesToSave());
@@ -193,13 +194,6 @@ public final class AdapterLayout {
   public AdapterLayout pairs(int rank) {
     List<Parameter> pairs = parameters.stream().filter(p -> !p.role().whole()).toList();
     return new AdapterLayout(settings, pairs, 0).atRank(rank);
-  }
-
-  /** Of each pair the half that {@link #start} draws: A, and B of an embedding. */
-  public List<Parameter> halvesThatBeginAtRandom() {
-    return parameters.stream()
-        .filter(p -> p.role() == Role.A || p.role() == Role.EMBEDDING_B)
-        .toList();
   }
 
   /** Whether a module has a low-rank pair. */

@@ -1,5 +1,6 @@
 package dev.kindling.optim;
 
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -29,14 +30,20 @@ final class AdamW implements Optimizer {
   }
 
   @Override
-  public void step(float[] trainables, float[] gradient, double rate) {
+  public void step(float[] trainables, float[] gradient, double rate, List<Group> groups) {
     steps++;
+    for (Group group : groups) {
+      step(trainables, gradient, group.factor() * rate, group.from(), group.to());
+    }
+  }
+
+  private void step(float[] trainables, float[] gradient, double rate, int from, int to) {
     double beta1 = settings.beta1();
     double beta2 = settings.beta2();
     double decay = 1 - rate * settings.weightDecay();
     double size = rate / (1 - Math.pow(beta1, (double) steps));
     double root = Math.sqrt(1 - Math.pow(beta2, (double) steps));
-    for (int i = 0; i < trainables.length; i++) {
+    for (int i = from; i < to; i++) {
       double g = gradient[i];
       double m = beta1 * first[i] + (1 - beta1) * g;
       double v = beta2 * second[i] + (1 - beta2) * g * g;

@@ -1,5 +1,6 @@
 package dev.kindling.optim;
 
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -8,12 +9,17 @@ import java.util.Map;
  */
 public sealed interface Optimizer permits AdamW, Sgd {
   /**
-   * Updates the trainables in place.
+   * Updates the trainables of some groups in place.
    *
    * @param gradient of the mean loss, same length
    * @param rate learning rate of this step
    */
-  void step(float[] trainables, float[] gradient, double rate);
+  void step(float[] trainables, float[] gradient, double rate, List<Group> groups);
+
+  /** Updates all of them. */
+  default void step(float[] trainables, float[] gradient, double rate) {
+    step(trainables, gradient, rate, List.of(new Group(0, trainables.length, 1)));
+  }
 
   /** Its state by name: live vectors of the trainables' length, to be saved or overwritten. */
   Map<String, float[]> state();

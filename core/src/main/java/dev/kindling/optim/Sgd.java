@@ -1,5 +1,6 @@
 package dev.kindling.optim;
 
+import java.util.List;
 import java.util.Map;
 
 /** Gradient descent with decoupled weight decay. */
@@ -13,10 +14,13 @@ record Sgd(OptimizerSettings settings) implements Optimizer {
   public void resume(long steps) {} // what it does depends on no earlier step
 
   @Override
-  public void step(float[] trainables, float[] gradient, double rate) {
-    double decay = 1 - rate * settings.weightDecay();
-    for (int i = 0; i < trainables.length; i++) {
-      trainables[i] = (float) (trainables[i] * decay - rate * gradient[i]);
+  public void step(float[] trainables, float[] gradient, double rate, List<Group> groups) {
+    for (Group group : groups) {
+      double own = group.factor() * rate;
+      double decay = 1 - own * settings.weightDecay();
+      for (int i = group.from(); i < group.to(); i++) {
+        trainables[i] = (float) (trainables[i] * decay - own * gradient[i]);
+      }
     }
   }
 }

@@ -33,7 +33,7 @@ public final class TrainingState {
     this(
         layout,
         start,
-        new Update(settings, maxGradNorm, start.length, List.of()),
+        new Update(settings, maxGradNorm, start.length, Learners.ALL.groups(layout)),
         Optional.empty(),
         false);
   }

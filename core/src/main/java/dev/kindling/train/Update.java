@@ -1,9 +1,8 @@
 package dev.kindling.train;
 
-import dev.kindling.lora.Parameter;
+import dev.kindling.optim.Group;
 import dev.kindling.optim.Optimizer;
 import dev.kindling.optim.OptimizerSettings;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -19,19 +18,18 @@ public final class Update {
   private final Optimizer optimizer;
   private final OptimizerSettings settings;
   private final double maxGradNorm;
-  private final List<Parameter> still;
+  private final List<Group> groups;
 
   /**
    * @param maxGradNorm 0 for no clipping
    * @param elements of the trainables
-   * @param still parameters that stay as they are: neither their gradient nor decay moves them
+   * @param groups that learn: neither gradient nor decay moves the others
    */
-  public Update(
-      OptimizerSettings settings, double maxGradNorm, int elements, List<Parameter> still) {
+  public Update(OptimizerSettings settings, double maxGradNorm, int elements, List<Group> groups) {
     this.optimizer = Optimizer.of(settings, elements);
     this.settings = settings;
     this.maxGradNorm = maxGradNorm;
-    this.still = List.copyOf(still);
+    this.groups = List.copyOf(groups);
   }
 
   /**
@@ -49,12 +47,11 @@ public final class Update {
    * @param step from 0
    */
   public Taken apply(float[] trainables, float[] gradient, long step) {
-    for (Parameter parameter : still) {
-      Arrays.fill(gradient, parameter.offset(), parameter.offset() + parameter.elements(), 0);
-    }
     double squares = 0;
-    for (float g : gradient) {
-      squares += (double) g * g;
+    for (Group group : groups) {
+      for (int i = group.from(); i < group.to(); i++) {
+        squares += (double) gradient[i] * gradient[i];
+      }
     }
     double norm = Math.sqrt(squares);
     if (maxGradNorm > 0) {
@@ -64,16 +61,8 @@ public final class Update {
       }
     }
     double rate = settings.learningRate() * settings.schedule().factor(step);
-    float[][] before = new float[still.size()][];
-    for (int p = 0; p < before.length; p++) {
-      int from = still.get(p).offset();
-      before[p] = Arrays.copyOfRange(trainables, from, from + still.get(p).elements());
-    }
     optimizer.resume(step);
-    optimizer.step(trainables, gradient, rate);
-    for (int p = 0; p < before.length; p++) {
-      System.arraycopy(before[p], 0, trainables, still.get(p).offset(), before[p].length);
-    }
+    optimizer.step(trainables, gradient, rate, groups);
     return new Taken(rate, norm);
   }
 

@@ -11,6 +11,7 @@ import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.onednn.OneDnnBackend;
 import dev.kindling.train.GradientSum;
+import dev.kindling.train.Learners;
 import dev.kindling.train.LocalStep;
 import dev.kindling.train.LocalSteps;
 import dev.kindling.train.TrainingState;
@@ -29,7 +30,9 @@ class AdapterNetworkTest {
   void fit_stepByStep_followsPyTorch(String name) {
     Golden golden = new Golden(name);
     int elements = golden.layout.elements();
-    Update update = new Update(golden.optimizer(), golden.maxGradNorm(), elements, List.of());
+    Update update =
+        new Update(
+            golden.optimizer(), golden.maxGradNorm(), elements, Learners.ALL.groups(golden.layout));
     LocalSteps steps = new LocalSteps(update, elements);
     float[] start = golden.adapter.values(golden.layout);
     MultiLayerNetwork network = AdapterNetwork.of(start, update.flatState());
@@ -51,7 +54,9 @@ class AdapterNetworkTest {
     Golden golden = new Golden("bert");
     int elements = golden.layout.elements();
     float[] start = golden.adapter.values(golden.layout);
-    Update update = new Update(golden.optimizer(), golden.maxGradNorm(), elements, List.of());
+    Update update =
+        new Update(
+            golden.optimizer(), golden.maxGradNorm(), elements, Learners.ALL.groups(golden.layout));
     LocalSteps steps = new LocalSteps(update, elements);
     MultiLayerNetwork network = AdapterNetwork.of(start, update.flatState());
     TrainingState plain =

@@ -57,7 +57,6 @@ class PeftAdapterTest {
       delimiter = ';',
       value = {
         "{\"use_dora\": true}; use_dora = true",
-        "{\"use_rslora\": true}; use_rslora = true",
         "{\"rank_pattern\": {\"query\": 2}}; rank_pattern = {\"query\":2}",
         "{\"alpha_pattern\": {\"query\": 2}}; alpha_pattern = {\"query\":2}",
         "{\"bias\": \"all\"}; bias = all",

@@ -11,6 +11,8 @@ import dev.kindling.model.load.Families;
 import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.Schedule;
 import dev.kindling.tensor.Backend;
+import dev.kindling.train.Learners;
+import dev.kindling.train.Learners.Halves;
 import java.io.IOException;
 import java.net.URISyntaxException;
 import java.net.URL;
@@ -141,6 +143,11 @@ public final class Golden {
         0.999,
         1e-8,
         new Schedule(curve, o.path("warmup_steps").asInt(0), steps()));
+  }
+
+  /** Who learns, and how fast. */
+  public Learners learners() {
+    return new Learners(Halves.BOTH, settings.at("/optimizer/loraplus_lr_ratio").asDouble(1));
   }
 
   public double maxGradNorm() {

@@ -10,8 +10,10 @@ import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.nd4j.Nd4jBackend;
 import dev.kindling.train.GradientSum;
 import dev.kindling.train.TrainingState;
+import dev.kindling.train.Update;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -31,7 +33,9 @@ class GoldenTest {
         "gpt2",
         "llama-tied-table-head",
         "llama-table-saved-head",
-        "gpt2-table-head");
+        "gpt2-table-head",
+        "llama-rslora",
+        "llama-loraplus");
   }
 
   private final Backend backend = open();
@@ -97,7 +101,9 @@ class GoldenTest {
     "gpt2,3",
     "llama-tied-table-head,3",
     "llama-table-saved-head,2",
-    "gpt2-table-head,4"
+    "gpt2-table-head,4",
+    "llama-rslora,4",
+    "llama-loraplus,3"
   })
   void training_anyMicroBatchSize_followsPyTorch(String name, int micro) {
     Golden golden = new Golden(name);
@@ -106,14 +112,19 @@ class GoldenTest {
           new TrainingState(
               golden.layout,
               golden.adapter.values(golden.layout),
-              golden.optimizer(),
-              golden.maxGradNorm());
+              new Update(
+                  golden.optimizer(),
+                  golden.maxGradNorm(),
+                  golden.layout.elements(),
+                  golden.learners().groups(golden.layout)),
+              Optional.empty(),
+              false);
       for (int step = 0; step < golden.steps(); step++) {
         assertThat(step(golden, model, state, step, micro))
             .isCloseTo(
                 golden.settings.at("/expected/train.losses").get(step).asDouble(), offset(1e-4));
       }
-      double learningRate = golden.optimizer().learningRate();
+      double learningRate = golden.optimizer().learningRate() * golden.learners().ratio();
       int far = 0;
       for (Parameter p : golden.layout.parameters()) {
         float[] wanted = p.fromStored(golden.expected.get("trained." + p.peftName()).floats());

@@ -140,6 +140,7 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
     return new AdapterSettings(
         a.r(),
         a.alpha(),
+        a.scaling(),
         a.dropout(),
         config.training().isPresent() ? a.targets() : new TargetModules.None(),
         a.modulesToSave().orElse(plan.head()));
@@ -192,6 +193,7 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
           switch (key) {
             case "r" -> user.r();
             case "alpha" -> user.alpha();
+            case "scaling" -> user.scaling();
             case "target-modules" -> comparable(user.targets());
             case "modules-to-save" ->
                 user.modulesToSave().orElse(List.of()).stream().sorted().toList();
@@ -201,6 +203,7 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
           switch (key) {
             case "r" -> folder.r();
             case "alpha" -> folder.alpha();
+            case "scaling" -> folder.scaling();
             case "target-modules" -> comparable(folder.targets());
             case "modules-to-save" -> folder.modulesToSave().stream().sorted().toList();
             default -> null;

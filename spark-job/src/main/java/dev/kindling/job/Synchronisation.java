@@ -12,6 +12,8 @@ import dev.kindling.job.resume.Checkpoints.Saved;
 import dev.kindling.job.sync.Cluster;
 import dev.kindling.job.sync.Synchroniser;
 import dev.kindling.job.sync.SynchronousGradients;
+import dev.kindling.train.Learners;
+import dev.kindling.train.Learners.Halves;
 import dev.kindling.train.OuterStep;
 import dev.kindling.train.TrainingState;
 import java.util.Optional;
@@ -40,10 +42,12 @@ record Synchronisation(JobConfig config, long steps, int slots, Optional<Integer
 
   private LocalRule rule() {
     JobConfig.Training training = config.training().orElseThrow();
+    boolean ffa = config.sync().exactness() == Exactness.FFA;
+    Halves halves = ffa ? Halves.B : config.adapter().trained();
     return new LocalRule(
         training.optimizer(steps),
         training.maxGradNorm(),
-        config.sync().exactness() == Exactness.FFA);
+        new Learners(halves, training.loraPlusRatio()));
   }
 
   /** What it takes. */

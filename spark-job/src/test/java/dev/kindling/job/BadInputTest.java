@@ -157,7 +157,7 @@ class BadInputTest {
   }
 
   @ParameterizedTest
-  @CsvSource({"use_dora,true", "use_rslora,true"})
+  @CsvSource("use_dora,true")
   void adapter_unsupportedFlag_isInputErrorNamingIt(String flag, String value) throws IOException {
     edit("adapter/adapter_config.json", "\"" + flag + "\": false", "\"" + flag + "\": " + value);
     fails(3, train(), flag + " = " + value, "not supported yet");

@@ -46,7 +46,9 @@ class FineTuneJobTest {
         "gpt2",
         "llama-tied-table-head",
         "llama-table-saved-head",
-        "gpt2-table-head"
+        "gpt2-table-head",
+        "llama-rslora",
+        "llama-loraplus"
       })
   void train_goldenCase_followsPyTorchAndEvaluatesTheSame(String name) throws IOException {
     GoldenFolder golden = GoldenFolder.copy(name, temp);

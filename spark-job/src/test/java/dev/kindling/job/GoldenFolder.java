@@ -68,6 +68,7 @@ public record GoldenFolder(Path folder, JsonNode settings) {
                 "train.global-batch-size=" + settings.get("batch_size").asInt(),
                 "train.max-grad-norm=" + o.path("max_grad_norm").asDouble(0),
                 "optimizer.learning-rate=" + o.get("lr").asDouble(),
+                "optimizer.lora-plus-ratio=" + o.path("loraplus_lr_ratio").asDouble(1),
                 "optimizer.weight-decay=" + o.path("weight_decay").asDouble(0),
                 "optimizer.schedule=" + o.path("schedule").asText("constant"),
                 "optimizer.warmup-steps=" + o.path("warmup_steps").asInt(0),
@@ -103,7 +104,9 @@ public record GoldenFolder(Path folder, JsonNode settings) {
     Map<String, StoredTensor> expected = Safetensors.open(folder.resolve("expected.safetensors"));
     Map<String, StoredTensor> trained =
         Safetensors.open(output.resolve("adapter/adapter_model.safetensors"));
-    double rate = settings.at("/optimizer/lr").asDouble();
+    double rate =
+        settings.at("/optimizer/lr").asDouble()
+            * settings.at("/optimizer/loraplus_lr_ratio").asDouble(1);
     int far = 0;
     int all = 0;
     for (StoredTensor tensor : trained.values()) {

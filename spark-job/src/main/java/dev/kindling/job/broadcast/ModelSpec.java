@@ -6,6 +6,7 @@ import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.AdapterSettings;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.Parameter.Role;
+import dev.kindling.lora.Scaling;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.lora.plan.PlanRules;
@@ -24,7 +25,8 @@ import java.util.function.Predicate;
  * @param configJson the base's config.json
  * @param classes outputs of the head
  * @param r rank
- * @param alpha scale times rank
+ * @param alpha of which, with the rank, the scale is made
+ * @param scaling how
  * @param dropout of the pairs
  * @param adapted full names of the layers with a pair
  * @param trained full names of the layers trained in full
@@ -40,6 +42,7 @@ public record ModelSpec(
     int classes,
     int r,
     double alpha,
+    Scaling scaling,
     double dropout,
     List<String> adapted,
     List<String> trained,
@@ -68,6 +71,7 @@ public record ModelSpec(
         classes,
         settings.r(),
         settings.alpha(),
+        settings.scaling(),
         settings.dropout(),
         names(plan, layout::adapts),
         names(plan, name -> layout.find(name, Role.WEIGHT).isPresent()),
@@ -86,6 +90,7 @@ public record ModelSpec(
         classes,
         r,
         alpha,
+        scaling,
         dropout,
         adapted,
         trained,
@@ -119,6 +124,6 @@ public record ModelSpec(
     TargetModules targets =
         adapted.isEmpty() ? new TargetModules.None() : new TargetModules.Names(adapted);
     return AdapterLayout.of(
-        plan.linears(), new AdapterSettings(r, alpha, dropout, targets, trained));
+        plan.linears(), new AdapterSettings(r, alpha, scaling, dropout, targets, trained));
   }
 }

@@ -20,6 +20,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import org.apache.commons.text.similarity.LevenshteinDistance;
 
 /**
@@ -31,6 +32,11 @@ import org.apache.commons.text.similarity.LevenshteinDistance;
 public record ConfigSource(Config user, Config all) {
   private static final Config REFERENCE =
       ConfigFactory.parseResources(ConfigSource.class.getClassLoader(), "kindling/reference.conf");
+
+  /** Settings of each method by its name. */
+  private static final ConfigObject METHODS =
+      ConfigFactory.parseResources(ConfigSource.class.getClassLoader(), "kindling/methods.conf")
+          .getObject("methods");
 
   /** Keys of generate, which say nothing of a run. */
   static final List<String> GENERATION_KEYS =
@@ -95,10 +101,36 @@ public record ConfigSource(Config user, Config all) {
 
   private static ConfigSource of(Config user) {
     try {
-      return new ConfigSource(user.resolve(), user.withFallback(REFERENCE).resolve());
+      return new ConfigSource(
+          user.resolve(), user.withFallback(method(user)).withFallback(REFERENCE).resolve());
     } catch (ConfigException e) {
       throw new ConfigProblems(List.of(e.getMessage()));
     }
+  }
+
+  /** What the user's method sets; nothing if there is no such method. */
+  private static Config method(Config user) {
+    String name = user.hasPath("method") ? user.getString("method") : "lora";
+    return METHODS.get(name) instanceof ConfigObject settings
+        ? settings.toConfig()
+        : ConfigFactory.empty();
+  }
+
+  /** What is wrong with the method's name. */
+  Optional<String> unknownMethod() {
+    String name = all.getString("method");
+    return METHODS.containsKey(name)
+        ? Optional.empty()
+        : Optional.of(
+            "method is '"
+                + name
+                + "': expected "
+                + String.join(", ", new TreeSet<>(METHODS.keySet())));
+  }
+
+  /** What the user set, and below it what the method does. */
+  Config chosen() {
+    return user.withFallback(method(user)).resolve();
   }
 
   private static Config parse(Path file) {
@@ -177,7 +209,8 @@ public record ConfigSource(Config user, Config all) {
         .forEach(
             (key, value) -> {
               boolean decides =
-                  !key.equals("output")
+                  !key.equals("method") // which is no more than what it sets
+                      && !key.equals("output")
                       && !key.equals("output-mode")
                       && !key.startsWith("checkpoint.")
                       && !key.equals("compute.allow-mixed")

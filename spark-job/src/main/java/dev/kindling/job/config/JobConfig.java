@@ -1,11 +1,13 @@
 package dev.kindling.job.config;
 
+import dev.kindling.lora.Scaling;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.Schedule;
 import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.load.Engine;
+import dev.kindling.train.Learners.Halves;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
@@ -94,13 +96,16 @@ public record JobConfig(
   /**
    * The adapter to make, or to continue.
    *
-   * @param userSet keys under {@code adapter} that the user set, which an imported folder must
-   *     agree with
+   * @param trained halves of pairs that learn
+   * @param userSet keys under {@code adapter} that the user or the method set, which an imported
+   *     folder must agree with
    */
   public record Adapter(
       int r,
       double alpha,
+      Scaling scaling,
       double dropout,
+      Halves trained,
       TargetModules targets,
       Optional<List<String>> modulesToSave,
       Optional<String> initFrom,
@@ -144,6 +149,7 @@ public record JobConfig(
       double maxGradNorm,
       OptimizerSettings.Kind kind,
       double learningRate,
+      double loraPlusRatio,
       double weightDecay,
       double beta1,
       double beta2,

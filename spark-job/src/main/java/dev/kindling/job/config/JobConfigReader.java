@@ -8,6 +8,7 @@ import dev.kindling.job.config.JobConfig.Generation;
 import dev.kindling.job.config.JobConfig.Output;
 import dev.kindling.job.config.JobConfig.OutputMode;
 import dev.kindling.job.config.JobConfig.Training;
+import dev.kindling.lora.Scaling;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.lora.plan.PairPlan;
 import dev.kindling.lora.plan.PlanChooser;
@@ -15,6 +16,7 @@ import dev.kindling.lora.plan.PlanRules;
 import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.Schedule;
 import dev.kindling.tensor.Precision;
+import dev.kindling.train.Learners.Halves;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
@@ -34,6 +36,7 @@ final class JobConfigReader {
 
   JobConfig read(Command command) {
     source.unknownKeys().forEach(in::problem);
+    source.unknownMethod().ifPresent(in::problem);
     boolean trains = command == Command.TRAIN || command == Command.EXPLAIN;
     boolean generates = command == Command.GENERATE;
     JobConfig.Base base =
@@ -93,15 +96,18 @@ final class JobConfigReader {
 
   private Adapter adapter() {
     List<String> set = new ArrayList<>();
-    for (String key : List.of("r", "alpha", "target-modules", "modules-to-save", "dropout")) {
-      if (source.user().hasPath("adapter." + key)) {
+    for (String key :
+        List.of("r", "alpha", "scaling", "target-modules", "modules-to-save", "dropout")) {
+      if (source.chosen().hasPath("adapter." + key)) {
         set.add(key);
       }
     }
     return new Adapter(
         in.count("adapter.r"),
         in.number("adapter.alpha", v -> v > 0, "a number above 0"),
+        in.choice("adapter.scaling", Scaling.class),
         in.number("adapter.dropout", v -> v >= 0 && v < 1, "a number from 0 to below 1"),
+        in.choice("adapter.train", Halves.class),
         targets(),
         in.has("adapter.modules-to-save")
             ? Optional.of(names("adapter.modules-to-save"))
@@ -179,6 +185,7 @@ final class JobConfigReader {
         in.number("train.max-grad-norm", v -> v >= 0, "0 (off) or a number above 0"),
         in.choice("optimizer.name", OptimizerSettings.Kind.class),
         in.number("optimizer.learning-rate", v -> v > 0, "a number above 0"),
+        in.number("optimizer.lora-plus-ratio", v -> v > 0, "a number above 0"),
         in.number("optimizer.weight-decay", v -> v >= 0, "a number of at least 0"),
         in.number("optimizer.beta1", v -> v >= 0 && v < 1, "a number from 0 to below 1"),
         in.number("optimizer.beta2", v -> v >= 0 && v < 1, "a number from 0 to below 1"),

@@ -7,14 +7,18 @@ import com.typesafe.config.Config;
 import com.typesafe.config.ConfigFactory;
 import dev.kindling.job.config.JobConfig.Command;
 import dev.kindling.job.config.JobConfig.Format;
+import dev.kindling.lora.Scaling;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.optim.OptimizerSettings.Kind;
 import dev.kindling.optim.Schedule.Curve;
 import dev.kindling.tensor.Precision;
+import dev.kindling.train.Learners.Halves;
+import java.io.File;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Stream;
@@ -56,7 +60,9 @@ class JobConfigTest {
             new JobConfig.Adapter(
                 8,
                 16,
+                Scaling.STANDARD,
                 0,
+                Halves.BOTH,
                 new TargetModules.Blocks(),
                 Optional.empty(),
                 Optional.empty(),
@@ -277,7 +283,10 @@ class JobConfigTest {
 
   static Stream<Path> recipes() throws IOException {
     try (Stream<Path> files = Files.list(Path.of("../conf"))) {
-      return files.filter(p -> p.toString().endsWith(".conf")).toList().stream();
+      return files
+          .filter(p -> p.toString().endsWith(".conf") && !p.endsWith("methods.conf"))
+          .toList()
+          .stream();
     }
   }
 
@@ -329,5 +338,21 @@ class JobConfigTest {
   void chooser_measured_chosesByOperationsUntilItHasMeasured() {
     assertThat(train("plan.chooser=measured").compute().measures()).isTrue();
     assertThat(train().compute().measures()).isFalse();
+  }
+
+  /** What a method sets are keys that there are, with values that they can have. */
+  @ParameterizedTest
+  @ValueSource(strings = {"lora", "rslora", "lora-plus", "ffa-lora"})
+  void method_anyName_setsWhatThereIs(String name) {
+    Config settings =
+        ConfigFactory.parseFile(new File("../conf/methods.conf")).getConfig("methods." + name);
+    List<String> overrides = new ArrayList<>(List.of("base.path=b", "data.train=t", "output=o"));
+    overrides.addAll(List.of("train.steps=1", "method=" + name));
+    settings.entrySet().forEach(e -> overrides.add(e.getKey() + "=" + e.getValue().unwrapped()));
+    ConfigSource source = ConfigSource.read(Optional.empty(), overrides);
+    assertThat(source.unknownKeys()).isEmpty();
+    assertThat(JobConfig.of(source, Command.TRAIN)).isNotNull();
+    List<String> named = overrides.subList(0, 5);
+    assertThat(ConfigSource.read(Optional.empty(), named).identity()).isEqualTo(source.identity());
   }
 }

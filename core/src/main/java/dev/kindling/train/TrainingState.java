@@ -33,6 +33,7 @@ public final class TrainingState {
     this(
         layout,
         start,
+        List.of(),
         new Update(settings, maxGradNorm, start.length, Learners.ALL.groups(layout)),
         Optional.empty(),
         false);
@@ -40,6 +41,7 @@ public final class TrainingState {
 
   /**
    * @param start trainables before the first step; taken over
+   * @param changed what has been added to the base for them
    * @param update of each step; where workers take steps of their own, its state is their mean
    * @param outer what is made of an average, if it is not taken as it is
    * @param residuals whether the base takes up what averages of pairs leave out
@@ -47,11 +49,13 @@ public final class TrainingState {
   public TrainingState(
       AdapterLayout layout,
       float[] start,
+      List<BaseChange> changed,
       Update update,
       Optional<OuterStep> outer,
       boolean residuals) {
     this.layout = layout;
     this.residuals = residuals;
+    this.changes.addAll(changed);
     this.trainables = start;
     this.gradient = new float[start.length];
     this.update = update;

@@ -48,12 +48,7 @@ class Bf16GoldenTest {
   void training_lossOfEveryStep_followsPyTorch(String name) {
     Golden golden = new Golden(name);
     try (Model model = golden.model(backend)) {
-      TrainingState state =
-          new TrainingState(
-              golden.layout,
-              golden.adapter.values(golden.layout),
-              golden.optimizer(),
-              golden.maxGradNorm());
+      TrainingState state = golden.state();
       for (int step = 0; step < golden.steps(); step++) {
         assertThat(GoldenTest.step(golden, model, state, step, 4))
             .isCloseTo(

@@ -13,6 +13,8 @@ import dev.kindling.optim.Schedule;
 import dev.kindling.tensor.Backend;
 import dev.kindling.train.Learners;
 import dev.kindling.train.Learners.Halves;
+import dev.kindling.train.TrainingState;
+import dev.kindling.train.Update;
 import java.io.IOException;
 import java.net.URISyntaxException;
 import java.net.URL;
@@ -22,6 +24,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 
 /** One folder of golden vectors, opened. */
 public final class Golden {
@@ -148,6 +151,17 @@ public final class Golden {
   /** Who learns, and how fast. */
   public Learners learners() {
     return new Learners(Halves.BOTH, settings.at("/optimizer/loraplus_lr_ratio").asDouble(1));
+  }
+
+  /** Where the case's training begins. */
+  public TrainingState state() {
+    return new TrainingState(
+        layout,
+        adapter.values(layout),
+        List.of(),
+        new Update(optimizer(), maxGradNorm(), layout.elements(), learners().groups(layout)),
+        Optional.empty(),
+        false);
   }
 
   public double maxGradNorm() {

@@ -10,10 +10,8 @@ import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.nd4j.Nd4jBackend;
 import dev.kindling.train.GradientSum;
 import dev.kindling.train.TrainingState;
-import dev.kindling.train.Update;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Optional;
 import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -108,17 +106,7 @@ class GoldenTest {
   void training_anyMicroBatchSize_followsPyTorch(String name, int micro) {
     Golden golden = new Golden(name);
     try (Model model = golden.model(backend)) {
-      TrainingState state =
-          new TrainingState(
-              golden.layout,
-              golden.adapter.values(golden.layout),
-              new Update(
-                  golden.optimizer(),
-                  golden.maxGradNorm(),
-                  golden.layout.elements(),
-                  golden.learners().groups(golden.layout)),
-              Optional.empty(),
-              false);
+      TrainingState state = golden.state();
       for (int step = 0; step < golden.steps(); step++) {
         assertThat(step(golden, model, state, step, micro))
             .isCloseTo(

@@ -148,7 +148,9 @@ public final class FineTuneJob {
     @Nullable JsonNode before =
         saved.isPresent()
             ? saved.get().checkpoint().before()
-            : evaluator.map(e -> e.evaluate(state.trainables(), List.of()).json()).orElse(null);
+            : evaluator
+                .map(e -> e.evaluate(state.trainables(), state.changes()).json())
+                .orElse(null);
     Checkpoint first =
         Checkpoint.first(examples.count(), config.source().identity(), inputs, timed, before);
     Checkpoint from = saved.map(Saved::checkpoint).orElse(first);

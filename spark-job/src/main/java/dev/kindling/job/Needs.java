@@ -40,8 +40,15 @@ record Needs(
     return config.training().orElseThrow().optimizer(steps).stateBytes(trainables());
   }
 
-  private boolean changesTheBase() {
+  private boolean averagesExactly() {
     return workers.isPresent() && config.sync().exactness() == Exactness.FEDEX;
+  }
+
+  /** Bytes of the changes that the run begins with. */
+  private long firstChanges() {
+    return prepared.start().changes().stream()
+        .mapToLong(change -> (long) Float.BYTES * change.factors().length)
+        .sum();
   }
 
   private long averagings() {
@@ -51,7 +58,7 @@ record Needs(
 
   /** Of what an averaging adds to the base: r for each worker but one. */
   private long changedRank() {
-    return changesTheBase() ? (workers.orElseThrow() - 1L) * layout().settings().r() : 0;
+    return averagesExactly() ? (workers.orElseThrow() - 1L) * layout().settings().r() : 0;
   }
 
   /** Bytes of that. */
@@ -78,11 +85,13 @@ record Needs(
    * @param tasks of an executor at once
    */
   HeapPlan heaps(int tasks) {
-    return workers.isPresent()
-        ? HeapPlan.averaging(trainables(), tasks, workers.get(), optimizer())
-            .withChanges(change(), averagings())
-        : HeapPlan.gradients(
-            trainables(), tasks, Math.min(slots, config.compute().parts()), optimizer());
+    HeapPlan plan =
+        workers.isPresent()
+            ? HeapPlan.averaging(trainables(), tasks, workers.get(), optimizer())
+                .withChanges(change(), averagings())
+            : HeapPlan.gradients(
+                trainables(), tasks, Math.min(slots, config.compute().parts()), optimizer());
+    return plan.withChanges(firstChanges(), 1);
   }
 
   /** What to ask for. */
@@ -120,12 +129,14 @@ record Needs(
    * @throws ConfigProblems naming what to change
    */
   void requirePossible() {
-    if (!changesTheBase()) {
+    Optional<String> setting = config.changesBase();
+    if (setting.isEmpty()) {
       return;
     }
     List<String> problems = new ArrayList<>();
     long values = change() / Float.BYTES;
-    if (values * averagings() + trainables() > AdapterLayout.MOST_TRAINABLES) {
+    long kept = trainables() + firstChanges() / Float.BYTES;
+    if (averagesExactly() && values * averagings() + kept > AdapterLayout.MOST_TRAINABLES) {
       problems.add(
           String.format(
               Locale.ROOT,
@@ -139,7 +150,8 @@ record Needs(
     List<String> shared = prepared.plan().sharedWeights(layout());
     if (!shared.isEmpty()) {
       problems.add(
-          "sync.exactness = fedex changes the weights of adapted layers, and those of "
+          setting.get()
+              + " changes the weights of adapted layers, and those of "
               + String.join(", ", shared)
               + " are another layer's too: take them out of adapter.target-modules");
     }

@@ -61,7 +61,8 @@ record Synchronisation(JobConfig config, long steps, int slots, Optional<Integer
     int elements = prepared.layout().elements();
     return new TrainingState(
         prepared.layout(),
-        prepared.start(),
+        prepared.start().values(),
+        prepared.start().changes(),
         rule().update(prepared.layout()),
         sync.outer() == Outer.NESTEROV
             ? Optional.of(new OuterStep(sync.outerRate(), sync.outerMomentum(), elements))

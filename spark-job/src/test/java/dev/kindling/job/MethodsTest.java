@@ -4,6 +4,8 @@ import static dev.kindling.job.cli.InProcess.kindling;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.data.Offset.offset;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.kindling.checkpoint.Safetensors;
 import dev.kindling.checkpoint.StoredTensor;
 import dev.kindling.job.cli.InProcess;
@@ -26,7 +28,8 @@ import org.junit.jupiter.params.provider.ValueSource;
  * Methods by name, from a fresh adapter to an exported one, and what tells each from plain LoRA.
  */
 class MethodsTest {
-  private static final List<String> METHODS = List.of("lora", "rslora", "lora-plus", "ffa-lora");
+  private static final List<String> METHODS =
+      List.of("lora", "olora", "rslora", "lora-plus", "ffa-lora");
 
   @TempDir Path temp;
 
@@ -131,5 +134,71 @@ class MethodsTest {
     assertThat(refused.code()).isEqualTo(2);
     assertThat(refused.messages())
         .contains(key.isEmpty() ? "method is 'lorra': expected ffa-lora, lora" : "adapter.scaling");
+  }
+
+  /** It begins as the base, and the export for the base as it was has both what it is and was. */
+  @ParameterizedTest
+  @CsvSource({"bert", "gpt2", "llama-gqa"})
+  void train_olora_beginsAsTheBaseAndExportsTwiceTheRank(String family) throws IOException {
+    GoldenFolder golden = GoldenFolder.copy(family, temp);
+    String held = "data.validation=" + golden.path("data.jsonl");
+    JsonNode plain = kindling(2, fresh(golden, temp.resolve("plain"), held)).json();
+    Path output = temp.resolve("olora");
+    JsonNode olora = kindling(2, fresh(golden, output, held, "method=olora")).json();
+    assertThat(olora.at("/before/loss").asDouble())
+        .isCloseTo(plain.at("/before/loss").asDouble(), offset(1e-6));
+    adapter(output)
+        .forEach(
+            (name, tensor) -> {
+              if (name.contains("lora_")) {
+                int rank = name.contains("lora_A") ? 0 : 1;
+                assertThat(tensor.shape()[rank]).as(name).isEqualTo(8);
+              }
+            });
+    JsonNode manifest = new ObjectMapper().readTree(output.resolve("_SUCCESS").toFile());
+    assertThat(manifest.at("/adapter/r").asInt()).isEqualTo(8);
+  }
+
+  /** Stopped, on other cores, and averaged: a base that is reduced at the start stays that. */
+  @ParameterizedTest
+  @ValueSource(strings = {"sync.mode=gradients", "sync.mode=averaging"})
+  void train_oloraStoppedAndOnOtherCores_givesTheSameBytes(String mode) {
+    GoldenFolder golden = GoldenFolder.copy("bert", temp);
+    List<String> settings =
+        new ArrayList<>(List.of("method=olora", mode, "train.steps=6", "checkpoint.every-steps=2"));
+    if (mode.endsWith("averaging")) {
+      settings.addAll(
+          List.of("sync.workers=2", "sync.averaging-frequency=2", "sync.exactness=fedex"));
+    }
+    String[] all = settings.toArray(new String[0]);
+    Path whole = temp.resolve("whole");
+    assertThat(kindling(1, fresh(golden, whole, all)).code()).isZero();
+    Path output = temp.resolve("output");
+    List<String> train = fresh(golden, output, all);
+    System.setProperty("spark.extraListeners", StopAtStep.class.getName());
+    try {
+      assertThat(kindling(2, train, StopAtStep.at(3)).code()).isEqualTo(10);
+    } finally {
+      System.clearProperty("spark.extraListeners");
+    }
+    assertThat(kindling(3, train).code()).isZero();
+    assertThat(output.resolve("adapter/adapter_model.safetensors"))
+        .hasSameBinaryContentAs(whole.resolve("adapter/adapter_model.safetensors"));
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "bert | adapter.r=33 | adapter.initialiser: adapter.r is 33, and",
+        "bert | train.precision=bf16 | adapter.initialiser = olora adds to the frozen weights",
+        "llama-tied-table-head | adapter.target-modules=[embed_tokens] | is an embedding",
+        "llama-tied-table-head | adapter.target-modules=[lm_head] | are another layer's too"
+      })
+  void train_oloraWhereItCannotBe_isRefusedByName(String name, String setting, String message) {
+    GoldenFolder golden = GoldenFolder.copy(name, temp);
+    InProcess refused = kindling(1, fresh(golden, temp.resolve("never"), "method=olora", setting));
+    assertThat(refused.code()).isEqualTo(2);
+    assertThat(refused.messages()).contains(message);
   }
 }

@@ -9,7 +9,6 @@ import dev.kindling.job.sync.Diverged;
 import dev.kindling.job.sync.Exchange;
 import dev.kindling.job.sync.Gathered;
 import dev.kindling.job.sync.Synchroniser;
-import dev.kindling.lora.BaseChange;
 import dev.kindling.train.LocalStep;
 import dev.kindling.train.Totals;
 import dev.kindling.train.TrainingState;
@@ -34,9 +33,6 @@ public final class ParameterAveraging implements Synchroniser {
   private final TrainingState state;
   private final LocalRule rule;
   private final Lanes lanes;
-
-  /** Changes of the base whose bytes have been counted. */
-  private int counted;
 
   /**
    * @param state advanced by each averaging
@@ -69,7 +65,6 @@ public final class ParameterAveraging implements Synchroniser {
             lanes.count(),
             lanes.together());
     float[] optimizer = state.optimizerState();
-    long down = 4L * (state.trainables().length + optimizer.length) + newChanges();
     JavaRDD<DataSet> shares =
         batches.lanesOf(from).mapPartitions(frames -> ShareStep.in(frames, from, to));
     MultiLayerNetwork network = AdapterNetwork.of(state.trainables(), optimizer);
@@ -82,22 +77,12 @@ public final class ParameterAveraging implements Synchroniser {
       workers.add(WorkerResult.decode(gathered.add(frame).payload()));
     }
     check(workers, from);
+    long down = 4L * (state.trainables().length + optimizer.length) + cluster.sent().takeNews();
     List<Committed> committed = state.commit(workers);
     return spread(
         committed,
         gathered.exchange(
             down, state.trainables().length, committed.size(), (System.nanoTime() - start) / 1e9));
-  }
-
-  /** Bytes of what has been added to the base since the last averaging. */
-  private long newChanges() {
-    List<BaseChange> changes = state.changes();
-    long bytes = 0;
-    for (BaseChange change : changes.subList(counted, changes.size())) {
-      bytes += 4L * change.factors().length;
-    }
-    counted = changes.size();
-    return bytes;
   }
 
   private static void check(List<WorkerResult> workers, long from) {

@@ -1,5 +1,6 @@
 package dev.kindling.job.config;
 
+import dev.kindling.lora.Initialiser;
 import dev.kindling.lora.Scaling;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.lora.plan.PlanChooser;
@@ -9,6 +10,7 @@ import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.load.Engine;
 import dev.kindling.train.Learners.Halves;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalDouble;
 
@@ -96,6 +98,7 @@ public record JobConfig(
   /**
    * The adapter to make, or to continue.
    *
+   * @param initialiser of a new adapter's pairs
    * @param trained halves of pairs that learn
    * @param userSet keys under {@code adapter} that the user or the method set, which an imported
    *     folder must agree with
@@ -105,6 +108,7 @@ public record JobConfig(
       double alpha,
       Scaling scaling,
       double dropout,
+      Initialiser initialiser,
       Halves trained,
       TargetModules targets,
       Optional<List<String>> modulesToSave,
@@ -271,6 +275,17 @@ public record JobConfig(
    */
   public record Generation(
       String prompt, int maxTokens, double temperature, double topP, long seed) {}
+
+  /** What adds to the frozen weights, if anything does. */
+  public Optional<String> changesBase() {
+    if (sync.exactness() == Exactness.FEDEX) {
+      return Optional.of("sync.exactness = fedex");
+    }
+    return adapter.initialiser().fromBase().isPresent() && adapter.initFrom().isEmpty()
+        ? Optional.of(
+            "adapter.initialiser = " + adapter.initialiser().name().toLowerCase(Locale.ROOT))
+        : Optional.empty();
+  }
 
   /**
    * Reads and checks everything that the command needs.

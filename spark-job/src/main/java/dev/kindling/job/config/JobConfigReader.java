@@ -8,6 +8,7 @@ import dev.kindling.job.config.JobConfig.Generation;
 import dev.kindling.job.config.JobConfig.Output;
 import dev.kindling.job.config.JobConfig.OutputMode;
 import dev.kindling.job.config.JobConfig.Training;
+import dev.kindling.lora.Initialiser;
 import dev.kindling.lora.Scaling;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.lora.plan.PairPlan;
@@ -63,14 +64,26 @@ final class JobConfigReader {
             adapter,
             data(command),
             trains ? Optional.of(training()) : Optional.empty(),
-            sync(compute, base.storage()),
+            sync(compute.batch()),
             compute,
             command == Command.TRAIN || (trains && in.has("output"))
                 ? Optional.of(output())
                 : Optional.empty(),
             generates ? Optional.of(generation()) : Optional.empty());
+    config.changesBase().filter(setting -> trains).ifPresent(setting -> fullWidth(config, setting));
     ConfigProblems.check(in.problems());
     return config;
+  }
+
+  /** What is added to a rounded weight is mostly lost. */
+  private void fullWidth(JobConfig config, String setting) {
+    String why = ": " + setting + " adds to the frozen weights, and needs them in fp32; set ";
+    if (config.compute().precision() == Precision.BF16) {
+      in.problem("train.precision = bf16" + why + "train.precision = fp32");
+    }
+    if (config.base().storage() == JobConfig.Storage.AS_STORED) {
+      in.problem("base.storage = as-stored" + why + "base.storage = fp32");
+    }
   }
 
   /** {@code seed=7} for {@code train.seed=7} must not be taken in silence. */
@@ -102,11 +115,15 @@ final class JobConfigReader {
         set.add(key);
       }
     }
+    if (in.has("adapter.init-from") && source.user().hasPath("adapter.initialiser")) {
+      in.problem("adapter.initialiser is for a new adapter: adapter.init-from brings its values");
+    }
     return new Adapter(
         in.count("adapter.r"),
         in.number("adapter.alpha", v -> v > 0, "a number above 0"),
         in.choice("adapter.scaling", Scaling.class),
         in.number("adapter.dropout", v -> v >= 0 && v < 1, "a number from 0 to below 1"),
+        in.choice("adapter.initialiser", Initialiser.class),
         in.choice("adapter.train", Halves.class),
         targets(),
         in.has("adapter.modules-to-save")
@@ -199,8 +216,7 @@ final class JobConfigReader {
                 0));
   }
 
-  private JobConfig.Sync sync(Compute compute, JobConfig.Storage storage) {
-    int batch = compute.batch();
+  private JobConfig.Sync sync(int batch) {
     JobConfig.Sync sync =
         new JobConfig.Sync(
             in.choice("sync.mode", JobConfig.SyncMode.class),
@@ -221,15 +237,6 @@ final class JobConfigReader {
         in.problem(key + " is for sync.mode = averaging: set that, or leave this out");
       } else if (!nesterov && key.startsWith("sync.outer-")) {
         in.problem(key + " is for sync.outer = nesterov: set that, or leave this out");
-      }
-    }
-    if (sync.exactness() == JobConfig.Exactness.FEDEX) {
-      String why = ": sync.exactness = fedex adds to the frozen weights, and needs them in ";
-      if (compute.precision() == Precision.BF16) {
-        in.problem("train.precision = bf16" + why + "fp32; set train.precision = fp32");
-      }
-      if (storage == JobConfig.Storage.AS_STORED) {
-        in.problem("base.storage = as-stored" + why + "fp32; set base.storage = fp32");
       }
     }
     if (sync.workers().orElse(1) > batch) {

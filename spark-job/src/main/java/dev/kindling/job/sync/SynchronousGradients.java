@@ -86,7 +86,14 @@ public final class SynchronousGradients implements Synchroniser {
         cluster.spark(),
         batches.frames(),
         batches.partitionsOf(step),
-        work(cluster.spec(), cluster.delivery(), sent, step, state.exponents(), parts, rounds),
+        work(
+            cluster.spec(),
+            cluster.delivery(state.changes()),
+            sent,
+            step,
+            state.exponents(),
+            parts,
+            rounds),
         (frame, partition) -> {
           StepReport.Read read = gathered.add(frame);
           if (read.worked()) {
@@ -94,8 +101,8 @@ public final class SynchronousGradients implements Synchroniser {
           }
         });
     sent.destroy();
-    return gathered.exchange(
-        4L * layout.elements(), layout.elements(), 1, (System.nanoTime() - start) / 1e9);
+    long down = 4L * layout.elements() + cluster.sent().takeNews();
+    return gathered.exchange(down, layout.elements(), 1, (System.nanoTime() - start) / 1e9);
   }
 
   private static Tasks.Work<byte[]> work(

@@ -7,6 +7,7 @@ import com.typesafe.config.Config;
 import com.typesafe.config.ConfigFactory;
 import dev.kindling.job.config.JobConfig.Command;
 import dev.kindling.job.config.JobConfig.Format;
+import dev.kindling.lora.Initialiser;
 import dev.kindling.lora.Scaling;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.lora.plan.PlanChooser;
@@ -62,6 +63,7 @@ class JobConfigTest {
                 16,
                 Scaling.STANDARD,
                 0,
+                Initialiser.KAIMING,
                 Halves.BOTH,
                 new TargetModules.Blocks(),
                 Optional.empty(),
@@ -342,7 +344,7 @@ class JobConfigTest {
 
   /** What a method sets are keys that there are, with values that they can have. */
   @ParameterizedTest
-  @ValueSource(strings = {"lora", "rslora", "lora-plus", "ffa-lora"})
+  @ValueSource(strings = {"lora", "olora", "rslora", "lora-plus", "ffa-lora"})
   void method_anyName_setsWhatThereIs(String name) {
     Config settings =
         ConfigFactory.parseFile(new File("../conf/methods.conf")).getConfig("methods." + name);

@@ -1,0 +1,77 @@
+package dev.kindling.lora;
+
+import dev.kindling.lora.Initialiser.FromBase;
+import dev.kindling.lora.Initialiser.Pair;
+import dev.kindling.lora.Parameter.Role;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.function.Function;
+
+/** Pairs that begin as a part of the base, which is taken out of it. */
+public final class StartFromBase {
+  private StartFromBase() {}
+
+  /**
+   * What stands against it: embeddings, and ranks that a weight does not have.
+   *
+   * @return one sentence each
+   */
+  public static List<String> problems(AdapterLayout layout) {
+    List<String> problems = new ArrayList<>();
+    for (Parameter a : layout.parameters()) {
+      if (a.role() == Role.EMBEDDING_A) {
+        problems.add(a.module() + " is an embedding, whose pair cannot begin as part of it");
+      } else if (a.role() == Role.A) {
+        long most = Math.min(a.shape()[1], out(layout, a));
+        if (a.shape()[0] > most) {
+          problems.add(
+              "adapter.r is "
+                  + a.shape()[0]
+                  + ", and "
+                  + a.module()
+                  + " has rank "
+                  + most
+                  + " at most");
+        }
+      }
+    }
+    return problems;
+  }
+
+  private static long out(AdapterLayout layout, Parameter a) {
+    return layout.find(a.module(), Role.B).orElseThrow().shape()[0];
+  }
+
+  /**
+   * Overwrites all pairs; returns the change of the base that makes up for them.
+   *
+   * @param layout without {@link #problems}
+   * @param vector trainables before the first step
+   * @param weight [out, in] of a module by its name
+   */
+  public static BaseChange apply(
+      AdapterLayout layout,
+      float[] vector,
+      FromBase initialiser,
+      Function<String, float[]> weight) {
+    int r = layout.settings().r();
+    layout.parameters().parallelStream()
+        .filter(p -> p.role() == Role.A)
+        .forEach(
+            a -> {
+              Parameter b = layout.find(a.module(), Role.B).orElseThrow();
+              int in = (int) a.shape()[1];
+              int out = (int) b.shape()[0];
+              Pair pair = initialiser.pair(weight.apply(a.module()), out, in, r);
+              System.arraycopy(pair.a(), 0, vector, a.offset(), a.elements());
+              System.arraycopy(pair.b(), 0, vector, b.offset(), b.elements());
+            });
+    BaseChange change = BaseChange.of(layout, vector);
+    for (Parameter b : layout.pairs(r).parameters()) {
+      for (int i = 0; b.role() == Role.B && i < b.elements(); i++) {
+        change.factors()[b.offset() + i] *= -1;
+      }
+    }
+    return change;
+  }
+}

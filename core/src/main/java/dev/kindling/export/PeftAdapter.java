@@ -122,7 +122,7 @@ public final class PeftAdapter {
       throw new InvalidInput(
           file.toString(),
           "uses " + String.join(", ", new TreeSet<>(refused)),
-          "not supported yet: only plain LoRA is");
+          "not supported yet: plain LoRA and use_rslora are");
     }
     Path weights = folder.resolve(WEIGHTS_FILE);
     if (!Files.exists(weights)) {

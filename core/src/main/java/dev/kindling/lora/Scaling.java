@@ -1,5 +1,7 @@
 package dev.kindling.lora;
 
+import java.util.Locale;
+
 /** What the product of a pair is multiplied by. */
 public enum Scaling {
   /** alpha / r (Hu et al., arXiv:2106.09685). */
@@ -7,7 +9,12 @@ public enum Scaling {
   /** alpha / √r, so that what a pair adds does not shrink as its rank grows (arXiv:2312.03732). */
   RANK_STABILISED;
 
-  /** What r is divided by. */
+  /** As configurations have it. */
+  public String spelled() {
+    return name().toLowerCase(Locale.ROOT).replace('_', '-');
+  }
+
+  /** What alpha is divided by. */
   private double divisor(int r) {
     return this == STANDARD ? r : Math.sqrt(r);
   }

@@ -55,7 +55,7 @@ public final class StartFromBase {
       FromBase initialiser,
       Function<String, float[]> weight) {
     int r = layout.settings().r();
-    layout.parameters().parallelStream()
+    layout.parameters().stream()
         .filter(p -> p.role() == Role.A)
         .forEach(
             a -> {
@@ -67,11 +67,15 @@ public final class StartFromBase {
               System.arraycopy(pair.b(), 0, vector, b.offset(), b.elements());
             });
     BaseChange change = BaseChange.of(layout, vector);
-    for (Parameter b : layout.pairs(r).parameters()) {
-      for (int i = 0; b.role() == Role.B && i < b.elements(); i++) {
-        change.factors()[b.offset() + i] *= -1;
-      }
-    }
+    layout.pairs(r).parameters().stream()
+        .filter(p -> p.role() == Role.B)
+        .forEach(b -> negate(change.factors(), b.offset(), b.elements()));
     return change;
+  }
+
+  private static void negate(float[] values, int from, int count) {
+    for (int i = from; i < from + count; i++) {
+      values[i] = -values[i];
+    }
   }
 }

@@ -17,35 +17,40 @@ final class ThinQr implements FromBase {
   @Override
   public Pair pair(float[] w, int out, int in, int r) {
     double[][] q = new double[r][out];
+    boolean[] dependent = new boolean[r];
     for (int k = 0; k < r; k++) {
       for (int i = 0; i < out; i++) {
         q[k][i] = w[i * in + k];
       }
       double length = norm(q[k]);
       double left = orthogonalise(q, k);
-      for (int e = 0; left <= NOTHING * length; e++) { // any direction will do: R has 0 there
+      dependent[k] = left <= NOTHING * length;
+      // Then any direction will do, for R has 0 there: of the axes one keeps 1/√out at least.
+      left = dependent[k] ? 0 : left;
+      for (int axis = 0; dependent[k] && left < 0.5 / Math.sqrt(out); axis++) {
         Arrays.fill(q[k], 0);
-        q[k][e] = 1;
-        length = 1;
-        left = orthogonalise(q, k) > 0.5 / Math.sqrt(out) ? norm(q[k]) : 0;
+        q[k][axis] = 1;
+        left = orthogonalise(q, k);
       }
       for (int i = 0; i < out; i++) {
         q[k][i] /= left;
       }
     }
-    float[] a = new float[r * in];
     float[] b = new float[out * r];
-    double[] row = new double[in];
-    for (int k = 0; k < r; k++) {
-      Arrays.fill(row, 0);
-      for (int i = 0; i < out; i++) {
-        b[i * r + k] = (float) q[k][i];
-        for (int c = 0; c < in; c++) {
-          row[c] += q[k][i] * w[i * in + c];
+    double[] rows = new double[r * in];
+    for (int i = 0; i < out; i++) {
+      for (int k = 0; k < r; k++) {
+        double along = q[k][i];
+        b[i * r + k] = (float) along;
+        for (int c = k; c < in; c++) { // before the diagonal there is only rounding
+          rows[k * in + c] += along * w[i * in + c];
         }
       }
-      for (int c = 0; c < in; c++) {
-        a[k * in + c] = c < k ? 0 : (float) row[c]; // below the diagonal there is only rounding
+    }
+    float[] a = new float[r * in];
+    for (int k = 0; k < r; k++) {
+      for (int c = k; c < in; c++) {
+        a[k * in + c] = c == k && dependent[k] ? 0 : (float) rows[k * in + c];
       }
     }
     return new Pair(a, b);

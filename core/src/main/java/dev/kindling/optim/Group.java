@@ -7,4 +7,10 @@ package dev.kindling.optim;
  * @param to after the last one
  * @param factor of the learning rate, and with it of the decay
  */
-public record Group(int from, int to, double factor) {}
+public record Group(int from, int to, double factor) {
+  public Group {
+    if (from > to || !(factor > 0)) {
+      throw new IllegalArgumentException("from %d to %d at %s".formatted(from, to, factor));
+    }
+  }
+}

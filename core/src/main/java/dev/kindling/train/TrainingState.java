@@ -69,7 +69,7 @@ public final class TrainingState {
    * @param step from 1
    * @param loss mean over the batch's targets before the update
    * @param learningRate of this update
-   * @param gradNorm of the mean gradient over all trainables, before clipping; where workers take
+   * @param gradNorm of the mean gradient over all that learns, before clipping; where workers take
    *     steps of their own, the mean of theirs, by targets
    * @param tokens of the batch, padding not counted
    * @param cells tokens that were computed, padding included

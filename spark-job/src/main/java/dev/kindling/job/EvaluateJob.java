@@ -20,7 +20,7 @@ public final class EvaluateJob {
             prepared.evaluated(session),
             prepared.grouping(),
             "data.validation")) {
-      return evaluator.evaluate(prepared.start().values(), List.of()).json();
+      return evaluator.evaluate(prepared.start(), List.of()).json();
     } finally {
       ExecutorModels.release(prepared.cluster().spec().run());
     }

@@ -128,7 +128,6 @@ public final class FineTuneJob {
     Preparation prepared = timed.isEmpty() ? opened : opened.pinned(timed);
     PlanTable plans = prepared.plans(examples, Optional.empty(), timed);
     Optional<Evaluator> evaluator = held.map(rows -> evaluator(prepared, rows));
-    TrainingState state = synchronisation.state(prepared);
     Needs needs = synchronisation.needs(prepared);
     MemoryPlan memory = needs.memory(prepared.memory(examples, held));
     prepared.cluster().memory().require(memory);
@@ -136,6 +135,10 @@ public final class FineTuneJob {
         .heaps(memory.tasks())
         .require(
             session.sparkContext().master(), session.sparkContext().getConf(), prepared.sent());
+    TrainingState state =
+        synchronisation.state(
+            prepared,
+            saved.isPresent() ? Beginning.plain(prepared) : Beginning.of(config, prepared));
     RunReport report =
         new RunReport(
             config, prepared.baseDigest(), prepared.labels().names(), memory, needs.optimizer());

@@ -52,7 +52,7 @@ public final class GenerateJob {
           base.folder().toString(), "has no tokenizer.json", "generate needs one");
     }
     AdapterLayout layout = sources.layout(config, plan);
-    float[] trainables = sources.start(config, plan, layout).values();
+    float[] trainables = sources.start(config, plan, layout);
     List<WeightSlot> slots = plan.weights(layout);
     try (TextTokenizer tokenizer = TextTokenizer.open(json);
         Backend backend = config.compute().choose().open()) {

@@ -13,6 +13,7 @@ import dev.kindling.job.explain.Prediction;
 import dev.kindling.job.sync.StepReport;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.Parameter;
+import dev.kindling.lora.StartFromBase;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -44,11 +45,25 @@ record Needs(
     return workers.isPresent() && config.sync().exactness() == Exactness.FEDEX;
   }
 
-  /** Bytes of the changes that the run begins with. */
-  private long firstChanges() {
-    return prepared.start().changes().stream()
-        .mapToLong(change -> (long) Float.BYTES * change.factors().length)
-        .sum();
+  private boolean beginsFromBase() {
+    return config.adapter().initialiser().fromBase().isPresent()
+        && config.adapter().initFrom().isEmpty();
+  }
+
+  /** Bytes of the change that the run begins with. */
+  private long firstChange() {
+    return beginsFromBase()
+        ? (long) Float.BYTES * layout().pairs(layout().settings().r()).elements()
+        : 0;
+  }
+
+  /** Elements of the largest adapted weight. */
+  private long largestWeight() {
+    return prepared.plan().linears().stream()
+        .filter(m -> layout().adapts(m.name()))
+        .mapToLong(m -> (long) m.in() * m.out())
+        .max()
+        .orElse(0);
   }
 
   private long averagings() {
@@ -68,15 +83,14 @@ record Needs(
 
   /** What an executor's tensors occupy. */
   MemoryPlan memory(MemoryPlan tensors) {
-    if (workers.isEmpty()) {
-      return tensors;
-    }
     List<Parameter> pairs = layout().pairs(1).parameters();
     long largest = 0;
     for (int p = 0; p < pairs.size(); p += 2) {
       largest = Math.max(largest, pairs.get(p).elements() + (long) pairs.get(p + 1).elements());
     }
-    return tensors.averaging(trainables(), optimizer(), Float.BYTES * changedRank() * largest);
+    long rank = Math.max(changedRank(), beginsFromBase() ? layout().settings().r() : 0);
+    MemoryPlan changed = tensors.withFactors(Float.BYTES * rank * largest);
+    return workers.isPresent() ? changed.averaging(trainables(), optimizer()) : changed;
   }
 
   /**
@@ -91,7 +105,11 @@ record Needs(
                 .withChanges(change(), averagings())
             : HeapPlan.gradients(
                 trainables(), tasks, Math.min(slots, config.compute().parts()), optimizer());
-    return plan.withChanges(firstChanges(), 1);
+    if (!beginsFromBase()) {
+      return plan;
+    }
+    long reading = 2 * Float.BYTES * largestWeight() + Float.BYTES * trainables(); // and turned
+    return plan.withChanges(firstChange(), 1).withDriver(reading + 2 * firstChange());
   }
 
   /** What to ask for. */
@@ -110,7 +128,7 @@ record Needs(
   Prediction.Exchange exchange(int parts, int tasks, int executors) {
     if (workers.isPresent()) {
       long vectors = optimizer() + Float.BYTES * trainables();
-      long down = vectors * averagings() + change() * (averagings() - 1);
+      long down = vectors * averagings() + change() * (averagings() - 1) + firstChange();
       return new Prediction.Exchange(
           down * executors / steps, vectors * averagings() * workers.get() / steps);
     }
@@ -120,7 +138,8 @@ record Needs(
     int each = (parts + tasks - 1) / tasks;
     boolean shorter = config.sync().compression() == Compression.BF16 && each < 4;
     return new Prediction.Exchange(
-        4 * trainables() * executors, shorter ? up - (8 * tasks - 2 * parts) * trainables() : up);
+        4 * trainables() * executors + firstChange() * executors / steps,
+        shorter ? up - (8 * tasks - 2 * parts) * trainables() : up);
   }
 
   /**
@@ -134,17 +153,22 @@ record Needs(
       return;
     }
     List<String> problems = new ArrayList<>();
+    if (beginsFromBase()) {
+      StartFromBase.problems(layout()).forEach(why -> problems.add("adapter.initialiser: " + why));
+    }
     long values = change() / Float.BYTES;
-    long kept = trainables() + firstChanges() / Float.BYTES;
-    if (averagesExactly() && values * averagings() + kept > AdapterLayout.MOST_TRAINABLES) {
+    long all = trainables() + firstChange() / Float.BYTES + values * averagings();
+    if (all > AdapterLayout.MOST_TRAINABLES) {
       problems.add(
           String.format(
               Locale.ROOT,
-              "sync.exactness = fedex would bring %,d averagings of %,d values each, and the adapter"
-                  + " of all of them can have at most %,d: raise sync.averaging-frequency, or lower"
-                  + " adapter.r or sync.workers",
-              averagings(),
+              "%s: the adapter of the result would have %,d values, with %,d of each of %,d"
+                  + " averagings, and can have at most %,d: lower adapter.r or sync.workers, name"
+                  + " fewer layers, or raise sync.averaging-frequency",
+              setting.get(),
+              all,
               values,
+              workers.isPresent() ? averagings() : 0,
               AdapterLayout.MOST_TRAINABLES));
     }
     List<String> shared = prepared.plan().sharedWeights(layout());

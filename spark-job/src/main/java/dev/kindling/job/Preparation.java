@@ -9,7 +9,6 @@ import dev.kindling.cost.PairClock.Timed;
 import dev.kindling.cost.Rates;
 import dev.kindling.data.Grouping;
 import dev.kindling.data.Labels;
-import dev.kindling.job.Sources.Beginning;
 import dev.kindling.job.broadcast.MemoryPlan;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.WeightDelivery;
@@ -48,14 +47,14 @@ import org.slf4j.LoggerFactory;
  * Base, adapter, classes and start values, read and checked against each other and against the
  * configuration; the ground that train and evaluate share.
  *
- * @param start trainables before the first step, and what is added to the base for them
+ * @param start trainables before the first step, as drawn or imported
  * @param baseDigest SHA-256 of the base's weights
  */
 record Preparation(
     ModelPlan plan,
     AdapterLayout layout,
     Labels labels,
-    Beginning start,
+    float[] start,
     HfFolder base,
     String baseDigest,
     Cluster cluster,
@@ -88,7 +87,7 @@ record Preparation(
     }
     base.resolve(plan.weights(layout)); // here, not first on an executor
     String digest = base.digest(plan.weights());
-    Beginning start = sources.start(config, plan, layout);
+    float[] start = sources.start(config, plan, layout);
     JobConfig.Compute compute = config.compute();
     ModelSpec spec =
         ModelSpec.of(

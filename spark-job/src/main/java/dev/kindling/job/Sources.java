@@ -3,7 +3,6 @@ package dev.kindling.job;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.kindling.InvalidInput;
 import dev.kindling.checkpoint.HfFolder;
-import dev.kindling.checkpoint.StoredTensor;
 import dev.kindling.data.Labels;
 import dev.kindling.export.PeftAdapter;
 import dev.kindling.job.config.ConfigProblems;
@@ -14,12 +13,7 @@ import dev.kindling.job.ingest.Query;
 import dev.kindling.job.storage.Location;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.AdapterSettings;
-import dev.kindling.lora.BaseChange;
-import dev.kindling.lora.Initialiser.FromBase;
-import dev.kindling.lora.LinearModule;
-import dev.kindling.lora.Parameter;
 import dev.kindling.lora.Parameter.Role;
-import dev.kindling.lora.StartFromBase;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.model.load.Families;
@@ -52,7 +46,9 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
             .adapter()
             .initFrom()
             .map(from -> PeftAdapter.open(new Location("adapter.init-from", from).folder(hadoop)));
-    adapter.ifPresent(a -> refuseDifferingKeys(config.adapter(), a.settings()));
+    adapter
+        .filter(a -> config.training().isPresent()) // who evaluates may name the run that made it
+        .ifPresent(a -> refuseDifferingKeys(config.adapter(), a.settings()));
     ModelPlan outline = Families.plan(base.config(), 1);
     refuseOtherHeads(base.config(), config.task(), outline.predictsTokens());
     return new Sources(base, adapter, outline);
@@ -115,47 +111,22 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
         .orElseGet(() -> AdapterLayout.of(plan.linears(), settings(config, plan)));
   }
 
-  /**
-   * Where a run begins.
-   *
-   * @param values of the trainables
-   * @param changes of the base that belong to them
-   */
-  record Beginning(float[] values, List<BaseChange> changes) {}
-
-  /** Values before the first step, and what is added to the base for them. */
-  Beginning start(JobConfig config, ModelPlan plan, AdapterLayout layout) {
-    Map<String, LinearModule> modules = new HashMap<>();
-    plan.linears().forEach(m -> modules.put(m.name(), m));
+  /** Their values before the first step. */
+  float[] start(JobConfig config, ModelPlan plan, AdapterLayout layout) {
+    Map<String, String> weights = new HashMap<>();
+    plan.linears().forEach(m -> weights.put(m.name(), m.weight()));
     if (adapter.isPresent()) {
-      adapter
-          .get()
-          .requireCopiesOf(m -> base.find(modules.containsKey(m) ? modules.get(m).weight() : m));
-      return new Beginning(adapter.get().values(layout), List.of());
+      adapter.get().requireCopiesOf(m -> base.find(weights.getOrDefault(m, m)));
+      return adapter.get().values(layout);
     }
     AdapterLayout.Start start =
         layout.start(
             config.compute().seed(),
             p ->
-                base.find(p.role() == Role.WEIGHT ? modules.get(p.module()).weight() : p.name())
+                base.find(p.role() == Role.WEIGHT ? weights.get(p.module()) : p.name())
                     .map(t -> p.fromStored(t.require(p.storedShape()).floats())));
     start.fresh().forEach(m -> LOG.info("{} is not in the base: initialised from the seed", m));
-    Optional<FromBase> initialiser = config.adapter().initialiser().fromBase();
-    if (initialiser.isEmpty() || config.training().isEmpty()) {
-      return new Beginning(start.values(), List.of());
-    }
-    List<String> problems = StartFromBase.problems(layout);
-    ConfigProblems.check(problems.stream().map(why -> "adapter.initialiser: " + why).toList());
-    BaseChange change =
-        StartFromBase.apply(layout, start.values(), initialiser.get(), m -> weight(modules.get(m)));
-    return new Beginning(start.values(), List.of(change));
-  }
-
-  /** [out, in] of a layer. */
-  private float[] weight(LinearModule m) {
-    Parameter whole = new Parameter(m.name(), Role.WEIGHT, 0, m.turned(), m.weightShape());
-    StoredTensor stored = base.find(m.weight()).orElseThrow();
-    return whole.fromStored(stored.require(whole.storedShape()).floats());
+    return start.values();
   }
 
   /** Names and patterns that match nothing are found before anything is read. */
@@ -224,7 +195,7 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
           switch (key) {
             case "r" -> user.r();
             case "alpha" -> user.alpha();
-            case "scaling" -> user.scaling();
+            case "scaling" -> user.scaling().spelled();
             case "target-modules" -> comparable(user.targets());
             case "modules-to-save" ->
                 user.modulesToSave().orElse(List.of()).stream().sorted().toList();
@@ -234,14 +205,14 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
           switch (key) {
             case "r" -> folder.r();
             case "alpha" -> folder.alpha();
-            case "scaling" -> folder.scaling();
+            case "scaling" -> folder.scaling().spelled();
             case "target-modules" -> comparable(folder.targets());
             case "modules-to-save" -> folder.modulesToSave().stream().sorted().toList();
             default -> null;
           };
       if (!Objects.equals(ours, theirs)) {
         problems.add(
-            "adapter.%s is %s, but adapter.init-from says %s: leave the key out"
+            "adapter.%s is %s, but adapter.init-from says %s: leave the key, or the method that sets it, out"
                 .formatted(key, ours, theirs));
       }
     }

@@ -56,13 +56,13 @@ record Synchronisation(JobConfig config, long steps, int slots, Optional<Integer
   }
 
   /** The state before the first step. */
-  TrainingState state(Preparation prepared) {
+  TrainingState state(Preparation prepared, Beginning beginning) {
     Sync sync = config.sync();
     int elements = prepared.layout().elements();
     return new TrainingState(
         prepared.layout(),
-        prepared.start().values(),
-        prepared.start().changes(),
+        beginning.values(),
+        beginning.changes(),
         rule().update(prepared.layout()),
         sync.outer() == Outer.NESTEROV
             ? Optional.of(new OuterStep(sync.outerRate(), sync.outerMomentum(), elements))

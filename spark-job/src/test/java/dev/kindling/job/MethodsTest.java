@@ -9,6 +9,10 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.kindling.checkpoint.Safetensors;
 import dev.kindling.checkpoint.StoredTensor;
 import dev.kindling.job.cli.InProcess;
+import dev.kindling.job.config.ConfigSource;
+import dev.kindling.job.config.Methods;
+import dev.kindling.lora.LinearModule;
+import dev.kindling.model.Golden;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
@@ -17,6 +21,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -28,15 +33,22 @@ import org.junit.jupiter.params.provider.ValueSource;
  * Methods by name, from a fresh adapter to an exported one, and what tells each from plain LoRA.
  */
 class MethodsTest {
-  private static final List<String> METHODS =
-      List.of("lora", "olora", "rslora", "lora-plus", "ffa-lora");
+  /** All methods, and settings of several at once. */
+  private static List<String> methods() {
+    List<String> all = new ArrayList<>(Methods.names());
+    all.add("rslora adapter.initialiser=olora optimizer.lora-plus-ratio=3");
+    all.add("ffa-lora adapter.initialiser=olora");
+    all.add("olora adapter.train=a");
+    return all;
+  }
 
   @TempDir Path temp;
 
   /** The case's run with an adapter of its own, and nothing said that a method may say. */
   private List<String> fresh(GoldenFolder golden, Path output, String... more) {
     List<String> arguments = new ArrayList<>(golden.train(output));
-    arguments.removeIf(a -> a.startsWith("adapter.init-from") || a.contains("lora-plus-ratio"));
+    arguments.removeIf(
+        a -> a.startsWith("adapter.init-from") || a.startsWith("optimizer.lora-plus-ratio"));
     arguments.addAll(List.of("adapter.r=4", "train.seed=3"));
     arguments.addAll(List.of(more));
     return arguments;
@@ -49,6 +61,10 @@ class MethodsTest {
     InProcess run = kindling(2, arguments);
     assertThat(run.code()).as(method + run.stdout()).isZero();
     return output;
+  }
+
+  private static List<String> words(String text) {
+    return List.of(text.split(" ", -1));
   }
 
   private static Map<String, StoredTensor> adapter(Path output) {
@@ -64,10 +80,10 @@ class MethodsTest {
     GoldenFolder golden = GoldenFolder.copy(family, temp);
     String held = "data.validation=" + golden.path("data.jsonl");
     Map<ByteBuffer, String> seen = new TreeMap<>();
-    for (String method : METHODS) {
-      Path output = temp.resolve(method);
+    for (String method : methods()) {
+      Path output = temp.resolve(method.replaceAll("\\W", "-"));
       List<String> arguments = fresh(golden, output, held);
-      arguments.add("method=" + method);
+      arguments.addAll(words("method=" + method));
       InProcess trained = kindling(2, arguments);
       assertThat(trained.code()).as(method + trained.stdout()).isZero();
       InProcess evaluated =
@@ -133,7 +149,10 @@ class MethodsTest {
     InProcess refused = kindling(1, arguments);
     assertThat(refused.code()).isEqualTo(2);
     assertThat(refused.messages())
-        .contains(key.isEmpty() ? "method is 'lorra': expected ffa-lora, lora" : "adapter.scaling");
+        .contains(
+            key.isEmpty()
+                ? "method is lorra: expected ffa-lora | lora"
+                : "adapter.scaling is rank-stabilised, but adapter.init-from says standard");
   }
 
   /** It begins as the base, and the export for the base as it was has both what it is and was. */
@@ -198,6 +217,82 @@ class MethodsTest {
   void train_oloraWhereItCannotBe_isRefusedByName(String name, String setting, String message) {
     GoldenFolder golden = GoldenFolder.copy(name, temp);
     InProcess refused = kindling(1, fresh(golden, temp.resolve("never"), "method=olora", setting));
+    assertThat(refused.code()).isEqualTo(2);
+    assertThat(refused.messages()).contains(message);
+  }
+
+  /**
+   * Of w = Q·R the first r columns are Q's times R's: those of the weight that it stands beside.
+   */
+  @ParameterizedTest
+  @CsvSource({"bert", "gpt2"})
+  void train_olora_takesItsOwnWeight(String family) {
+    GoldenFolder folder = GoldenFolder.copy(family, temp);
+    Golden golden = new Golden(folder.folder());
+    Map<String, StoredTensor> exported = adapter(train(folder, "olora", "train.steps=1"));
+    int r = 4;
+    int seen = 0;
+    for (LinearModule m : golden.plan.linears()) {
+      StoredTensor down = exported.get("base_model.model." + m.name() + ".lora_A.weight");
+      if (down == null) {
+        continue;
+      }
+      float[] a = down.floats();
+      float[] b = exported.get("base_model.model." + m.name() + ".lora_B.weight").floats();
+      float[] w = golden.base.find(m.weight()).orElseThrow().floats();
+      for (int i = 0; i < m.out(); i++) {
+        for (int c = 0; c < r; c++) {
+          double sum = 0;
+          for (int k = r; k < 2 * r; k++) { // what was taken out stands behind what was learned
+            sum -= (double) b[i * 2 * r + k] * a[k * m.in() + c];
+          }
+          assertThat(sum)
+              .as(m.name())
+              .isCloseTo(w[m.turned() ? c * m.out() + i : i * m.in() + c], offset(1e-6));
+        }
+      }
+      seen++;
+    }
+    assertThat(seen).isGreaterThan(3);
+  }
+
+  /**
+   * A result explained is the run that it was, whatever its method's settings were overruled by.
+   */
+  @ParameterizedTest
+  @ValueSource(
+      strings = {
+        "method=lora-plus optimizer.lora-plus-ratio=1",
+        "method=olora adapter.initialiser=kaiming",
+        "method=olora",
+        "method=rslora"
+      })
+  void kept_anyMethod_isTheSameRun(String settings) {
+    List<String> overrides =
+        new ArrayList<>(List.of("base.path=b", "data.train=t", "output=o", "train.steps=1"));
+    overrides.addAll(words(settings));
+    ConfigSource source = ConfigSource.read(Optional.empty(), overrides);
+    ConfigSource kept = ConfigSource.kept(source.render());
+    assertThat(kept.identity()).isEqualTo(source.identity());
+    assertThat(ConfigSource.read(Optional.empty(), List.of("method=lora")).over(kept).identity())
+        .containsEntry("adapter.scaling", "standard");
+  }
+
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "adapter.train=a | B begins at zero",
+        "method=ffa-lora sync.mode=averaging sync.exactness=fedex | averages leave nothing out",
+        "method=olora adapter.train=a sync.mode=averaging sync.exactness=ffa | trains B, and",
+        "method=olora base.storage=as-stored | base.storage = as-stored: adapter.initialiser",
+        "method=null | method is null: expected"
+      })
+  void train_settingsThatCannotBe_areNamed(String settings, String message) {
+    GoldenFolder golden = GoldenFolder.copy("bert", temp);
+    List<String> all = words(settings);
+    InProcess refused =
+        kindling(1, fresh(golden, temp.resolve("never"), all.toArray(new String[0])));
     assertThat(refused.code()).isEqualTo(2);
     assertThat(refused.messages()).contains(message);
   }

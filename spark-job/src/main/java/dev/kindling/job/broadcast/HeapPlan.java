@@ -61,6 +61,11 @@ public record HeapPlan(long executor, long driver) {
     return new HeapPlan(executor + 2 * change, driver + 4 * change * changes);
   }
 
+  /** With at least so many bytes of the driver's. */
+  public HeapPlan withDriver(long least) {
+    return new HeapPlan(executor, Math.max(driver, least));
+  }
+
   /**
    * Checks what the JVMs were given.
    *

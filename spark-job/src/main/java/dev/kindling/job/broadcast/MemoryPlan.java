@@ -79,16 +79,18 @@ public record MemoryPlan(
   /**
    * With what averaging takes: Deeplearning4j's arrays of a network whose parameters are the
    * trainables, for each task parameters, gradient and updater state, and twice what is broadcast
-   * to it, since the last one goes when it is collected; and the factors of a change of the base.
+   * to it, since the last one goes when it is collected.
    *
    * @param trainables how many there are
    * @param optimizer bytes of its state
-   * @param factors bytes of those of the largest layer
    */
-  public MemoryPlan averaging(long trainables, long optimizer, long factors) {
-    long arrays = tasks * (8 * trainables + optimizer) + 2 * (4 * trainables + optimizer) + factors;
-    return new MemoryPlan(
-        tasks, rows, tokens, base, packs, activations, adapters + arrays, scratch);
+  public MemoryPlan averaging(long trainables, long optimizer) {
+    return withFactors(tasks * (8 * trainables + optimizer) + 2 * (4 * trainables + optimizer));
+  }
+
+  /** With so many bytes more beside the adapters: factors of a change of the base. */
+  public MemoryPlan withFactors(long bytes) {
+    return new MemoryPlan(tasks, rows, tokens, base, packs, activations, adapters + bytes, scratch);
   }
 
   /** All of it. */

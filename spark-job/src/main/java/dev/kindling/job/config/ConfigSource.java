@@ -20,7 +20,6 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
-import java.util.TreeSet;
 import org.apache.commons.text.similarity.LevenshteinDistance;
 
 /**
@@ -32,11 +31,6 @@ import org.apache.commons.text.similarity.LevenshteinDistance;
 public record ConfigSource(Config user, Config all) {
   private static final Config REFERENCE =
       ConfigFactory.parseResources(ConfigSource.class.getClassLoader(), "kindling/reference.conf");
-
-  /** Settings of each method by its name. */
-  private static final ConfigObject METHODS =
-      ConfigFactory.parseResources(ConfigSource.class.getClassLoader(), "kindling/methods.conf")
-          .getObject("methods");
 
   /** Keys of generate, which say nothing of a run. */
   static final List<String> GENERATION_KEYS =
@@ -82,12 +76,16 @@ public record ConfigSource(Config user, Config all) {
             new String(Base64.getUrlDecoder().decode(encoded), StandardCharsets.UTF_8)));
   }
 
-  /** Reads what {@link #render} wrote; keys that hold their default count as not set. */
+  /**
+   * Reads what {@link #render} wrote; keys that hold their default, or their method's, count as not
+   * set.
+   */
   public static ConfigSource kept(String rendered) {
     Config kept = ConfigFactory.parseString(rendered).resolve();
+    Map<String, ConfigValue> below = leaves(Methods.settings(kept).withFallback(REFERENCE));
     Config user = kept;
     for (Map.Entry<String, ConfigValue> e : leaves(kept).entrySet()) {
-      ConfigValue standard = KNOWN.get(e.getKey());
+      ConfigValue standard = below.get(e.getKey());
       if (standard != null && text(standard).equals(text(e.getValue()))) {
         user = user.withoutPath(e.getKey());
       }
@@ -101,36 +99,17 @@ public record ConfigSource(Config user, Config all) {
 
   private static ConfigSource of(Config user) {
     try {
-      return new ConfigSource(
-          user.resolve(), user.withFallback(method(user)).withFallback(REFERENCE).resolve());
+      Config said = user.resolve();
+      Config below = Methods.settings(said).withFallback(REFERENCE);
+      return new ConfigSource(said, said.withFallback(below).resolve());
     } catch (ConfigException e) {
       throw new ConfigProblems(List.of(e.getMessage()));
     }
   }
 
-  /** What the user's method sets; nothing if there is no such method. */
-  private static Config method(Config user) {
-    String name = user.hasPath("method") ? user.getString("method") : "lora";
-    return METHODS.get(name) instanceof ConfigObject settings
-        ? settings.toConfig()
-        : ConfigFactory.empty();
-  }
-
-  /** What is wrong with the method's name. */
-  Optional<String> unknownMethod() {
-    String name = all.getString("method");
-    return METHODS.containsKey(name)
-        ? Optional.empty()
-        : Optional.of(
-            "method is '"
-                + name
-                + "': expected "
-                + String.join(", ", new TreeSet<>(METHODS.keySet())));
-  }
-
   /** What the user set, and below it what the method does. */
   Config chosen() {
-    return user.withFallback(method(user)).resolve();
+    return user.withFallback(Methods.settings(user));
   }
 
   private static Config parse(Path file) {

@@ -37,7 +37,7 @@ final class JobConfigReader {
 
   JobConfig read(Command command) {
     source.unknownKeys().forEach(in::problem);
-    source.unknownMethod().ifPresent(in::problem);
+    Methods.problem(source.all()).ifPresent(in::problem);
     boolean trains = command == Command.TRAIN || command == Command.EXPLAIN;
     boolean generates = command == Command.GENERATE;
     JobConfig.Base base =
@@ -70,13 +70,40 @@ final class JobConfigReader {
                 ? Optional.of(output())
                 : Optional.empty(),
             generates ? Optional.of(generation()) : Optional.empty());
-    config.changesBase().filter(setting -> trains).ifPresent(setting -> fullWidth(config, setting));
+    if (trains) {
+      refuseIdleHalves(config);
+      config.changesBase().ifPresent(setting -> requireFullWidth(config, setting));
+    }
     ConfigProblems.check(in.problems());
     return config;
   }
 
+  /** Halves that cannot learn, or whose averages leave nothing out. */
+  private void refuseIdleHalves(JobConfig config) {
+    Adapter adapter = config.adapter();
+    boolean continued = adapter.initFrom().isPresent();
+    boolean fromBase = adapter.initialiser().fromBase().isPresent();
+    if (continued && source.user().hasPath("adapter.initialiser")) {
+      in.problem("adapter.initialiser is for a new adapter: adapter.init-from brings its values");
+    }
+    if (adapter.trained() == Halves.A && !continued && !fromBase) {
+      in.problem(
+          "adapter.train = a: B begins at zero, so that A learns nothing beside it; set"
+              + " adapter.init-from, or an adapter.initialiser that takes B from the base");
+    }
+    JobConfig.Exactness exactness = config.sync().exactness();
+    if (adapter.trained() == Halves.A && exactness == JobConfig.Exactness.FFA) {
+      in.problem("sync.exactness = ffa trains B, and adapter.train = a does not: set one of them");
+    }
+    if (adapter.trained() != Halves.BOTH && exactness == JobConfig.Exactness.FEDEX) {
+      in.problem(
+          "sync.exactness = fedex: where only one half of each pair learns (adapter.train),"
+              + " averages leave nothing out; leave it away");
+    }
+  }
+
   /** What is added to a rounded weight is mostly lost. */
-  private void fullWidth(JobConfig config, String setting) {
+  private void requireFullWidth(JobConfig config, String setting) {
     String why = ": " + setting + " adds to the frozen weights, and needs them in fp32; set ";
     if (config.compute().precision() == Precision.BF16) {
       in.problem("train.precision = bf16" + why + "train.precision = fp32");
@@ -114,9 +141,6 @@ final class JobConfigReader {
       if (source.chosen().hasPath("adapter." + key)) {
         set.add(key);
       }
-    }
-    if (in.has("adapter.init-from") && source.user().hasPath("adapter.initialiser")) {
-      in.problem("adapter.initialiser is for a new adapter: adapter.init-from brings its values");
     }
     return new Adapter(
         in.count("adapter.r"),

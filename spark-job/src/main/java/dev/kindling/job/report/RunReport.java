@@ -190,6 +190,7 @@ public final class RunReport {
     ObjectNode adapter = manifest.putObject("adapter");
     adapter.put("r", layout.settings().r());
     adapter.put("alpha", layout.settings().alpha());
+    adapter.put("scaling", layout.settings().scaling().spelled());
     adapter.put("dropout", layout.settings().dropout());
     adapter.put("parameters", layout.elements());
     ObjectNode versions = manifest.putObject("versions");

@@ -70,7 +70,7 @@ class MemoryBudgetTest {
   @Test
   void averaging_countsDeeplearning4jsArrays() {
     MemoryPlan plan = new MemoryPlan(2, 8, 128, 0, 0, 0, 5, 0);
-    assertThat(plan.averaging(100, 800, 7).adapters())
+    assertThat(plan.averaging(100, 800).withFactors(7).adapters())
         .isEqualTo(5 + 2 * (400 + 400 + 800) + 2 * (400 + 800) + 7);
   }
 }

@@ -344,7 +344,7 @@ class JobConfigTest {
 
   /** What a method sets are keys that there are, with values that they can have. */
   @ParameterizedTest
-  @ValueSource(strings = {"lora", "olora", "rslora", "lora-plus", "ffa-lora"})
+  @MethodSource("dev.kindling.job.config.Methods#names")
   void method_anyName_setsWhatThereIs(String name) {
     Config settings =
         ConfigFactory.parseFile(new File("../conf/methods.conf")).getConfig("methods." + name);

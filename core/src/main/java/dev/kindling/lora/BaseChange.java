@@ -58,20 +58,23 @@ public record BaseChange(int rank, float[] factors) {
     int rank = layout.settings().r();
     AdapterLayout pairs = layout.pairs(rank);
     float[] factors = new float[pairs.elements()];
-    for (Parameter to : pairs.parameters()) {
-      Parameter from = layout.find(to.module(), to.role()).orElseThrow();
-      System.arraycopy(trainables, from.offset(), factors, to.offset(), to.elements());
-    }
+    place(layout, trainables, pairs, factors, 0);
     return new BaseChange(rank, factors);
   }
 
-  /** Puts factors into wider ones, from a component on, and what has no rank as it is. */
+  /**
+   * Puts factors into wider ones, from a component on, and what has no rank as it is, if it has a
+   * place there.
+   */
   private static void place(
       AdapterLayout layout, float[] values, AdapterLayout wider, float[] into, int first) {
     Map<String, Parameter> targets = new HashMap<>();
     wider.parameters().forEach(p -> targets.put(p.name(), p));
     for (Parameter from : layout.parameters()) {
       Parameter to = targets.get(from.name());
+      if (to == null) {
+        continue;
+      }
       if (from.role().whole()) {
         System.arraycopy(values, from.offset(), into, to.offset(), to.elements());
       } else {

@@ -28,8 +28,8 @@ record Beginning(float[] values, List<BaseChange> changes) {
 
   /** As the configuration's initialiser has it; reads each adapted weight, one at a time. */
   static Beginning of(JobConfig config, Preparation prepared) {
-    Optional<FromBase> initialiser = config.adapter().initialiser().fromBase();
-    if (initialiser.isEmpty() || config.adapter().initFrom().isPresent()) {
+    Optional<FromBase> initialiser = config.adapter().fromBase();
+    if (initialiser.isEmpty()) {
       return plain(prepared);
     }
     Map<String, LinearModule> modules = new HashMap<>();

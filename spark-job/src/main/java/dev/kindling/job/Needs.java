@@ -46,8 +46,7 @@ record Needs(
   }
 
   private boolean beginsFromBase() {
-    return config.adapter().initialiser().fromBase().isPresent()
-        && config.adapter().initFrom().isEmpty();
+    return config.adapter().fromBase().isPresent();
   }
 
   /** Bytes of the change that the run begins with. */

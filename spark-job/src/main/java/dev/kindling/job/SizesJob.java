@@ -31,7 +31,8 @@ public final class SizesJob {
     Optional<Examples> held = prepared.held(session);
     List<Timed> timed = config.compute().measures() ? prepared.time(examples) : List.of();
     Preparation planned = timed.isEmpty() ? prepared : prepared.pinned(timed);
-    long steps = config.training().orElseThrow().totalSteps(examples.count(), batch(config));
+    long steps =
+        config.training().orElseThrow().totalSteps(examples.count(), config.compute().batch());
     int all = config.compute().parts(); // tasks of a step can be no more, whatever the cluster
     Needs needs = Synchronisation.of(config, steps, all, Optional.empty()).needs(planned);
     needs.requirePossible();
@@ -41,9 +42,5 @@ public final class SizesJob {
     ObjectNode object = new ObjectMapper().createObjectNode();
     object.put("cluster", needs.sizes(memory).cluster());
     return object;
-  }
-
-  private static int batch(JobConfig config) {
-    return config.compute().batch();
   }
 }

@@ -212,7 +212,8 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
           };
       if (!Objects.equals(ours, theirs)) {
         problems.add(
-            "adapter.%s is %s, but adapter.init-from says %s: leave the key, or the method that sets it, out"
+            ("adapter.%s is %s, but adapter.init-from says %s: leave out the key, or the method that"
+                    + " sets it")
                 .formatted(key, ours, theirs));
       }
     }

@@ -113,14 +113,7 @@ class FedExTest {
             "sync.averaging-frequency=2",
             "sync.outer=" + outer,
             held);
-    InProcess evaluated =
-        kindling(
-            1,
-            List.of(
-                "evaluate",
-                "base.path=" + golden.folder(),
-                "adapter.init-from=" + output.resolve("adapter"),
-                held));
+    InProcess evaluated = kindling(1, golden.evaluate(output));
     assertThat(evaluated.code()).as(evaluated.stdout()).isZero();
     double after = loss(trained.stdout(), "/validation/loss");
     assertThat(loss(evaluated.stdout(), "/loss")).isCloseTo(after, offset(1e-5));

@@ -77,6 +77,15 @@ public record GoldenFolder(Path folder, JsonNode settings) {
     return arguments;
   }
 
+  /** {@code evaluate} of what a run exported, on the case's rows. */
+  public List<String> evaluate(Path output) {
+    return List.of(
+        "evaluate",
+        "base.path=" + folder,
+        "adapter.init-from=" + output.resolve("adapter"),
+        "data.validation=" + path("data.jsonl"));
+  }
+
   /** Losses of a run's metrics.jsonl. */
   public static List<Double> losses(Path output) {
     List<Double> losses = new ArrayList<>();

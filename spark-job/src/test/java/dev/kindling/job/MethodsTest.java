@@ -86,14 +86,7 @@ class MethodsTest {
       arguments.addAll(words("method=" + method));
       InProcess trained = kindling(2, arguments);
       assertThat(trained.code()).as(method + trained.stdout()).isZero();
-      InProcess evaluated =
-          kindling(
-              1,
-              List.of(
-                  "evaluate",
-                  "base.path=" + golden.folder(),
-                  "adapter.init-from=" + output.resolve("adapter"),
-                  held));
+      InProcess evaluated = kindling(1, golden.evaluate(output));
       assertThat(evaluated.code()).as(method + evaluated.stdout()).isZero();
       assertThat(evaluated.json().get("loss").asDouble())
           .as(method)

@@ -7,7 +7,7 @@ import dev.kindling.train.Update;
 import java.io.Serializable;
 
 /**
- * How a worker updates.
+ * How trainables are updated: at each step, or by a worker of its own.
  *
  * @param maxGradNorm of a share's mean gradient; 0 for no clipping
  * @param learners halves of pairs that learn

@@ -93,7 +93,8 @@ public record HeapPlan(long executor, long driver) {
             Locale.ROOT,
             "%s needs %,d MiB of heap: %,d for trainables and results on their way, the rest for"
                 + " Spark and its blocks; it has %,d. Set %s %dm, or train fewer: adapter.r,"
-                + " adapter.target-modules",
+                + " adapter.target-modules; with sync.exactness = fedex average less often"
+                + " (sync.averaging-frequency), by fewer workers",
             who,
             needed >> 20,
             vectors >> 20,

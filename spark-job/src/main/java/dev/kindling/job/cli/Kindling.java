@@ -14,7 +14,6 @@ import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.config.JobConfig.Command;
 import dev.kindling.job.report.FinishedRun;
 import dev.kindling.job.report.Outcome;
-import dev.kindling.job.report.OutputFolder;
 import dev.kindling.job.resume.Stop;
 import java.io.IOException;
 import java.io.PrintStream;
@@ -84,12 +83,10 @@ public final class Kindling {
    * could a driver that is refused the folder say so there.
    */
   private static void requireReachable(Arguments arguments) {
-    ConfigSource source = arguments.source();
     try {
-      outcome(arguments).read();
-      JobConfig config = JobConfig.of(source, Command.TRAIN);
-      Configuration hadoop = SparkHadoopUtil.get().newConfiguration(new SparkConf());
-      OutputFolder.requireFree(config.output().orElseThrow(), source, hadoop);
+      Outcome outcome = outcome(arguments);
+      outcome.read();
+      outcome.place().requireFree();
     } catch (ConfigProblems e) {
       throw e;
     } catch (IOException | RuntimeException e) {

@@ -1,6 +1,7 @@
 package dev.kindling.job.config;
 
 import dev.kindling.lora.Initialiser;
+import dev.kindling.lora.Initialiser.FromBase;
 import dev.kindling.lora.Scaling;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.lora.plan.PlanChooser;
@@ -113,7 +114,12 @@ public record JobConfig(
       TargetModules targets,
       Optional<List<String>> modulesToSave,
       Optional<String> initFrom,
-      List<String> userSet) {}
+      List<String> userSet) {
+    /** How pairs begin as part of the base: not where a folder brings their values. */
+    public Optional<FromBase> fromBase() {
+      return initFrom.isPresent() ? Optional.empty() : initialiser.fromBase();
+    }
+  }
 
   /** What to do with a row that cannot be used. */
   public enum BadRow {
@@ -281,7 +287,7 @@ public record JobConfig(
     if (sync.exactness() == Exactness.FEDEX) {
       return Optional.of("sync.exactness = fedex");
     }
-    return adapter.initialiser().fromBase().isPresent() && adapter.initFrom().isEmpty()
+    return adapter.fromBase().isPresent()
         ? Optional.of(
             "adapter.initialiser = " + adapter.initialiser().name().toLowerCase(Locale.ROOT))
         : Optional.empty();

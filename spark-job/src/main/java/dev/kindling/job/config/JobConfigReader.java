@@ -8,9 +8,6 @@ import dev.kindling.job.config.JobConfig.Generation;
 import dev.kindling.job.config.JobConfig.Output;
 import dev.kindling.job.config.JobConfig.OutputMode;
 import dev.kindling.job.config.JobConfig.Training;
-import dev.kindling.lora.Initialiser;
-import dev.kindling.lora.Scaling;
-import dev.kindling.lora.TargetModules;
 import dev.kindling.lora.plan.PairPlan;
 import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.lora.plan.PlanRules;
@@ -18,12 +15,9 @@ import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.Schedule;
 import dev.kindling.tensor.Precision;
 import dev.kindling.train.Learners.Halves;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
-import java.util.regex.Pattern;
-import java.util.regex.PatternSyntaxException;
 
 /** Reads and checks all that a command needs, and reports every problem at once. */
 final class JobConfigReader {
@@ -54,7 +48,7 @@ final class JobConfigReader {
               + " is in the driver's cache, where executors do not see it: copy it to storage that"
               + " they share, or set base.delivery = broadcast");
     }
-    Adapter adapter = adapter();
+    Adapter adapter = new AdapterReader(source, in).read();
     Compute compute = compute(adapter.dropout());
     JobConfig config =
         new JobConfig(
@@ -132,60 +126,6 @@ final class JobConfigReader {
         in.number("temperature", v -> v >= 0, "0 (the likeliest token) or a number above 0"),
         in.number("top-p", v -> v > 0 && v <= 1, "a number above 0, at most 1"),
         in.number("seed", v -> true, "a whole number", 0));
-  }
-
-  private Adapter adapter() {
-    List<String> set = new ArrayList<>();
-    for (String key :
-        List.of("r", "alpha", "scaling", "target-modules", "modules-to-save", "dropout")) {
-      if (source.chosen().hasPath("adapter." + key)) {
-        set.add(key);
-      }
-    }
-    return new Adapter(
-        in.count("adapter.r"),
-        in.number("adapter.alpha", v -> v > 0, "a number above 0"),
-        in.choice("adapter.scaling", Scaling.class),
-        in.number("adapter.dropout", v -> v >= 0 && v < 1, "a number from 0 to below 1"),
-        in.choice("adapter.initialiser", Initialiser.class),
-        in.choice("adapter.train", Halves.class),
-        targets(),
-        in.has("adapter.modules-to-save")
-            ? Optional.of(names("adapter.modules-to-save"))
-            : Optional.empty(),
-        in.string("adapter.init-from"),
-        set);
-  }
-
-  /** A list, or one plain name. */
-  private List<String> names(String key) {
-    return in.isList(key)
-        ? in.strings(key).orElse(List.of())
-        : in.string(key).map(List::of).orElse(List.of());
-  }
-
-  private TargetModules targets() {
-    String key = "adapter.target-modules";
-    if (!in.has(key)) {
-      return new TargetModules.Blocks();
-    }
-    if (in.isList(key)) {
-      List<String> names = in.strings(key).orElse(List.of());
-      if (names.isEmpty()) {
-        in.problem(key + " is an empty list: name at least one layer");
-      }
-      return new TargetModules.Names(names);
-    }
-    String text = in.string(key).orElse("");
-    try {
-      return text.equals("all-linear")
-          ? new TargetModules.AllLinear()
-          : new TargetModules.Regex(Pattern.compile(text));
-    } catch (PatternSyntaxException e) {
-      in.problem(
-          key + " is no regular expression: " + e.getMessage().lines().findFirst().orElse(""));
-      return new TargetModules.Blocks();
-    }
   }
 
   private Data data(Command command) {

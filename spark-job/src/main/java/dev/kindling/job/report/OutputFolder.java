@@ -57,28 +57,22 @@ public record OutputFolder(
    * @throws ConfigProblems if something is there that must not be replaced
    */
   public static Opened open(Output output, ConfigSource source, Configuration hadoop) {
-    return at(output, source, hadoop, OutputFolder::look);
+    try {
+      Location place = new Location("output", output.folder());
+      return new OutputFolder(place.files(hadoop), place.writable(), source.identity(), output)
+          .look();
+    } catch (IOException | IllegalArgumentException e) {
+      throw refused(output, "cannot be used: " + e.getMessage());
+    }
   }
 
   /**
    * The same for who only wants to know, and need not be allowed to write: whether the folder is
-   * free for a run, or holds it, as far as the names of its files and its manifest tell.
+   * free for the run, or holds it, as far as the names of its files and its manifest tell.
    */
-  public static void requireFree(Output output, ConfigSource source, Configuration hadoop) {
-    at(output, source, hadoop, place -> place.isEmpty() ? Optional.empty() : place.finished());
-  }
-
-  private interface Look<T> {
-    T at(OutputFolder place) throws IOException;
-  }
-
-  private static <T> T at(Output output, ConfigSource source, Configuration hadoop, Look<T> look) {
-    try {
-      Location place = new Location("output", output.folder());
-      return look.at(
-          new OutputFolder(place.files(hadoop), place.writable(), source.identity(), output));
-    } catch (IOException | IllegalArgumentException e) {
-      throw refused(output, "cannot be used: " + e.getMessage());
+  public void requireFree() throws IOException {
+    if (!isEmpty()) {
+      finished();
     }
   }
 

@@ -7,13 +7,16 @@ public enum Initialiser {
   /** A drawn, B zero: the base is left as it is ({@link AdapterLayout#start}). */
   KAIMING,
   /** {@link ThinQr}. */
-  OLORA;
+  OLORA,
+  /** {@link TruncatedSvd}. */
+  PISSA;
 
   /** Of those that take a part of the base, how. */
   public Optional<FromBase> fromBase() {
     return switch (this) {
       case KAIMING -> Optional.empty();
       case OLORA -> Optional.of(new ThinQr());
+      case PISSA -> Optional.of(new TruncatedSvd());
     };
   }
 
@@ -26,8 +29,9 @@ public enum Initialiser {
      * Makes a pair; needs r ≤ min(in, out).
      *
      * @param w [out, in], not to be changed
+     * @param scale s
      */
-    Pair pair(float[] w, int out, int in, int r);
+    Pair pair(float[] w, int out, int in, int r, double scale);
   }
 
   /**

@@ -55,6 +55,7 @@ public final class StartFromBase {
       FromBase initialiser,
       Function<String, float[]> weight) {
     int r = layout.settings().r();
+    double s = layout.settings().scale();
     layout.parameters().stream()
         .filter(p -> p.role() == Role.A)
         .forEach(
@@ -62,7 +63,7 @@ public final class StartFromBase {
               Parameter b = layout.find(a.module(), Role.B).orElseThrow();
               int in = (int) a.shape()[1];
               int out = (int) b.shape()[0];
-              Pair pair = initialiser.pair(weight.apply(a.module()), out, in, r);
+              Pair pair = initialiser.pair(weight.apply(a.module()), out, in, r, s);
               System.arraycopy(pair.a(), 0, vector, a.offset(), a.elements());
               System.arraycopy(pair.b(), 0, vector, b.offset(), b.elements());
             });

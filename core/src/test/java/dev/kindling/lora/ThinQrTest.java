@@ -37,7 +37,7 @@ class ThinQrTest {
   @CsvSource({"7,5,3", "5,7,5", "1,1,1", "64,33,33", "33,64,8"})
   void pair_anyShape_isThinQr(int out, int in, int r) {
     float[] w = weight(out, in);
-    Pair pair = new ThinQr().pair(w, out, in, r);
+    Pair pair = new ThinQr().pair(w, out, in, r, 2);
     assertOrthonormal(pair.b(), out, r);
     for (int k = 0; k < r; k++) {
       assertThat(pair.a()[k * in + k]).as("the diagonal").isPositive();
@@ -65,7 +65,7 @@ class ThinQrTest {
       w[i * 4 + 1] = 2 * w[i * 4];
       w[i * 4 + 2] = 0;
     }
-    Pair pair = new ThinQr().pair(w, 6, 4, 4);
+    Pair pair = new ThinQr().pair(w, 6, 4, 4, 2);
     assertOrthonormal(pair.b(), 6, 4);
     assertThat((double) pair.a()[4 + 1]).isCloseTo(0, offset(1e-6));
     assertThat((double) pair.a()[2 * 4 + 2]).isZero();

@@ -107,7 +107,8 @@ record Needs(
     if (!beginsFromBase()) {
       return plan;
     }
-    long reading = 2 * Float.BYTES * largestWeight() + Float.BYTES * trainables(); // and turned
+    long each = 2 * Float.BYTES + Double.BYTES; // read, turned, and to be factored
+    long reading = each * largestWeight() + Float.BYTES * trainables();
     return plan.withChanges(firstChange(), 1).withDriver(reading + 2 * firstChange());
   }
 

@@ -150,14 +150,15 @@ class MethodsTest {
 
   /** It begins as the base, and the export for the base as it was has both what it is and was. */
   @ParameterizedTest
-  @CsvSource({"bert", "gpt2", "llama-gqa"})
-  void train_olora_beginsAsTheBaseAndExportsTwiceTheRank(String family) throws IOException {
+  @CsvSource({"bert,olora", "gpt2,olora", "llama-gqa,olora", "gpt2,pissa", "llama-gqa,pissa"})
+  void train_fromBase_beginsAsTheBaseAndExportsTwiceTheRank(String family, String method)
+      throws IOException {
     GoldenFolder golden = GoldenFolder.copy(family, temp);
     String held = "data.validation=" + golden.path("data.jsonl");
     JsonNode plain = kindling(2, fresh(golden, temp.resolve("plain"), held)).json();
-    Path output = temp.resolve("olora");
-    JsonNode olora = kindling(2, fresh(golden, output, held, "method=olora")).json();
-    assertThat(olora.at("/before/loss").asDouble())
+    Path output = temp.resolve(method);
+    JsonNode begun = kindling(2, fresh(golden, output, held, "method=" + method)).json();
+    assertThat(begun.at("/before/loss").asDouble())
         .isCloseTo(plain.at("/before/loss").asDouble(), offset(1e-6));
     adapter(output)
         .forEach(

@@ -214,24 +214,40 @@ public final class AdapterLayout {
   public Start start(long seed, Function<Parameter, Optional<float[]>> base) {
     float[] vector = new float[elements];
     List<String> fresh = new ArrayList<>();
+    drawPairs(seed, vector);
     for (Parameter p : parameters) {
-      long draw = Seeds.of(seed, "init", p.name());
-      float[] values =
-          switch (p.role()) {
-            case A -> Seeds.uniform(draw, p.elements(), 1 / Math.sqrt((double) p.shape()[1]));
-            case B, EMBEDDING_A -> new float[p.elements()];
-            case EMBEDDING_B -> Seeds.normal(draw, p.elements(), 1);
-            case WEIGHT ->
-                base.apply(p)
-                    .orElseGet(
-                        () -> {
-                          fresh.add(p.module());
-                          return Seeds.normal(draw, p.elements(), HEAD_DEVIATION);
-                        });
-            case BIAS -> base.apply(p).orElseGet(() -> new float[p.elements()]);
-          };
-      System.arraycopy(values, 0, vector, p.offset(), values.length);
+      if (p.role().whole()) {
+        float[] values = base.apply(p).orElse(null);
+        if (values == null && p.role() == Role.WEIGHT) {
+          fresh.add(p.module());
+          values = Seeds.normal(draw(seed, p), p.elements(), HEAD_DEVIATION);
+        }
+        put(values == null ? new float[p.elements()] : values, p, vector);
+      }
     }
     return new Start(vector, fresh);
+  }
+
+  /** Begins all pairs, as {@link #start} does. */
+  public void drawPairs(long seed, float[] vector) {
+    for (Parameter p : parameters) {
+      switch (p.role()) {
+        case A -> {
+          double bound = 1 / Math.sqrt((double) p.shape()[1]);
+          put(Seeds.uniform(draw(seed, p), p.elements(), bound), p, vector);
+        }
+        case EMBEDDING_B -> put(Seeds.normal(draw(seed, p), p.elements(), 1), p, vector);
+        case B, EMBEDDING_A -> put(new float[p.elements()], p, vector);
+        case WEIGHT, BIAS -> {} // not of a pair
+      }
+    }
+  }
+
+  private static long draw(long seed, Parameter p) {
+    return Seeds.of(seed, "init", p.name());
+  }
+
+  private static void put(float[] values, Parameter p, float[] vector) {
+    System.arraycopy(values, 0, vector, p.offset(), values.length);
   }
 }

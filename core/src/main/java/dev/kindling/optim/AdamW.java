@@ -33,17 +33,18 @@ final class AdamW implements Optimizer {
   public void step(float[] trainables, float[] gradient, double rate, List<Group> groups) {
     steps++;
     for (Group group : groups) {
-      step(trainables, gradient, group.factor() * rate, group.from(), group.to());
+      step(trainables, gradient, group.factor() * rate, group);
     }
   }
 
-  private void step(float[] trainables, float[] gradient, double rate, int from, int to) {
+  private void step(float[] trainables, float[] gradient, double rate, Group group) {
+    double known = steps - group.begun();
     double beta1 = settings.beta1();
     double beta2 = settings.beta2();
     double decay = 1 - rate * settings.weightDecay();
-    double size = rate / (1 - Math.pow(beta1, (double) steps));
-    double root = Math.sqrt(1 - Math.pow(beta2, (double) steps));
-    for (int i = from; i < to; i++) {
+    double size = rate / (1 - Math.pow(beta1, known));
+    double root = Math.sqrt(1 - Math.pow(beta2, known));
+    for (int i = group.from(); i < group.to(); i++) {
       double g = gradient[i];
       double m = beta1 * first[i] + (1 - beta1) * g;
       double v = beta2 * second[i] + (1 - beta2) * g * g;

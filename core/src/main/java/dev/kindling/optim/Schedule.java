@@ -4,32 +4,50 @@ import java.io.Serializable;
 
 /**
  * Learning rate over a run, as Hugging Face's schedules at step k = 0, 1, …: k/w during w warm-up
- * steps, then a curve down to the last of S steps.
+ * steps, then a curve down to the last of S steps, to a floor f. Each link of a chain but the first
+ * begins with a warm-up of its own, of v steps up to where the curve is then (ReLoRA's jagged
+ * cosine, arXiv:2307.05695).
  *
  * @param warmupSteps w, at least 0
  * @param totalSteps S, at least 1
+ * @param floor f, in [0, 1)
+ * @param links of the run
+ * @param rewarm v, as share of a link's steps, in [0, 1]
  */
-public record Schedule(Curve curve, int warmupSteps, long totalSteps) implements Serializable {
-  /** What follows the warm-up. */
+public record Schedule(
+    Curve curve, int warmupSteps, long totalSteps, double floor, Links links, double rewarm)
+    implements Serializable {
+  /** What follows the warm-up, with u = (k − w) / (S − w). */
   public enum Curve {
     /** 1. */
     CONSTANT,
-    /** (S − k) / (S − w). */
+    /** f + (1 − f)·(1 − u). */
     LINEAR,
-    /** (1 + cos(π (k − w) / (S − w))) / 2. */
+    /** f + (1 − f)·(1 + cos(π·u)) / 2. */
     COSINE
+  }
+
+  /** Down to nothing, without links. */
+  public Schedule(Curve curve, int warmupSteps, long totalSteps) {
+    this(curve, warmupSteps, totalSteps, 0, Links.ONE, 0);
   }
 
   /** Factor on the peak rate at step k (from 0). */
   public double factor(long k) {
+    long begun = links.begun(k);
+    long again = begun == 0 ? 0 : (long) Math.ceil(rewarm * (links.next(k) - begun));
+    return k - begun < again ? (double) (k - begun) / again * smooth(begun + again) : smooth(k);
+  }
+
+  private double smooth(long k) {
     if (k < warmupSteps) {
       return (double) k / warmupSteps;
     }
     double left = Math.max(0, (double) (totalSteps - k) / Math.max(1, totalSteps - warmupSteps));
     return switch (curve) {
       case CONSTANT -> 1;
-      case LINEAR -> left;
-      case COSINE -> (1 + Math.cos(Math.PI * (1 - left))) / 2;
+      case LINEAR -> floor + (1 - floor) * left;
+      case COSINE -> floor + (1 - floor) * (1 + Math.cos(Math.PI * (1 - left))) / 2;
     };
   }
 }

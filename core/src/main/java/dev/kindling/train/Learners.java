@@ -28,25 +28,39 @@ public record Learners(Halves halves, double ratio) implements Serializable {
     A
   }
 
-  /** The groups that learn, neighbours at one rate together. */
-  public List<Group> groups(AdapterLayout layout) {
+  /**
+   * The groups that learn, neighbours that are alike together.
+   *
+   * @param begun the step since which the optimiser knows the pairs
+   */
+  public List<Group> groups(AdapterLayout layout, long begun) {
     List<Group> groups = new ArrayList<>();
     for (Parameter p : layout.parameters()) {
       double factor = factor(p.role());
-      int end = p.offset() + p.elements();
-      int last = groups.size() - 1;
-      if (factor == 0) {
-        continue;
-      }
-      boolean joins =
-          last >= 0 && groups.get(last).to() == p.offset() && groups.get(last).factor() == factor;
-      if (joins) {
-        groups.set(last, new Group(groups.get(last).from(), end, factor));
-      } else {
-        groups.add(new Group(p.offset(), end, factor));
+      if (factor > 0) {
+        long since = p.role().whole() ? 0 : begun;
+        join(groups, new Group(p.offset(), p.offset() + p.elements(), factor, since));
       }
     }
     return groups;
+  }
+
+  private static void join(List<Group> groups, Group next) {
+    int last = groups.size() - 1;
+    Group wider =
+        last < 0
+            ? next
+            : new Group(groups.get(last).from(), next.to(), next.factor(), next.begun());
+    boolean alike =
+        last >= 0
+            && groups.get(last).to() == next.from()
+            && groups.get(last).factor() == next.factor()
+            && groups.get(last).begun() == next.begun();
+    if (alike) {
+      groups.set(last, wider);
+    } else {
+      groups.add(next);
+    }
   }
 
   private double factor(Parameter.Role role) {

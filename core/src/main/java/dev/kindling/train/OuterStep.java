@@ -1,5 +1,9 @@
 package dev.kindling.train;
 
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.Parameter;
+import java.util.Arrays;
+
 /**
  * Mutable: what the driver makes of an average (DiLoCo, arXiv:2311.08105): the way from where the
  * workers began to where they are on average is a gradient, for gradient descent with Nesterov's
@@ -24,6 +28,15 @@ public final class OuterStep {
   /** Its state, live. */
   float[] velocity() {
     return velocity;
+  }
+
+  /** Forgets which way pairs were going: they begin anew. */
+  void forget(AdapterLayout layout) {
+    for (Parameter p : layout.parameters()) {
+      if (!p.role().whole()) {
+        Arrays.fill(velocity, p.offset(), p.offset() + p.elements(), 0);
+      }
+    }
   }
 
   /**

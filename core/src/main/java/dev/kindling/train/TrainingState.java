@@ -34,7 +34,7 @@ public final class TrainingState {
         layout,
         start,
         List.of(),
-        new Update(settings, maxGradNorm, start.length, Learners.ALL.groups(layout)),
+        new Update(settings, maxGradNorm, layout, Learners.ALL, Merges.NONE),
         Optional.empty(),
         false);
   }
@@ -162,6 +162,7 @@ public final class TrainingState {
     Update.Taken taken = update.apply(trainables, gradient, step);
     exponents = sum.nextExponents();
     step++;
+    link();
     return committed(step, sum.totals(), taken.learningRate(), taken.gradNorm());
   }
 
@@ -199,7 +200,16 @@ public final class TrainingState {
       double rate = workers.get(0).steps().get(s).learningRate();
       all.add(committed(step, totals, rate, norms / totals.targets()));
     }
+    link();
     return all;
+  }
+
+  private void link() {
+    Optional<BaseChange> merged = update.link(trainables, step);
+    merged.ifPresent(changes::add);
+    if (merged.isPresent()) {
+      outer.ifPresent(o -> o.forget(layout));
+    }
   }
 
   private static Committed committed(long step, Totals totals, double rate, double norm) {

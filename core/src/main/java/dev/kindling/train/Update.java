@@ -1,10 +1,13 @@
 package dev.kindling.train;
 
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.BaseChange;
 import dev.kindling.optim.Group;
 import dev.kindling.optim.Optimizer;
 import dev.kindling.optim.OptimizerSettings;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.TreeMap;
 
 /**
@@ -18,18 +21,28 @@ public final class Update {
   private final Optimizer optimizer;
   private final OptimizerSettings settings;
   private final double maxGradNorm;
-  private final List<Group> groups;
+  private final AdapterLayout layout;
+  private final Learners learners;
+  private final Merges merges;
 
   /**
    * @param maxGradNorm 0 for no clipping
-   * @param elements of the trainables
-   * @param groups that learn: neither gradient nor decay moves the others
+   * @param layout of the trainables
+   * @param learners neither gradient nor decay moves the others
+   * @param merges where pairs begin anew
    */
-  public Update(OptimizerSettings settings, double maxGradNorm, int elements, List<Group> groups) {
-    this.optimizer = Optimizer.of(settings, elements);
+  public Update(
+      OptimizerSettings settings,
+      double maxGradNorm,
+      AdapterLayout layout,
+      Learners learners,
+      Merges merges) {
+    this.optimizer = Optimizer.of(settings, layout.elements());
     this.settings = settings;
     this.maxGradNorm = maxGradNorm;
-    this.groups = List.copyOf(groups);
+    this.layout = layout;
+    this.learners = learners;
+    this.merges = merges;
   }
 
   /**
@@ -47,6 +60,7 @@ public final class Update {
    * @param step from 0
    */
   public Taken apply(float[] trainables, float[] gradient, long step) {
+    List<Group> groups = learners.groups(layout, merges.knownSince(step));
     double squares = 0;
     for (Group group : groups) {
       for (int i = group.from(); i < group.to(); i++) {
@@ -64,6 +78,23 @@ public final class Update {
     optimizer.resume(step);
     optimizer.step(trainables, gradient, rate, groups);
     return new Taken(rate, norm);
+  }
+
+  /**
+   * Where pairs begin anew, adds them to the base, draws others and forgets what the optimiser knew
+   * of them.
+   *
+   * @param done steps
+   * @return what was added, if they do
+   */
+  public Optional<BaseChange> link(float[] trainables, long done) {
+    if (!merges.links().cutAfter(done)) {
+      return Optional.empty();
+    }
+    BaseChange change = BaseChange.of(layout, trainables);
+    merges.draw(layout, trainables, done);
+    state().forEach((name, values) -> merges.prune(layout, name, values, done));
+    return Optional.of(change);
   }
 
   /** The optimiser's state by name, live: vectors of the trainables' length. */

@@ -14,6 +14,7 @@ import dev.kindling.train.GradientSum;
 import dev.kindling.train.Learners;
 import dev.kindling.train.LocalStep;
 import dev.kindling.train.LocalSteps;
+import dev.kindling.train.Merges;
 import dev.kindling.train.TrainingState;
 import dev.kindling.train.Update;
 import java.util.ArrayList;
@@ -32,7 +33,7 @@ class AdapterNetworkTest {
     int elements = golden.layout.elements();
     Update update =
         new Update(
-            golden.optimizer(), golden.maxGradNorm(), elements, Learners.ALL.groups(golden.layout));
+            golden.optimizer(), golden.maxGradNorm(), golden.layout, Learners.ALL, Merges.NONE);
     LocalSteps steps = new LocalSteps(update, elements);
     float[] start = golden.adapter.values(golden.layout);
     MultiLayerNetwork network = AdapterNetwork.of(start, update.flatState());
@@ -56,7 +57,7 @@ class AdapterNetworkTest {
     float[] start = golden.adapter.values(golden.layout);
     Update update =
         new Update(
-            golden.optimizer(), golden.maxGradNorm(), elements, Learners.ALL.groups(golden.layout));
+            golden.optimizer(), golden.maxGradNorm(), golden.layout, Learners.ALL, Merges.NONE);
     LocalSteps steps = new LocalSteps(update, elements);
     MultiLayerNetwork network = AdapterNetwork.of(start, update.flatState());
     TrainingState plain =

@@ -3,6 +3,7 @@ package dev.kindling.optim;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.data.Offset.offset;
 
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -44,5 +45,31 @@ class ScheduleTest {
   void factor_everyCurve_equalsTheFormula(
       Schedule.Curve curve, int warmup, long total, long step, double expected) {
     assertThat(new Schedule(curve, warmup, total).factor(step)).isCloseTo(expected, offset(1e-15));
+  }
+
+  /** The reference's schedule for T = 20,000, w = 500, period 5,000, restarts of 100, floor 0.1. */
+  @ParameterizedTest
+  @CsvSource({
+    "0, 0",
+    "250, 0.5",
+    "4999, 0.8869",
+    "5000, 0",
+    "5050, 0.4410",
+    "5099, 0.8732",
+    "5100, 0.8820",
+    "10000, 0",
+    "20000, 0.1"
+  })
+  void factor_linksOfACosine_isJagged(long step, double expected) {
+    Schedule jagged =
+        new Schedule(Schedule.Curve.COSINE, 500, 20_000, 0.1, new Links(20_000, 4, 1), 0.02);
+    assertThat(jagged.factor(step)).isCloseTo(expected, offset(5e-5));
+  }
+
+  @Test
+  void factor_floor_isWhereCurvesEnd() {
+    Schedule linear = new Schedule(Schedule.Curve.LINEAR, 0, 10, 0.2, Links.ONE, 0);
+    assertThat(linear.factor(5)).isCloseTo(0.6, offset(1e-15));
+    assertThat(linear.factor(10)).isCloseTo(0.2, offset(1e-15));
   }
 }

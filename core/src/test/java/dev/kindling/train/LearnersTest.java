@@ -29,17 +29,24 @@ class LearnersTest {
 
   @Test
   void groups_allAlike_areOne() {
-    assertThat(Learners.ALL.groups(LAYOUT)).containsExactly(new Group(0, 46, 1));
+    assertThat(Learners.ALL.groups(LAYOUT, 0)).containsExactly(new Group(0, 46, 1));
+  }
+
+  /** An optimiser that begins anew for pairs goes on for a head. */
+  @Test
+  void groups_ofPairsKnownSince_areApartFromWholeLayers() {
+    assertThat(Learners.ALL.groups(LAYOUT, 5))
+        .containsExactly(new Group(0, 38, 1, 5), new Group(38, 46, 1));
   }
 
   /** Of the embedding the half that begins at zero is A. */
   @Test
   void groups_ofHalves_areThoseThatBeginAtZeroOrNot() {
-    assertThat(new Learners(Halves.B, 16).groups(LAYOUT))
+    assertThat(new Learners(Halves.B, 16).groups(LAYOUT, 0))
         .containsExactly(new Group(0, 14, 16), new Group(32, 38, 16), new Group(38, 46, 1));
-    assertThat(new Learners(Halves.A, 16).groups(LAYOUT))
+    assertThat(new Learners(Halves.A, 16).groups(LAYOUT, 0))
         .containsExactly(new Group(14, 32, 1), new Group(38, 46, 1));
-    assertThat(new Learners(Halves.BOTH, 3).groups(LAYOUT))
+    assertThat(new Learners(Halves.BOTH, 3).groups(LAYOUT, 0))
         .containsExactly(
             new Group(0, 14, 3), new Group(14, 32, 1), new Group(32, 38, 3), new Group(38, 46, 1));
   }
@@ -50,12 +57,15 @@ class LearnersTest {
     OptimizerSettings settings =
         new OptimizerSettings(
             Kind.SGD, 0.5, 0.1, 0, 0, 1, new Schedule(Schedule.Curve.CONSTANT, 0, 9));
-    Update update = new Update(settings, 0, 3, List.of(new Group(1, 2, 1), new Group(2, 3, 2)));
-    float[] x = {8, 8, 8};
-    Update.Taken taken = update.apply(x, new float[] {100, 3, 4}, 0);
-    assertThat(taken.gradNorm()).isEqualTo(5);
-    // 8 − 0.5·(3 + 0.1·8), and at twice the rate 8 − 1·(4 + 0.1·8).
-    assertThat(x).usingComparatorWithPrecision(1e-6f).containsExactly(8f, 6.1f, 3.2f);
+    AdapterLayout one =
+        AdapterLayout.of(
+            List.of(new LinearModule("layer", 1, 1, false, true)),
+            new AdapterSettings(1, 1, 0, new TargetModules.Blocks(), List.of()));
+    float[] x = {8, 8};
+    Update half = new Update(settings, 0, one, new Learners(Halves.B, 2), Merges.NONE);
+    assertThat(half.apply(x, new float[] {100, 4}, 0).gradNorm()).isEqualTo(4);
+    // At twice the rate 8 − 1·(4 + 0.1·8).
+    assertThat(x).usingComparatorWithPrecision(1e-6f).containsExactly(8f, 3.2f);
     assertThatThrownBy(() -> new Group(2, 1, 1)).isInstanceOf(IllegalArgumentException.class);
     assertThatThrownBy(() -> new Group(1, 2, 0)).isInstanceOf(IllegalArgumentException.class);
   }

@@ -38,7 +38,7 @@ record Needs(
 
   /** Bytes of the optimiser's state. */
   long optimizer() {
-    return config.training().orElseThrow().optimizer(steps).stateBytes(trainables());
+    return config.optimizer(steps).stateBytes(trainables());
   }
 
   private boolean averagesExactly() {
@@ -49,11 +49,16 @@ record Needs(
     return config.adapter().fromBase().isPresent();
   }
 
-  /** Bytes of the change that the run begins with. */
-  private long firstChange() {
-    return beginsFromBase()
-        ? (long) Float.BYTES * layout().pairs(layout().settings().r()).elements()
-        : 0;
+  /** Changes of the base that are as large as the adapter: the first, and one at each merge. */
+  private long whole() {
+    return (beginsFromBase() ? 1 : 0) + config.links(steps).count() - 1;
+  }
+
+  /** Bytes of one of them. */
+  private long wholeChange() {
+    return whole() == 0
+        ? 0
+        : (long) Float.BYTES * layout().pairs(layout().settings().r()).elements();
   }
 
   /** Elements of the largest adapted weight. */
@@ -87,7 +92,7 @@ record Needs(
     for (int p = 0; p < pairs.size(); p += 2) {
       largest = Math.max(largest, pairs.get(p).elements() + (long) pairs.get(p + 1).elements());
     }
-    long rank = Math.max(changedRank(), beginsFromBase() ? layout().settings().r() : 0);
+    long rank = Math.max(changedRank(), whole() > 0 ? layout().settings().r() : 0);
     MemoryPlan changed = tensors.withFactors(Float.BYTES * rank * largest);
     return workers.isPresent() ? changed.averaging(trainables(), optimizer()) : changed;
   }
@@ -104,12 +109,13 @@ record Needs(
                 .withChanges(change(), averagings())
             : HeapPlan.gradients(
                 trainables(), tasks, Math.min(slots, config.compute().parts()), optimizer());
+    HeapPlan changed = plan.withChanges(wholeChange(), whole());
     if (!beginsFromBase()) {
-      return plan;
+      return changed;
     }
     long each = 2 * Float.BYTES + Double.BYTES; // read, turned, and to be factored
     long reading = each * largestWeight() + Float.BYTES * trainables();
-    return plan.withChanges(firstChange(), 1).withDriver(reading + 2 * firstChange());
+    return changed.withDriver(reading + 2 * wholeChange());
   }
 
   /** What to ask for. */
@@ -128,7 +134,7 @@ record Needs(
   Prediction.Exchange exchange(int parts, int tasks, int executors) {
     if (workers.isPresent()) {
       long vectors = optimizer() + Float.BYTES * trainables();
-      long down = vectors * averagings() + change() * (averagings() - 1) + firstChange();
+      long down = vectors * averagings() + change() * (averagings() - 1) + whole() * wholeChange();
       return new Prediction.Exchange(
           down * executors / steps, vectors * averagings() * workers.get() / steps);
     }
@@ -138,7 +144,7 @@ record Needs(
     int each = (parts + tasks - 1) / tasks;
     boolean shorter = config.sync().compression() == Compression.BF16 && each < 4;
     return new Prediction.Exchange(
-        4 * trainables() * executors + firstChange() * executors / steps,
+        4 * trainables() * executors + whole() * wholeChange() * executors / steps,
         shorter ? up - (8 * tasks - 2 * parts) * trainables() : up);
   }
 
@@ -153,22 +159,26 @@ record Needs(
       return;
     }
     List<String> problems = new ArrayList<>();
+    config.merging().everySteps().ifPresent(every -> requireWholeLinks(every, problems));
     if (beginsFromBase()) {
       StartFromBase.problems(layout()).forEach(why -> problems.add("adapter.initialiser: " + why));
     }
     long values = change() / Float.BYTES;
-    long all = trainables() + firstChange() / Float.BYTES + values * averagings();
+    long all = trainables() + whole() * wholeChange() / Float.BYTES + values * averagings();
     if (all > AdapterLayout.MOST_TRAINABLES) {
       problems.add(
           String.format(
               Locale.ROOT,
               "%s: the adapter of the result would have %,d values, with %,d of each of %,d"
-                  + " averagings, and can have at most %,d: lower adapter.r or sync.workers, name"
-                  + " fewer layers, or raise sync.averaging-frequency",
+                  + " averagings and %,d of each of %,d merges, and can have at most %,d: lower"
+                  + " adapter.r or sync.workers, name fewer layers, raise sync.averaging-frequency"
+                  + " or merge less often",
               setting.get(),
               all,
               values,
               workers.isPresent() ? averagings() : 0,
+              wholeChange() / Float.BYTES,
+              whole(),
               AdapterLayout.MOST_TRAINABLES));
     }
     List<String> shared = prepared.plan().sharedWeights(layout());
@@ -180,5 +190,25 @@ record Needs(
               + " are another layer's too: take them out of adapter.target-modules");
     }
     ConfigProblems.check(problems);
+  }
+
+  private void requireWholeLinks(int every, List<String> problems) {
+    if (steps % every != 0) {
+      problems.add(
+          "merge.every-steps is "
+              + every
+              + ", which does not divide the run's "
+              + steps
+              + " steps: choose a divisor, or set merge.links instead");
+    }
+    int frequency = config.sync().frequency();
+    if (config.sync().averages() && every % frequency != 0) {
+      problems.add(
+          "merge.every-steps is "
+              + every
+              + ": expected a multiple of sync.averaging-frequency, "
+              + frequency
+              + ", for pairs are merged when they are averaged");
+    }
   }
 }

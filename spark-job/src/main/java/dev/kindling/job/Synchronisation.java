@@ -45,9 +45,10 @@ record Synchronisation(JobConfig config, long steps, int slots, Optional<Integer
     boolean ffa = config.sync().exactness() == Exactness.FFA;
     Halves halves = ffa ? Halves.B : config.adapter().trained();
     return new LocalRule(
-        training.optimizer(steps),
+        config.optimizer(steps),
         training.maxGradNorm(),
-        new Learners(halves, training.loraPlusRatio()));
+        new Learners(halves, training.loraPlusRatio()),
+        config.merges(steps));
   }
 
   /** What it takes. */

@@ -144,7 +144,7 @@ class MethodsTest {
     assertThat(refused.messages())
         .contains(
             key.isEmpty()
-                ? "method is lorra: expected ffa-lora | lora"
+                ? "method is lorra: expected cola | ffa-lora | lora"
                 : "adapter.scaling is rank-stabilised, but adapter.init-from says standard");
   }
 
@@ -172,13 +172,19 @@ class MethodsTest {
     assertThat(manifest.at("/adapter/r").asInt()).isEqualTo(8);
   }
 
-  /** Stopped, on other cores, and averaged: a base that is reduced at the start stays that. */
+  /** Stopped, on other cores, and averaged: a base that has been changed stays that. */
   @ParameterizedTest
-  @ValueSource(strings = {"sync.mode=gradients", "sync.mode=averaging"})
-  void train_oloraStoppedAndOnOtherCores_givesTheSameBytes(String mode) {
+  @CsvSource({
+    "olora,sync.mode=gradients",
+    "olora,sync.mode=averaging",
+    "relora,sync.mode=gradients",
+    "cola,sync.mode=averaging"
+  })
+  void train_changedBaseStoppedAndOnOtherCores_givesTheSameBytes(String method, String mode) {
     GoldenFolder golden = GoldenFolder.copy("bert", temp);
     List<String> settings =
-        new ArrayList<>(List.of("method=olora", mode, "train.steps=6", "checkpoint.every-steps=2"));
+        new ArrayList<>(
+            List.of("method=" + method, mode, "train.steps=6", "checkpoint.every-steps=2"));
     if (mode.endsWith("averaging")) {
       settings.addAll(
           List.of("sync.workers=2", "sync.averaging-frequency=2", "sync.exactness=fedex"));
@@ -197,6 +203,43 @@ class MethodsTest {
     assertThat(kindling(3, train).code()).isZero();
     assertThat(output.resolve("adapter/adapter_model.safetensors"))
         .hasSameBinaryContentAs(whole.resolve("adapter/adapter_model.safetensors"));
+  }
+
+  /** The rank of k links is k·r, and what was merged first is what LoRA had learned by then. */
+  @ParameterizedTest
+  @CsvSource({"bert,cola,3", "gpt2,cola,3", "llama-gqa,relora,4"})
+  void train_chain_exportsTheRankOfAllLinks(String family, String method, int links) {
+    GoldenFolder golden = GoldenFolder.copy(family, temp);
+    Map<String, StoredTensor> chain = adapter(train(golden, method, "train.steps=" + 2 * links));
+    Map<String, StoredTensor> first = adapter(train(golden, "lora", "train.steps=2"));
+    chain.keySet().removeIf(name -> !name.contains("lora_"));
+    assertThat(chain.size()).isGreaterThan(3);
+    chain.forEach(
+        (name, tensor) -> {
+          boolean down = name.contains("lora_A");
+          assertThat(tensor.shape()[down ? 0 : 1]).as(name).isEqualTo(4L * links);
+          float[] one = first.get(name).floats();
+          int columns = (int) tensor.shape()[1];
+          for (int i = 0; method.equals("cola") && i < one.length; i++) {
+            int at = down ? 4 * columns + i : i / 4 * columns + 4 + i % 4; // behind the last link
+            assertThat(tensor.floats()[at]).as(name).isEqualTo(one[i]);
+          }
+        });
+  }
+
+  /** A chain of one link is no chain, and no run has more links than steps. */
+  @Test
+  void train_chainOfOneLink_isLora() {
+    GoldenFolder golden = GoldenFolder.copy("bert", temp);
+    assertThat(train(golden, "cola", "merge.links=1").resolve("adapter/adapter_model.safetensors"))
+        .hasSameBinaryContentAs(train(golden, "lora").resolve("adapter/adapter_model.safetensors"));
+    Map<String, StoredTensor> two = adapter(train(golden, "relora", "train.steps=2"));
+    two.forEach(
+        (name, tensor) -> {
+          if (name.contains("lora_A")) {
+            assertThat(tensor.shape()[0]).isEqualTo(8);
+          }
+        });
   }
 
   @ParameterizedTest
@@ -280,7 +323,14 @@ class MethodsTest {
         "method=ffa-lora sync.mode=averaging sync.exactness=fedex | averages leave nothing out",
         "method=olora adapter.train=a sync.mode=averaging sync.exactness=ffa | trains B, and",
         "method=olora base.storage=as-stored | base.storage = as-stored: adapter.initialiser",
-        "method=null | method is null: expected"
+        "method=null | method is null: expected",
+        "merge.every-steps=4 train.steps=6 | does not divide the run's 6 steps: choose a divisor",
+        "merge.every-steps=3 train.steps=6 sync.mode=averaging sync.averaging-frequency=2 | multiple",
+        "merge.links=2 merge.every-steps=2 | set one of merge.links and merge.every-steps",
+        "merge.warmup=0.1 | merge.warmup is for a chain: set merge.links above 1",
+        "method=cola merge.pruned=0.5 | merge.pruned is for merge.optimizer = random",
+        "method=cola adapter.train=a | each link begins with B at zero",
+        "method=cola train.precision=bf16 | merge.links = 3 adds to the frozen weights"
       })
   void train_settingsThatCannotBe_areNamed(String settings, String message) {
     GoldenFolder golden = GoldenFolder.copy("bert", temp);

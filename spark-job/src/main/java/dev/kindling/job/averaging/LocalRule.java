@@ -3,6 +3,7 @@ package dev.kindling.job.averaging;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.train.Learners;
+import dev.kindling.train.Merges;
 import dev.kindling.train.Update;
 import java.io.Serializable;
 
@@ -11,11 +12,13 @@ import java.io.Serializable;
  *
  * @param maxGradNorm of a share's mean gradient; 0 for no clipping
  * @param learners halves of pairs that learn
+ * @param merges where pairs begin anew: between averagings
  */
-public record LocalRule(OptimizerSettings settings, double maxGradNorm, Learners learners)
+public record LocalRule(
+    OptimizerSettings settings, double maxGradNorm, Learners learners, Merges merges)
     implements Serializable {
   /** An update of its own. */
   public Update update(AdapterLayout layout) {
-    return new Update(settings, maxGradNorm, layout.elements(), learners.groups(layout));
+    return new Update(settings, maxGradNorm, layout, learners, merges);
   }
 }

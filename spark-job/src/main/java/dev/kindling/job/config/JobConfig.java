@@ -5,11 +5,14 @@ import dev.kindling.lora.Initialiser.FromBase;
 import dev.kindling.lora.Scaling;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.lora.plan.PlanChooser;
+import dev.kindling.optim.Links;
 import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.Schedule;
 import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.load.Engine;
 import dev.kindling.train.Learners.Halves;
+import dev.kindling.train.Merges;
+import dev.kindling.train.Merges.Restart;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
@@ -23,6 +26,7 @@ public record JobConfig(
     Adapter adapter,
     Data data,
     Optional<Training> training,
+    Merging merging,
     Sync sync,
     Compute compute,
     Optional<Output> output,
@@ -165,25 +169,53 @@ public record JobConfig(
       double beta2,
       double epsilon,
       Schedule.Curve curve,
-      int warmupSteps) {
+      int warmupSteps,
+      double floor) {
     /** Steps of a run over {@code examples} rows: ceil(epochs · examples / batch) or as given. */
     public long totalSteps(long examples, int batch) {
       return steps.isPresent()
           ? steps.get()
           : (long) Math.ceil(epochs.orElseThrow() * examples / batch);
     }
+  }
 
-    /** The optimiser for a run of so many steps. */
-    public OptimizerSettings optimizer(long totalSteps) {
-      return new OptimizerSettings(
-          kind,
-          learningRate,
-          weightDecay,
-          beta1,
-          beta2,
-          epsilon,
-          new Schedule(curve, warmupSteps, totalSteps));
+  /**
+   * When pairs are added to the base and begin anew.
+   *
+   * @param everySteps given steps from one merge to the next, or empty
+   * @param pruned share of the optimiser's state that is forgotten
+   * @param warmup of each link but the first, as a share of it
+   */
+  public record Merging(
+      int links, Optional<Integer> everySteps, Restart restart, double pruned, double warmup) {
+    /** Whether they ever are. */
+    public boolean merges() {
+      return links > 1 || everySteps.isPresent();
     }
+  }
+
+  /** The links of a run of so many steps; between averagings where there are such. */
+  public Links links(long steps) {
+    long wanted = merging.everySteps.map(q -> Math.max(1, steps / q)).orElse((long) merging.links);
+    return Links.of(steps, wanted, sync.averages() ? sync.frequency : 1);
+  }
+
+  /** Where such a run's pairs begin anew. */
+  public Merges merges(long steps) {
+    return new Merges(links(steps), merging.restart, merging.pruned, compute.seed);
+  }
+
+  /** The optimiser of such a run. */
+  public OptimizerSettings optimizer(long steps) {
+    Training t = training.orElseThrow();
+    return new OptimizerSettings(
+        t.kind,
+        t.learningRate,
+        t.weightDecay,
+        t.beta1,
+        t.beta2,
+        t.epsilon,
+        new Schedule(t.curve, t.warmupSteps, steps, t.floor, links(steps), merging.warmup));
   }
 
   /** How the executors' work becomes one. */
@@ -286,6 +318,12 @@ public record JobConfig(
   public Optional<String> changesBase() {
     if (sync.exactness() == Exactness.FEDEX) {
       return Optional.of("sync.exactness = fedex");
+    }
+    if (merging.everySteps.isPresent()) {
+      return Optional.of("merge.every-steps = " + merging.everySteps.get());
+    }
+    if (merging.merges()) {
+      return Optional.of("merge.links = " + merging.links);
     }
     return adapter.fromBase().isPresent()
         ? Optional.of(

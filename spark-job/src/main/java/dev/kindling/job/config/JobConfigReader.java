@@ -15,6 +15,7 @@ import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.Schedule;
 import dev.kindling.tensor.Precision;
 import dev.kindling.train.Learners.Halves;
+import dev.kindling.train.Merges.Restart;
 import java.util.List;
 import java.util.Optional;
 import java.util.OptionalDouble;
@@ -58,6 +59,7 @@ final class JobConfigReader {
             adapter,
             data(command),
             trains ? Optional.of(training()) : Optional.empty(),
+            merging(),
             sync(compute.batch()),
             compute,
             command == Command.TRAIN || (trains && in.has("output"))
@@ -84,6 +86,11 @@ final class JobConfigReader {
       in.problem(
           "adapter.train = a: B begins at zero, so that A learns nothing beside it; set"
               + " adapter.init-from, or an adapter.initialiser that takes B from the base");
+    }
+    if (adapter.trained() == Halves.A && config.merging().merges()) {
+      in.problem(
+          "adapter.train = a: each link begins with B at zero, so that A learns nothing beside it;"
+              + " train both, or set merge.links = 1");
     }
     JobConfig.Exactness exactness = config.sync().exactness();
     if (adapter.trained() == Halves.A && exactness == JobConfig.Exactness.FFA) {
@@ -177,7 +184,32 @@ final class JobConfigReader {
                 "optimizer.warmup-steps",
                 v -> v >= 0 && v <= Integer.MAX_VALUE,
                 "a whole number of at least 0",
-                0));
+                0),
+        in.number("optimizer.floor", v -> v >= 0 && v < 1, "a number from 0 to below 1"));
+  }
+
+  private JobConfig.Merging merging() {
+    JobConfig.Merging merging =
+        new JobConfig.Merging(
+            in.count("merge.links"),
+            in.optionalCount("merge.every-steps"),
+            in.choice("merge.optimizer", Restart.class),
+            in.number("merge.pruned", v -> v >= 0 && v <= 1, "a number from 0 to 1"),
+            in.number("merge.warmup", v -> v >= 0 && v <= 1, "a number from 0 to 1"));
+    List<String> set = source.userKeys("merge");
+    if (set.contains("merge.links") && set.contains("merge.every-steps")) {
+      in.problem("set one of merge.links and merge.every-steps, not both");
+    }
+    for (String key : set) {
+      boolean cuts = key.equals("merge.links") || key.equals("merge.every-steps");
+      if (!merging.merges() && !cuts) {
+        in.problem(key + " is for a chain: set merge.links above 1, or leave this out");
+      } else if (merging.restart() == Restart.RESET && key.equals("merge.pruned")) {
+        in.problem(
+            key + " is for merge.optimizer = random | magnitude: set that, or leave this out");
+      }
+    }
+    return merging;
   }
 
   private JobConfig.Sync sync(int batch) {

@@ -28,8 +28,8 @@ import java.util.regex.PatternSyntaxException;
 
 /** An adapter folder on disk. */
 public final class PeftAdapter {
-  /** File of class names beside PEFT's two. */
-  static final String LABELS_FILE = "kindling.json";
+  /** File of {@link Notes} beside PEFT's two. */
+  static final String NOTES_FILE = "kindling.json";
 
   static final String CONFIG_FILE = "adapter_config.json";
   static final String WEIGHTS_FILE = "adapter_model.safetensors";
@@ -74,19 +74,19 @@ public final class PeftAdapter {
   /** Copies of base weights that PEFT saves beside an adapter on embeddings, by module. */
   private final Map<String, StoredTensor> copies;
 
-  private final Optional<List<String>> labels;
+  private final Notes notes;
 
   private PeftAdapter(
       Path folder,
       AdapterSettings settings,
       Map<String, StoredTensor> tensors,
       Map<String, StoredTensor> copies,
-      Optional<List<String>> labels) {
+      Notes notes) {
     this.copies = copies;
     this.folder = folder;
     this.settings = settings;
     this.tensors = tensors;
-    this.labels = labels;
+    this.notes = notes;
   }
 
   /**
@@ -141,7 +141,7 @@ public final class PeftAdapter {
                 tensors.put(key, tensor);
               }
             });
-    return new PeftAdapter(folder, settings(file, config), tensors, copies, labels(folder));
+    return new PeftAdapter(folder, settings(file, config), tensors, copies, notes(folder));
   }
 
   /** Older PEFT versions kept the adapter's name and its wrapper in the keys. */
@@ -195,11 +195,9 @@ public final class PeftAdapter {
     return values;
   }
 
-  private static Optional<List<String>> labels(Path folder) {
-    Path file = folder.resolve(LABELS_FILE);
-    return Files.exists(file)
-        ? Optional.of(strings(HfFolder.json(file).path("labels")))
-        : Optional.empty();
+  private static Notes notes(Path folder) {
+    Path file = folder.resolve(NOTES_FILE);
+    return Files.exists(file) ? Notes.of(HfFolder.json(file)) : Notes.NONE;
   }
 
   /**
@@ -230,9 +228,9 @@ public final class PeftAdapter {
     return settings;
   }
 
-  /** Class names, if the adapter was trained by Kindling. */
-  public Optional<List<String>> labels() {
-    return labels;
+  /** What Kindling keeps beside it, if it was trained by it. */
+  public Notes notes() {
+    return notes;
   }
 
   /** Rows of the weight of a module that the adapter carries in full, for example the classes. */

@@ -42,7 +42,6 @@ public final class PeftWriter {
    *
    * @param modules all linear layers of the model
    * @param base what adapter_config.json says of it
-   * @param labels class names in index order; none of a language model
    */
   public static void write(
       Files files,
@@ -50,7 +49,7 @@ public final class PeftWriter {
       AdapterLayout layout,
       float[] vector,
       Base base,
-      List<String> labels)
+      Notes notes)
       throws IOException {
     Map<String, Safetensors.Values> tensors = new HashMap<>();
     for (Parameter p : layout.parameters()) {
@@ -61,9 +60,7 @@ public final class PeftWriter {
       Safetensors.write(out, tensors, Map.of("format", "pt"));
     }
     json(files, PeftAdapter.CONFIG_FILE, config(modules, layout, base));
-    ObjectNode ours = JSON.createObjectNode();
-    ours.set("labels", JSON.valueToTree(labels));
-    json(files, PeftAdapter.LABELS_FILE, ours);
+    json(files, PeftAdapter.NOTES_FILE, notes.json());
   }
 
   private static void json(Files files, String name, ObjectNode tree) throws IOException {

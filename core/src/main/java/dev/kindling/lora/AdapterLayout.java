@@ -168,6 +168,15 @@ public final class AdapterLayout {
 
   /** The same modules, their pairs at another rank with the same scale. */
   public AdapterLayout atRank(int rank) {
+    return resized(rank, settings.scaling().alpha(settings.scale(), rank));
+  }
+
+  /** The same modules, their pairs at a lower rank with the same alpha. */
+  AdapterLayout prefix(int rank) {
+    return resized(rank, settings.alpha());
+  }
+
+  private AdapterLayout resized(int rank, double alpha) {
     List<Parameter> resized = new ArrayList<>();
     int at = 0;
     for (Parameter p : parameters) {
@@ -182,7 +191,7 @@ public final class AdapterLayout {
     AdapterSettings same =
         new AdapterSettings(
             rank,
-            settings.scaling().alpha(settings.scale(), rank),
+            alpha,
             settings.scaling(),
             settings.dropout(),
             settings.targets(),

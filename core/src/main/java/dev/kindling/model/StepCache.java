@@ -2,7 +2,6 @@ package dev.kindling.model;
 
 import dev.kindling.data.TokenBatch;
 import dev.kindling.tensor.Arena;
-import dev.kindling.tensor.Backend;
 import java.util.LinkedHashMap;
 import java.util.Map;
 
@@ -41,8 +40,11 @@ public final class StepCache<S> implements AutoCloseable {
       };
   private int generation;
 
-  public StepCache(Backend backend, Layouter<S> layouter) {
-    this.arena = new Arena(backend);
+  /**
+   * @param arena of the task; models that take turns may share it
+   */
+  public StepCache(Arena arena, Layouter<S> layouter) {
+    this.arena = arena;
     this.layouter = layouter;
   }
 
@@ -76,6 +78,5 @@ public final class StepCache<S> implements AutoCloseable {
   @Override
   public void close() {
     steps.clear();
-    arena.close();
   }
 }

@@ -22,9 +22,9 @@ import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Mutable: one task's flat vector of trainables and their gradients in backend memory, and the
- * layers that are views of them. Where the backend multiplies in a narrower type than it learns in,
- * products read a rounded copy.
+ * Mutable: one task's flat vector of trainables and their gradients in backend memory, the layers
+ * that are views of them, and the memory of steps over them. Where the backend multiplies in a
+ * narrower type than it learns in, products read a rounded copy.
  */
 public final class Trainables implements AutoCloseable {
   private final Backend backend;
@@ -35,6 +35,8 @@ public final class Trainables implements AutoCloseable {
   private final Tensor values;
   private final Tensor operands;
   private final Tensor gradients;
+  private final Arena arena;
+  private final boolean owner;
 
   /** Plans with the fewest operations. */
   public Trainables(Backend backend, AdapterLayout layout) {
@@ -53,7 +55,9 @@ public final class Trainables implements AutoCloseable {
         backend.active() == backend.real()
             ? null
             : backend.allocate(backend.active(), layout.elements()),
-        backend.allocate(backend.real(), layout.elements()));
+        backend.allocate(backend.real(), layout.elements()),
+        new Arena(backend),
+        true);
   }
 
   private Trainables(
@@ -62,7 +66,9 @@ public final class Trainables implements AutoCloseable {
       PlanChooser chooser,
       Tensor values,
       @Nullable Tensor rounded,
-      Tensor gradients) {
+      Tensor gradients,
+      Arena arena,
+      boolean owner) {
     this.backend = backend;
     this.layout = layout;
     this.chooser = chooser;
@@ -70,13 +76,37 @@ public final class Trainables implements AutoCloseable {
     this.values = values;
     this.operands = rounded == null ? values : rounded;
     this.gradients = gradients;
+    this.arena = arena;
+    this.owner = owner;
+  }
+
+  /**
+   * The first ranks of the pairs and all that is trained in full, in the memory of these: either
+   * may be in use, not both at a time. Not to be closed.
+   */
+  public Trainables prefix(AdapterLayout narrow) {
+    long n = narrow.elements();
+    return new Trainables(
+        backend,
+        narrow,
+        chooser,
+        values.slice(0, n),
+        operands == values ? null : operands.slice(0, n),
+        gradients.slice(0, n),
+        arena,
+        false);
+  }
+
+  /** Where the steps of models over these trainables lie. */
+  public Arena arena() {
+    return arena;
   }
 
   /** Trainables without memory, to plan a model with; not to be closed. */
   public static Trainables unplaced(Backend backend, AdapterLayout layout, PlanChooser chooser) {
     Tensor none = Arena.unplaced(backend.real(), layout.elements());
     Tensor rounded = Arena.unplaced(backend.active(), layout.elements());
-    return new Trainables(backend, layout, chooser, none, rounded, none);
+    return new Trainables(backend, layout, chooser, none, rounded, none, new Arena(backend), false);
   }
 
   /** Bytes of backend memory: values, their rounded copy if there is one, gradients. */
@@ -206,6 +236,10 @@ public final class Trainables implements AutoCloseable {
 
   @Override
   public void close() {
+    if (!owner) {
+      return;
+    }
+    arena.close();
     if (operands != values) {
       backend.free(operands);
     }

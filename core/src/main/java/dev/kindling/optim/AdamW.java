@@ -11,7 +11,6 @@ final class AdamW implements Optimizer {
   private final OptimizerSettings settings;
   private final float[] first;
   private final float[] second;
-  private long steps;
 
   AdamW(OptimizerSettings settings, int elements) {
     this.settings = settings;
@@ -25,26 +24,28 @@ final class AdamW implements Optimizer {
   }
 
   @Override
-  public void resume(long taken) {
-    steps = taken;
-  }
-
-  @Override
   public void step(float[] trainables, float[] gradient, double rate, List<Group> groups) {
-    steps++;
     for (Group group : groups) {
-      step(trainables, gradient, group.factor() * rate, group);
+      double own = group.factor() * rate;
+      double known = group.taken() + 1.0;
+      double size = own / (1 - Math.pow(settings.beta1(), known));
+      double root = Math.sqrt(1 - Math.pow(settings.beta2(), known));
+      double decay = 1 - own * settings.weightDecay();
+      group.runs((from, to) -> step(trainables, gradient, decay, size, root, from, to));
     }
   }
 
-  private void step(float[] trainables, float[] gradient, double rate, Group group) {
-    double known = steps - group.begun();
+  private void step(
+      float[] trainables,
+      float[] gradient,
+      double decay,
+      double size,
+      double root,
+      int from,
+      int to) {
     double beta1 = settings.beta1();
     double beta2 = settings.beta2();
-    double decay = 1 - rate * settings.weightDecay();
-    double size = rate / (1 - Math.pow(beta1, known));
-    double root = Math.sqrt(1 - Math.pow(beta2, known));
-    for (int i = group.from(); i < group.to(); i++) {
+    for (int i = from; i < to; i++) {
       double g = gradient[i];
       double m = beta1 * first[i] + (1 - beta1) * g;
       double v = beta2 * second[i] + (1 - beta2) * g * g;

@@ -16,16 +16,8 @@ public sealed interface Optimizer permits AdamW, Sgd {
    */
   void step(float[] trainables, float[] gradient, double rate, List<Group> groups);
 
-  /** Updates all of them. */
-  default void step(float[] trainables, float[] gradient, double rate) {
-    step(trainables, gradient, rate, List.of(new Group(0, trainables.length, 1)));
-  }
-
   /** Its state by name: live vectors of the trainables' length, to be saved or overwritten. */
   Map<String, float[]> state();
-
-  /** Goes on as after {@code steps} steps, once {@link #state} has been overwritten. */
-  void resume(long steps);
 
   /** Bytes of its state. */
   default long bytes() {

@@ -11,16 +11,16 @@ record Sgd(OptimizerSettings settings) implements Optimizer {
   }
 
   @Override
-  public void resume(long steps) {} // what it does depends on no earlier step
-
-  @Override
   public void step(float[] trainables, float[] gradient, double rate, List<Group> groups) {
     for (Group group : groups) {
       double own = group.factor() * rate;
       double decay = 1 - own * settings.weightDecay();
-      for (int i = group.from(); i < group.to(); i++) {
-        trainables[i] = (float) (trainables[i] * decay - own * gradient[i]);
-      }
+      group.runs(
+          (from, to) -> {
+            for (int i = from; i < to; i++) {
+              trainables[i] = (float) (trainables[i] * decay - own * gradient[i]);
+            }
+          });
     }
   }
 }

@@ -143,6 +143,11 @@ public final class GradientSum {
     return totals;
   }
 
+  /** Of the gradients that it adds. */
+  public int elements() {
+    return sums.length;
+  }
+
   /** Bytes that travel for this sum. */
   public int encodedBytes() {
     return headBytes() + Long.BYTES * sums.length;

@@ -2,6 +2,7 @@ package dev.kindling.train;
 
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.Parameter;
+import dev.kindling.lora.Parameter.Role;
 import dev.kindling.optim.Group;
 import java.io.Serializable;
 import java.util.ArrayList;
@@ -31,39 +32,58 @@ public record Learners(Halves halves, double ratio) implements Serializable {
   /**
    * The groups that learn, neighbours that are alike together.
    *
-   * @param begun the step since which the optimiser knows the pairs
+   * @param step from 0
+   * @param taken of each rank of the pairs, the steps that have moved it; −1 if this one does not
    */
-  public List<Group> groups(AdapterLayout layout, long begun) {
+  public List<Group> groups(AdapterLayout layout, long step, long[] taken) {
     List<Group> groups = new ArrayList<>();
     for (Parameter p : layout.parameters()) {
       double factor = factor(p.role());
-      if (factor > 0) {
-        long since = p.role().whole() ? 0 : begun;
-        join(groups, new Group(p.offset(), p.offset() + p.elements(), factor, since));
+      if (factor > 0 && p.role().whole()) {
+        join(groups, new Group(p.offset(), p.offset() + p.elements(), factor, step));
+      } else if (factor > 0) {
+        ofPair(p, factor, taken, groups);
       }
     }
     return groups;
   }
 
-  private static void join(List<Group> groups, Group next) {
-    int last = groups.size() - 1;
-    Group wider =
-        last < 0
-            ? next
-            : new Group(groups.get(last).from(), next.to(), next.factor(), next.begun());
-    boolean alike =
-        last >= 0
-            && groups.get(last).to() == next.from()
-            && groups.get(last).factor() == next.factor()
-            && groups.get(last).begun() == next.begun();
-    if (alike) {
-      groups.set(last, wider);
-    } else {
-      groups.add(next);
+  /** Ranks that have been moved as often are together: rows of A, columns of all others. */
+  private static void ofPair(Parameter p, double factor, long[] taken, List<Group> groups) {
+    int r = taken.length;
+    int each = p.elements() / r;
+    int end = p.offset() + p.elements();
+    for (int first = 0, next; first < r; first = next) {
+      next = first + 1;
+      while (next < r && taken[next] == taken[first]) {
+        next++;
+      }
+      if (taken[first] < 0) {
+        continue;
+      }
+      if (p.role() == Role.A || next - first == r) {
+        int from = p.offset() + first * each;
+        join(groups, new Group(from, p.offset() + next * each, factor, taken[first]));
+      } else {
+        groups.add(new Group(p.offset() + first, end, r, next - first, factor, taken[first]));
+      }
     }
   }
 
-  private double factor(Parameter.Role role) {
+  private static void join(List<Group> groups, Group next) {
+    int at = groups.size() - 1;
+    if (at >= 0) {
+      Group last = groups.get(at);
+      boolean alike = last.factor() == next.factor() && last.taken() == next.taken();
+      if (last.whole() && last.to() == next.from() && alike) {
+        groups.set(at, new Group(last.from(), next.to(), next.factor(), next.taken()));
+        return;
+      }
+    }
+    groups.add(next);
+  }
+
+  private double factor(Role role) {
     return switch (role) {
       case A, EMBEDDING_B -> halves == Halves.B ? 0 : 1;
       case B, EMBEDDING_A -> halves == Halves.A ? 0 : ratio;

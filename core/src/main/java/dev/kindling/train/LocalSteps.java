@@ -1,6 +1,7 @@
 package dev.kindling.train;
 
 import dev.kindling.data.TokenBatch;
+import dev.kindling.lora.Prefix;
 import dev.kindling.model.BatchResult;
 import dev.kindling.model.Model;
 import java.util.ArrayList;
@@ -14,7 +15,6 @@ import java.util.List;
 public final class LocalSteps {
   private final Update update;
   private final double[] sums;
-  private final float[] part;
   private final List<LocalStep> taken = new ArrayList<>();
   private Totals totals = new Totals();
 
@@ -24,20 +24,21 @@ public final class LocalSteps {
   public LocalSteps(Update update, int elements) {
     this.update = update;
     this.sums = new double[elements];
-    this.part = new float[elements];
   }
 
   /**
    * The mean gradient of a share: sums in double, in the order of the micro-batches. Zero where the
    * share has no target.
    *
-   * @param trainables that the model is to have
-   * @param gradient [elements], overwritten
+   * @param prefix what the model has of the pairs
+   * @param trainables all of them
+   * @param gradient [elements], overwritten where the model has them
    * @return mean loss over the targets, 0 without
    */
   public double gradient(
-      Model model, List<TokenBatch> share, float[] trainables, float[] gradient) {
-    model.load(trainables);
+      Model model, Prefix prefix, List<TokenBatch> share, float[] trainables, float[] gradient) {
+    model.load(prefix.take(trainables));
+    float[] part = new float[prefix.narrow().elements()];
     Arrays.fill(sums, 0);
     totals = new Totals();
     for (TokenBatch batch : share) {
@@ -48,10 +49,16 @@ public final class LocalSteps {
       }
     }
     double targets = Math.max(1, totals.targets());
-    for (int i = 0; i < gradient.length; i++) {
-      gradient[i] = (float) (sums[i] / targets);
+    for (int i = 0; i < part.length; i++) {
+      part[i] = (float) (sums[i] / targets);
     }
+    prefix.put(part, gradient);
     return totals.targets() == 0 ? 0 : totals.meanLoss();
+  }
+
+  /** What a step (from 0) uses of the pairs. */
+  public Prefix prefix(long step) {
+    return update.prefix(step);
   }
 
   /**

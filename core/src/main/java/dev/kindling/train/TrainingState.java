@@ -2,6 +2,7 @@ package dev.kindling.train;
 
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.BaseChange;
+import dev.kindling.lora.Prefix;
 import dev.kindling.optim.OptimizerSettings;
 import java.util.ArrayList;
 import java.util.List;
@@ -34,7 +35,7 @@ public final class TrainingState {
         layout,
         start,
         List.of(),
-        new Update(settings, maxGradNorm, layout, Learners.ALL, Merges.NONE),
+        new Update(settings, maxGradNorm, layout, Learners.ALL),
         Optional.empty(),
         false);
   }
@@ -156,9 +157,24 @@ public final class TrainingState {
     exponents = sum.nextExponents();
   }
 
-  /** Clips, updates, advances. The sum must fit, be finite and have targets. */
+  /** What the next step uses of the pairs. */
+  public Prefix prefix() {
+    return update.prefix(step);
+  }
+
+  /**
+   * Clips, updates, advances. The sum is of what {@link #prefix} says, and must fit, be finite and
+   * have targets.
+   */
   public Committed commit(GradientSum sum) {
-    sum.meanGradient(gradient);
+    Prefix prefix = prefix();
+    if (prefix.all()) {
+      sum.meanGradient(gradient);
+    } else {
+      float[] some = new float[prefix.narrow().elements()];
+      sum.meanGradient(some);
+      prefix.put(some, gradient); // no other part of it is looked at
+    }
     Update.Taken taken = update.apply(trainables, gradient, step);
     exponents = sum.nextExponents();
     step++;

@@ -2,9 +2,12 @@ package dev.kindling.train;
 
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.BaseChange;
+import dev.kindling.lora.Prefix;
+import dev.kindling.lora.Ranks;
 import dev.kindling.optim.Group;
 import dev.kindling.optim.Optimizer;
 import dev.kindling.optim.OptimizerSettings;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -24,25 +27,73 @@ public final class Update {
   private final AdapterLayout layout;
   private final Learners learners;
   private final Merges merges;
+  private final Ranks ranks;
+
+  /** Of each rank, how often the steps before {@link #counted} have moved it. */
+  private final long[] taken;
+
+  private long counted;
 
   /**
    * @param maxGradNorm 0 for no clipping
    * @param layout of the trainables
    * @param learners neither gradient nor decay moves the others
    * @param merges where pairs begin anew
+   * @param ranks of each step
    */
   public Update(
       OptimizerSettings settings,
       double maxGradNorm,
       AdapterLayout layout,
       Learners learners,
-      Merges merges) {
+      Merges merges,
+      Ranks ranks) {
     this.optimizer = Optimizer.of(settings, layout.elements());
     this.settings = settings;
     this.maxGradNorm = maxGradNorm;
     this.layout = layout;
     this.learners = learners;
     this.merges = merges;
+    this.ranks = ranks;
+    this.taken = new long[layout.settings().r()];
+  }
+
+  /** All ranks in every step, and no merges. */
+  public Update(
+      OptimizerSettings settings, double maxGradNorm, AdapterLayout layout, Learners learners) {
+    this(
+        settings,
+        maxGradNorm,
+        layout,
+        learners,
+        Merges.NONE,
+        new Ranks(Ranks.Use.FIXED, layout.settings().r(), 0));
+  }
+
+  /** What a step (from 0) uses of the pairs. */
+  public Prefix prefix(long step) {
+    return Prefix.of(layout, ranks.active(step));
+  }
+
+  /**
+   * A function of the step: a rank's moments know the steps that it learned in, and their bias is
+   * corrected for so many.
+   */
+  private List<Group> groups(long step) {
+    long since = merges.knownSince(step);
+    if (counted > step || counted < since) {
+      Arrays.fill(taken, 0);
+      counted = since;
+    }
+    for (; counted < step; counted++) {
+      for (int k = ranks.learnsFrom(counted); k < ranks.active(counted); k++) {
+        taken[k]++;
+      }
+    }
+    long[] now = taken.clone();
+    Arrays.fill(now, 0, ranks.learnsFrom(step), -1);
+    Arrays.fill(now, ranks.active(step), now.length, -1);
+    return learners.groups(layout, step, now);
   }
 
   /**
@@ -60,14 +111,8 @@ public final class Update {
    * @param step from 0
    */
   public Taken apply(float[] trainables, float[] gradient, long step) {
-    List<Group> groups = learners.groups(layout, merges.knownSince(step));
-    double squares = 0;
-    for (Group group : groups) {
-      for (int i = group.from(); i < group.to(); i++) {
-        squares += (double) gradient[i] * gradient[i];
-      }
-    }
-    double norm = Math.sqrt(squares);
+    List<Group> groups = groups(step);
+    double norm = norm(gradient, groups);
     if (maxGradNorm > 0) {
       float factor = (float) Math.min(1, maxGradNorm / (norm + CLIP_EPSILON));
       for (int i = 0; i < gradient.length; i++) {
@@ -75,9 +120,20 @@ public final class Update {
       }
     }
     double rate = settings.learningRate() * settings.schedule().factor(step);
-    optimizer.resume(step);
     optimizer.step(trainables, gradient, rate, groups);
     return new Taken(rate, norm);
+  }
+
+  private static double norm(float[] gradient, List<Group> groups) {
+    double squares = 0;
+    for (Group group : groups) {
+      for (int from = group.from(); from < group.to(); from += group.stride()) {
+        for (int i = from; i < from + group.width(); i++) {
+          squares += (double) gradient[i] * gradient[i];
+        }
+      }
+    }
+    return Math.sqrt(squares);
   }
 
   /**

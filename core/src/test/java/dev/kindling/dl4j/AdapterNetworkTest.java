@@ -14,7 +14,6 @@ import dev.kindling.train.GradientSum;
 import dev.kindling.train.Learners;
 import dev.kindling.train.LocalStep;
 import dev.kindling.train.LocalSteps;
-import dev.kindling.train.Merges;
 import dev.kindling.train.TrainingState;
 import dev.kindling.train.Update;
 import java.util.ArrayList;
@@ -32,8 +31,7 @@ class AdapterNetworkTest {
     Golden golden = new Golden(name);
     int elements = golden.layout.elements();
     Update update =
-        new Update(
-            golden.optimizer(), golden.maxGradNorm(), golden.layout, Learners.ALL, Merges.NONE);
+        new Update(golden.optimizer(), golden.maxGradNorm(), golden.layout, Learners.ALL);
     LocalSteps steps = new LocalSteps(update, elements);
     float[] start = golden.adapter.values(golden.layout);
     MultiLayerNetwork network = AdapterNetwork.of(start, update.flatState());
@@ -56,8 +54,7 @@ class AdapterNetworkTest {
     int elements = golden.layout.elements();
     float[] start = golden.adapter.values(golden.layout);
     Update update =
-        new Update(
-            golden.optimizer(), golden.maxGradNorm(), golden.layout, Learners.ALL, Merges.NONE);
+        new Update(golden.optimizer(), golden.maxGradNorm(), golden.layout, Learners.ALL);
     LocalSteps steps = new LocalSteps(update, elements);
     MultiLayerNetwork network = AdapterNetwork.of(start, update.flatState());
     TrainingState plain =
@@ -86,7 +83,8 @@ class AdapterNetworkTest {
     TokenBatch batch = TokenBatch.of(golden.batch(step), golden.plan.rules());
     AdapterNetwork.bind(
         network,
-        (trainables, gradient) -> steps.gradient(model, List.of(batch), trainables, gradient),
+        (trainables, gradient) ->
+            steps.gradient(model, steps.prefix(0), List.of(batch), trainables, gradient),
         steps::update,
         step);
     network.fit(AdapterNetwork.placeholder());

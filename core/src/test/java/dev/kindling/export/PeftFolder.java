@@ -12,6 +12,7 @@ import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.Consumer;
 
@@ -27,7 +28,7 @@ record PeftFolder(Path path) {
           layout,
           vector,
           new PeftWriter.Base("some/base", false, false),
-          CLASSES);
+          new Notes(Optional.of(CLASSES), false));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

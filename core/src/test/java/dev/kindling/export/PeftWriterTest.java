@@ -67,7 +67,7 @@ class PeftWriterTest {
     AdapterLayout again = read.layout(golden.plan.linears(), 0);
     assertThat(again.parameters()).hasSameSizeAs(layout.parameters());
     assertThat(read.values(again)).isEqualTo(vector);
-    assertThat(read.labels()).contains(CLASSES);
+    assertThat(read.notes().labels()).contains(CLASSES);
     assertThat(read.outputs(layout.parameters().get(layout.parameters().size() - 1).module()))
         .contains(3);
     assertThat(logits(golden, again, read.values(again))).isEqualTo(logits(golden, layout, vector));

@@ -13,7 +13,6 @@ import dev.kindling.optim.Schedule;
 import dev.kindling.tensor.Backend;
 import dev.kindling.train.Learners;
 import dev.kindling.train.Learners.Halves;
-import dev.kindling.train.Merges;
 import dev.kindling.train.TrainingState;
 import dev.kindling.train.Update;
 import java.io.IOException;
@@ -160,7 +159,7 @@ public final class Golden {
         layout,
         adapter.values(layout),
         List.of(),
-        new Update(optimizer(), maxGradNorm(), layout, learners(), Merges.NONE),
+        new Update(optimizer(), maxGradNorm(), layout, learners()),
         Optional.empty(),
         false);
   }

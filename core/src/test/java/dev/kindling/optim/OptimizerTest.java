@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.data.Offset.offset;
 
 import dev.kindling.optim.OptimizerSettings.Kind;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -19,6 +20,10 @@ class OptimizerTest {
   }
 
   /** torch.optim.AdamW: decay first, then m̂ / (√v̂ + ε) with both moments debiased. */
+  private static List<Group> all(int elements, long taken) {
+    return List.of(new Group(0, elements, 1, taken));
+  }
+
   @ParameterizedTest
   @ValueSource(doubles = {0, 0.1, 1})
   void adamW_severalSteps_equalPyTorch(double decay) {
@@ -30,7 +35,7 @@ class OptimizerTest {
     for (int t = 1; t <= 7; t++) {
       float[] gradient = {0.3f, -1e-4f * t, t % 2 == 0 ? 5f : -5f, 0f, 1e-12f};
       double rate = RATE / t;
-      optimizer.step(found, gradient, rate);
+      optimizer.step(found, gradient, rate, all(5, t - 1));
       for (int i = 0; i < 5; i++) {
         wanted[i] -= rate * decay * wanted[i];
         m[i] = 0.9 * m[i] + 0.1 * gradient[i];
@@ -49,7 +54,8 @@ class OptimizerTest {
   @Test
   void adamW_firstStep_isTheRateInTheGradientsDirection() {
     float[] x = {0f, 0f, 0f};
-    Optimizer.of(settings(Kind.ADAMW, 0), 3).step(x, new float[] {1e-3f, -7e3f, 0f}, RATE);
+    Optimizer.of(settings(Kind.ADAMW, 0), 3)
+        .step(x, new float[] {1e-3f, -7e3f, 0f}, RATE, all(3, 0));
     assertThat(x[0]).isCloseTo(-0.01f, offset(1e-6f));
     assertThat(x[1]).isCloseTo(0.01f, offset(1e-8f));
     assertThat(x[2]).isZero();
@@ -60,9 +66,9 @@ class OptimizerTest {
   void adamW_rateZero_changesTheMomentsOnly() {
     float[] x = {3f};
     Optimizer optimizer = Optimizer.of(settings(Kind.ADAMW, 0.5), 1);
-    optimizer.step(x, new float[] {1f}, 0);
+    optimizer.step(x, new float[] {1f}, 0, all(1, 0));
     assertThat(x[0]).isEqualTo(3f);
-    optimizer.step(x, new float[] {0f}, RATE);
+    optimizer.step(x, new float[] {0f}, RATE, all(1, 1));
     double update = (0.09 / 0.19) / Math.sqrt(0.000999 / 0.001999);
     assertThat((double) x[0]).isCloseTo(3 * (1 - 0.005) - RATE * update, offset(5e-7));
   }
@@ -71,11 +77,31 @@ class OptimizerTest {
   void sgd_severalSteps_equalDecayThenGradient() {
     float[] x = {1f, -2f};
     Optimizer optimizer = Optimizer.of(settings(Kind.SGD, 0.1), 2);
-    optimizer.step(x, new float[] {2f, 0f}, 0.5);
+    optimizer.step(x, new float[] {2f, 0f}, 0.5, all(2, 0));
     assertThat(x).containsExactly(-0.05f, -1.9f);
-    optimizer.step(x, new float[] {0f, -1f}, 1);
+    optimizer.step(x, new float[] {0f, -1f}, 1, all(2, 1));
     assertThat(x[0]).isCloseTo(-0.045f, offset(1e-8f));
     assertThat(x[1]).isCloseTo(-0.71f, offset(2e-7f));
+  }
+
+  /** Columns of a matrix [2, 3] learn as if they were all there is; the others do not move. */
+  @ParameterizedTest
+  @EnumSource(Kind.class)
+  void step_someColumns_leavesTheOthersAndTheirState(Kind kind) {
+    Optimizer columns = Optimizer.of(settings(kind, 0.1), 7);
+    Optimizer alone = Optimizer.of(settings(kind, 0.1), 4);
+    float[] x = {9, 1, 2, 3, 4, 5, 6};
+    float[] y = {2, 3, 5, 6};
+    for (int t = 0; t < 3; t++) {
+      columns.step(
+          x, new float[] {7, 7, 1, -2, 7, 3, t}, RATE, List.of(new Group(2, 7, 3, 2, 1, t)));
+      alone.step(y, new float[] {1, -2, 3, t}, RATE, all(4, t));
+    }
+    assertThat(x).containsExactly(9, 1, y[0], y[1], 4, y[2], y[3]);
+    columns
+        .state()
+        .values()
+        .forEach(s -> assertThat(new float[] {s[0], s[1], s[4]}).containsOnly(0));
   }
 
   /** What is planned without one is what one has. */

@@ -6,6 +6,7 @@ import static org.assertj.core.data.Offset.offset;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.AdapterSettings;
 import dev.kindling.lora.LinearModule;
+import dev.kindling.lora.Ranks;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.optim.Links;
 import dev.kindling.optim.OptimizerSettings;
@@ -45,7 +46,8 @@ class MergesTest {
         0,
         LAYOUT,
         Learners.ALL,
-        new Merges(new Links(8, 2, 1), restart, share, 5));
+        new Merges(new Links(8, 2, 1), restart, share, 5),
+        new Ranks(Ranks.Use.FIXED, 2, 0));
   }
 
   /** s·B·A [30, 40] of a vector of the layout. */

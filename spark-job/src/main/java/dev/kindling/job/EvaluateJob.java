@@ -3,6 +3,7 @@ package dev.kindling.job;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.kindling.job.broadcast.ExecutorModels;
 import dev.kindling.job.config.JobConfig;
+import dev.kindling.job.evaluate.Evaluation;
 import dev.kindling.job.evaluate.Evaluator;
 import java.util.List;
 import org.apache.spark.sql.SparkSession;
@@ -20,7 +21,14 @@ public final class EvaluateJob {
             prepared.evaluated(session),
             prepared.grouping(),
             "data.validation")) {
-      return evaluator.evaluate(prepared.start(), List.of()).json();
+      if (!prepared.nested()) {
+        return evaluator.evaluate(prepared.start(), List.of()).json();
+      }
+      List<Evaluation> ranks = evaluator.ranks(prepared.start());
+      System.err.print(Evaluation.lines(ranks));
+      ObjectNode whole = ranks.get(ranks.size() - 1).json();
+      whole.set("ranks", Evaluation.table(ranks));
+      return whole;
     } finally {
       ExecutorModels.release(prepared.cluster().spec().run());
     }

@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.kindling.cost.PairClock.Timed;
+import dev.kindling.export.Notes;
 import dev.kindling.export.PeftWriter;
 import dev.kindling.job.broadcast.ExecutorModels;
 import dev.kindling.job.broadcast.MemoryPlan;
@@ -25,6 +26,7 @@ import dev.kindling.job.resume.Stop;
 import dev.kindling.job.storage.StorageFailed;
 import dev.kindling.job.sync.Synchroniser;
 import dev.kindling.lora.BaseChange;
+import dev.kindling.lora.Ranks;
 import dev.kindling.train.TrainingState;
 import java.io.IOException;
 import java.util.List;
@@ -160,8 +162,13 @@ public final class FineTuneJob {
     Synchroniser synchroniser = synchronisation.of(prepared, state);
     new StepLoop(config, prepared, state, report, folder, stop)
         .run(examples, synchroniser, steps, from, new Progress(System.err, steps, terminal));
+    boolean nested = config.adapter().ranks() != Ranks.Use.FIXED;
+    List<Evaluation> ranks =
+        nested ? evaluator.map(e -> e.ranks(state.trainables())).orElse(List.of()) : List.of();
     Optional<Evaluation> after =
-        evaluator.map(e -> e.evaluate(state.trainables(), state.changes()));
+        nested
+            ? ranks.stream().skip(Math.max(0, ranks.size() - 1)).findFirst()
+            : evaluator.map(e -> e.evaluate(state.trainables(), state.changes()));
     evaluator.ifPresent(Evaluator::close);
 
     folder.claim();
@@ -176,16 +183,20 @@ public final class FineTuneJob {
             config.base().path(),
             prepared.plan().predictsTokens(),
             prepared.plan().storesTransposed()),
-        prepared.labels().names());
+        new Notes(Optional.of(prepared.labels().names()), nested));
     folder.keep(config.source());
     ObjectNode result = report.result(before, after);
+    if (!ranks.isEmpty()) {
+      result.set("ranks", Evaluation.table(ranks));
+    }
     ObjectNode manifest = report.manifest(examples, held, adapter.layout(), session.sparkContext());
     manifest.set("plans", new ObjectMapper().valueToTree(plans.layers()));
     manifest.set("inputs", new ObjectMapper().valueToTree(inputs));
     manifest.put("submission", submission);
     folder.finish(manifest, result);
     System.err.println(
-        report.summary(before, after, prepared.layout(), adapter.layout(), examples));
+        report.summary(before, after, prepared.layout(), adapter.layout(), examples)
+            + Evaluation.lines(ranks));
     return result;
   }
 

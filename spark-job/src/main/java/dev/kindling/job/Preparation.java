@@ -49,6 +49,7 @@ import org.slf4j.LoggerFactory;
  *
  * @param start trainables before the first step, as drawn or imported
  * @param baseDigest SHA-256 of the base's weights
+ * @param nested whether each prefix of the adapter that was opened is an adapter too
  */
 record Preparation(
     ModelPlan plan,
@@ -58,7 +59,8 @@ record Preparation(
     HfFolder base,
     String baseDigest,
     Cluster cluster,
-    Reading reading) {
+    Reading reading,
+    boolean nested) {
   private static final Logger LOG = LoggerFactory.getLogger(Preparation.class);
 
   static Preparation of(SparkSession session, JobConfig config) {
@@ -110,7 +112,8 @@ record Preparation(
       delivery = WeightDelivery.of(spark, base, plan.weights(layout));
     }
     Cluster cluster = new Cluster(spark, spec, delivery);
-    return new Preparation(plan, layout, labels, start, base, digest, cluster, reading);
+    return new Preparation(
+        plan, layout, labels, start, base, digest, cluster, reading, sources.nested());
   }
 
   /** An imported adapter may drop inputs where the configuration says nothing of it. */
@@ -201,7 +204,8 @@ record Preparation(
         base,
         baseDigest,
         cluster.with(cluster.spec().with(PairClock.table(timed))),
-        reading);
+        reading,
+        nested);
   }
 
   /** Distinct low-rank layers at the largest micro-batch. */

@@ -54,6 +54,11 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
     return new Sources(base, adapter, outline);
   }
 
+  /** Whether each prefix of the adapter is one too. */
+  boolean nested() {
+    return adapter.filter(a -> a.notes().nested()).isPresent();
+  }
+
   /** The linear layer that gives the logits. */
   String head() {
     return outline.linears().get(outline.linears().size() - 1).name();
@@ -98,7 +103,7 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
     }
     return new Labels(
         adapter
-            .flatMap(PeftAdapter::labels)
+            .flatMap(a -> a.notes().labels())
             .filter(known -> known.size() == n)
             .or(() -> named.size() == n ? Optional.of(named) : Optional.empty())
             .orElseGet(() -> IntStream.range(0, n).mapToObj(i -> "LABEL_" + i).toList()));

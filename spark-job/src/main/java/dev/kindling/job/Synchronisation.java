@@ -40,7 +40,7 @@ record Synchronisation(JobConfig config, long steps, int slots, Optional<Integer
         config, steps, slots, Optional.of(config.sync().workers().or(() -> before).orElse(each)));
   }
 
-  private LocalRule rule() {
+  private LocalRule rule(int r) {
     JobConfig.Training training = config.training().orElseThrow();
     boolean ffa = config.sync().exactness() == Exactness.FFA;
     Halves halves = ffa ? Halves.B : config.adapter().trained();
@@ -48,7 +48,8 @@ record Synchronisation(JobConfig config, long steps, int slots, Optional<Integer
         config.optimizer(steps),
         training.maxGradNorm(),
         new Learners(halves, training.loraPlusRatio()),
-        config.merges(steps));
+        config.merges(steps),
+        config.ranks(r));
   }
 
   /** What it takes. */
@@ -64,7 +65,7 @@ record Synchronisation(JobConfig config, long steps, int slots, Optional<Integer
         prepared.layout(),
         beginning.values(),
         beginning.changes(),
-        rule().update(prepared.layout()),
+        rule(prepared.layout().settings().r()).update(prepared.layout()),
         sync.outer() == Outer.NESTEROV
             ? Optional.of(new OuterStep(sync.outerRate(), sync.outerMomentum(), elements))
             : Optional.empty(),
@@ -77,7 +78,8 @@ record Synchronisation(JobConfig config, long steps, int slots, Optional<Integer
     int batch = config.compute().batch();
     if (workers.isPresent()) {
       int frequency = config.sync().frequency();
-      return new ParameterAveraging(cluster, state, rule(), workers.get(), frequency);
+      return new ParameterAveraging(
+          cluster, state, rule(prepared.layout().settings().r()), workers.get(), frequency);
     }
     return new SynchronousGradients(
         cluster,

@@ -12,6 +12,7 @@ import dev.kindling.job.cli.InProcess;
 import dev.kindling.job.config.ConfigSource;
 import dev.kindling.job.config.Methods;
 import dev.kindling.lora.LinearModule;
+import dev.kindling.lora.Ranks;
 import dev.kindling.model.Golden;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -144,7 +145,7 @@ class MethodsTest {
     assertThat(refused.messages())
         .contains(
             key.isEmpty()
-                ? "method is lorra: expected cola | ffa-lora | lora"
+                ? "method is lorra: expected cola | dylora | ffa-lora | lora"
                 : "adapter.scaling is rank-stabilised, but adapter.init-from says standard");
   }
 
@@ -172,22 +173,25 @@ class MethodsTest {
     assertThat(manifest.at("/adapter/r").asInt()).isEqualTo(8);
   }
 
-  /** Stopped, on other cores, and averaged: a base that has been changed stays that. */
+  /** Stopped, on other cores, and averaged: what was drawn or changed before stays that. */
   @ParameterizedTest
   @CsvSource({
     "olora,sync.mode=gradients",
     "olora,sync.mode=averaging",
     "relora,sync.mode=gradients",
-    "cola,sync.mode=averaging"
+    "cola,sync.mode=averaging",
+    "dylora,sync.mode=gradients",
+    "dylora,sync.mode=averaging"
   })
-  void train_changedBaseStoppedAndOnOtherCores_givesTheSameBytes(String method, String mode) {
+  void train_stoppedAndOnOtherCores_givesTheSameBytes(String method, String mode) {
     GoldenFolder golden = GoldenFolder.copy("bert", temp);
     List<String> settings =
         new ArrayList<>(
             List.of("method=" + method, mode, "train.steps=6", "checkpoint.every-steps=2"));
     if (mode.endsWith("averaging")) {
+      String exactness = method.equals("dylora") ? "none" : "fedex"; // which dylora cannot have
       settings.addAll(
-          List.of("sync.workers=2", "sync.averaging-frequency=2", "sync.exactness=fedex"));
+          List.of("sync.workers=2", "sync.averaging-frequency=2", "sync.exactness=" + exactness));
     }
     String[] all = settings.toArray(new String[0]);
     Path whole = temp.resolve("whole");
@@ -223,6 +227,51 @@ class MethodsTest {
           for (int i = 0; method.equals("cola") && i < one.length; i++) {
             int at = down ? 4 * columns + i : i / 4 * columns + 4 + i % 4; // behind the last link
             assertThat(tensor.floats()[at]).as(name).isEqualTo(one[i]);
+          }
+        });
+  }
+
+  /** What training says of each rank is what evaluating its adapter says, and no two are alike. */
+  @ParameterizedTest
+  @CsvSource({"bert,prefix", "gpt2,prefix", "llama-gqa,last"})
+  void train_dylora_tellsOfEveryRank(String family, String ranks) {
+    GoldenFolder golden = GoldenFolder.copy(family, temp);
+    String held = "data.validation=" + golden.path("data.jsonl");
+    Path output = temp.resolve("output");
+    InProcess run =
+        kindling(2, fresh(golden, output, held, "method=dylora", "adapter.ranks=" + ranks));
+    assertThat(run.code()).as(run.stdout()).isZero();
+    JsonNode table = run.json().get("ranks");
+    JsonNode evaluated = kindling(1, golden.evaluate(output)).json().get("ranks");
+    assertThat(table).hasSize(4);
+    for (int b = 1; b <= 4; b++) {
+      assertThat(table.get(b - 1).get("rank").asInt()).isEqualTo(b);
+      assertThat(evaluated.get(b - 1).get("loss").asDouble())
+          .isCloseTo(table.get(b - 1).get("loss").asDouble(), offset(1e-5));
+      assertThat(table.get(b % 4).get("loss")).isNotEqualTo(table.get(b - 1).get("loss"));
+    }
+    assertThat(run.json().at("/validation/loss")).isEqualTo(table.get(3).get("loss"));
+  }
+
+  /** One step moves the rank that was drawn, and no other, whatever decays. */
+  @Test
+  void train_lastOfRanks_movesThatRankAlone() {
+    GoldenFolder golden = GoldenFolder.copy("llama-gqa", temp);
+    String[] settings = {"train.steps=1", "optimizer.weight-decay=0.5", "adapter.ranks=last"};
+    Map<String, StoredTensor> one = adapter(train(golden, "dylora", settings));
+    Map<String, StoredTensor> ffa = adapter(train(golden, "ffa-lora", "train.steps=1"));
+    int drawn = new Ranks(Ranks.Use.LAST, 4, 3).active(0) - 1;
+    one.forEach(
+        (name, tensor) -> {
+          float[] values = tensor.floats();
+          int columns = (int) tensor.shape()[1];
+          for (int i = 0; i < values.length; i++) {
+            if (name.contains("lora_A")) {
+              boolean same = values[i] == ffa.get(name).floats()[i];
+              assertThat(same).as(name).isEqualTo(i / columns != drawn);
+            } else if (name.contains("lora_B") && i % columns != drawn) {
+              assertThat(values[i]).as(name).isZero();
+            }
           }
         });
   }
@@ -330,6 +379,8 @@ class MethodsTest {
         "merge.warmup=0.1 | merge.warmup is for a chain: set merge.links above 1",
         "method=cola merge.pruned=0.5 | merge.pruned is for merge.optimizer = random",
         "method=cola adapter.train=a | each link begins with B at zero",
+        "method=dylora adapter.initialiser=olora | no prefix of them would be an adapter",
+        "method=cola adapter.ranks=last | merge.links = 3 adds to the frozen weights belongs to all",
         "method=cola train.precision=bf16 | merge.links = 3 adds to the frozen weights"
       })
   void train_settingsThatCannotBe_areNamed(String settings, String message) {

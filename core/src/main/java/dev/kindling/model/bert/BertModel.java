@@ -53,7 +53,7 @@ final class BertModel implements Model {
     this.backend = backend;
     this.weights = weights;
     this.trainables = trainables;
-    this.steps = new StepCache<>(backend, this::lay);
+    this.steps = new StepCache<>(trainables.arena(), this::lay);
     Map<String, Linear> byName =
         trainables.linears(plan.linears(), weights::matrix, weights::tensor);
     embeddingNorm = norm(config.embedding("LayerNorm"));

@@ -38,7 +38,7 @@ public final class DecoderModel<S, G> implements LanguageModel {
     this.trainables = trainables;
     this.parts = parts;
     this.stack = new Stack<>(parts.blocks(), parts.embeddingsTrain(), recompute);
-    this.steps = new StepCache<>(backend, this::lay);
+    this.steps = new StepCache<>(trainables.arena(), this::lay);
   }
 
   /** Everything a step of one (B, T) touches, laid out in the arena. */

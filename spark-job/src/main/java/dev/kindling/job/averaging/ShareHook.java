@@ -7,6 +7,7 @@ import dev.kindling.job.broadcast.MemoryUse;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.WeightDelivery;
 import dev.kindling.job.sync.StepReport;
+import dev.kindling.lora.Prefix;
 import dev.kindling.model.Model;
 import dev.kindling.train.LocalStep;
 import dev.kindling.train.LocalSteps;
@@ -55,12 +56,13 @@ final class ShareHook implements TrainingHook {
     share
         .batches()
         .forEach(b -> batches.add(TokenBatch.packed(b.rows(), here.plan().rules(), spec.seed())));
-    Model borrowed = here.borrow();
+    Prefix prefix = local.prefix(share.step());
+    Model borrowed = here.borrow(prefix);
     model = borrowed;
     start = System.nanoTime();
     AdapterNetwork.bind(
         (MultiLayerNetwork) network,
-        (trainables, gradient) -> local.gradient(borrowed, batches, trainables, gradient),
+        (trainables, gradient) -> local.gradient(borrowed, prefix, batches, trainables, gradient),
         local::update,
         Math.toIntExact(share.step()));
   }

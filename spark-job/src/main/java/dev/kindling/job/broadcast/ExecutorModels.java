@@ -2,6 +2,7 @@ package dev.kindling.job.broadcast;
 
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.BaseChange;
+import dev.kindling.lora.Prefix;
 import dev.kindling.model.FrozenWeights;
 import dev.kindling.model.Model;
 import dev.kindling.model.ModelPlan;
@@ -10,10 +11,12 @@ import dev.kindling.tensor.Backend;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.IdentityHashMap;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
+import java.util.function.Function;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -25,6 +28,11 @@ public final class ExecutorModels {
   private static final Logger LOG = LoggerFactory.getLogger(ExecutorModels.class);
   private static final Map<String, ExecutorModels> RUNS = new ConcurrentHashMap<>();
   private static final AtomicInteger LOADS = new AtomicInteger();
+
+  /**
+   * Models of different ranks that a task keeps: views of one memory, some megabytes of heap each.
+   */
+  private static final int MOST_RANKS = 8;
 
   private final ModelSpec spec;
   private final ModelPlan plan;
@@ -57,10 +65,15 @@ public final class ExecutorModels {
     LOG.info("frozen weights loaded in {} ms", (System.nanoTime() - start) / 1_000_000);
   }
 
-  /** A model and the backend that is its own. */
-  private record Owned(Model model, Backend backend) {
+  /**
+   * What a task has to itself.
+   *
+   * @param models over the same memory, by the rank of their pairs; one at a time is in use
+   */
+  private record Owned(Backend backend, Trainables trainables, Map<Integer, Model> models) {
     void close() {
-      model.close();
+      models.values().forEach(Model::close);
+      trainables.close();
       backend.close();
     }
   }
@@ -145,24 +158,60 @@ public final class ExecutorModels {
     return spec.seed();
   }
 
+  /** What a step with pairs of this rank uses of them. */
+  public Prefix prefix(int rank) {
+    return Prefix.of(layout, rank);
+  }
+
+  /**
+   * Lends a model that no other task uses.
+   *
+   * @param prefix what it has of the pairs
+   * @param trainables their values
+   */
+  public <T> T use(Prefix prefix, float[] trainables, Function<Model, T> use) {
+    Model model = borrow(prefix);
+    try {
+      model.load(trainables);
+      return use.apply(model);
+    } finally {
+      giveBack(model);
+    }
+  }
+
   /** A model that no other task uses; give it back. */
-  public synchronized Model borrow() {
+  public synchronized Model borrow(Prefix prefix) {
     if (released) {
       throw new IllegalStateException("the run is over");
     }
     Owned owned = idle.poll();
     if (owned == null) {
       Backend backend = spec.compute().open();
-      Trainables own = new Trainables(backend, layout, spec.plans());
-      owned = new Owned(plan.build(backend, weights, own, spec.recompute()), backend);
+      Trainables all = new Trainables(backend, layout, spec.plans());
+      owned = new Owned(backend, all, new LinkedHashMap<>());
     }
-    borrowed.put(owned.model, owned);
-    return owned.model;
+    Model model = model(owned, prefix);
+    borrowed.put(model, owned);
+    return model;
+  }
+
+  private Model model(Owned owned, Prefix prefix) {
+    int rank = prefix.narrow().settings().r();
+    Model model = owned.models.remove(rank);
+    if (model == null) {
+      if (owned.models.size() == MOST_RANKS) {
+        owned.models.remove(owned.models.keySet().iterator().next()).close();
+      }
+      Trainables own = owned.trainables.prefix(prefix.narrow());
+      model = plan.build(owned.backend, weights, own, spec.recompute());
+    }
+    owned.models.put(rank, model); // the last one used is last
+    return model;
   }
 
   /** The last one frees what a release has left. */
   public synchronized void giveBack(Model model) {
-    idle.add(borrowed.remove(model));
+    idle.push(borrowed.remove(model));
     if (released && borrowed.isEmpty()) {
       free();
     }

@@ -2,6 +2,7 @@ package dev.kindling.job.config;
 
 import dev.kindling.job.config.JobConfig.Adapter;
 import dev.kindling.lora.Initialiser;
+import dev.kindling.lora.Ranks;
 import dev.kindling.lora.Scaling;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.train.Learners.Halves;
@@ -32,6 +33,7 @@ record AdapterReader(ConfigSource source, ConfigReader in) {
         in.number("adapter.dropout", v -> v >= 0 && v < 1, "a number from 0 to below 1"),
         in.choice("adapter.initialiser", Initialiser.class),
         in.choice("adapter.train", Halves.class),
+        in.choice("adapter.ranks", Ranks.Use.class),
         targets(),
         in.has("adapter.modules-to-save")
             ? Optional.of(names("adapter.modules-to-save"))

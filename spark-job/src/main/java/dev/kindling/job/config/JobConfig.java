@@ -2,6 +2,7 @@ package dev.kindling.job.config;
 
 import dev.kindling.lora.Initialiser;
 import dev.kindling.lora.Initialiser.FromBase;
+import dev.kindling.lora.Ranks;
 import dev.kindling.lora.Scaling;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.lora.plan.PlanChooser;
@@ -105,6 +106,7 @@ public record JobConfig(
    *
    * @param initialiser of a new adapter's pairs
    * @param trained halves of pairs that learn
+   * @param ranks of each step
    * @param userSet keys under {@code adapter} that the user or the method set, which an imported
    *     folder must agree with
    */
@@ -115,6 +117,7 @@ public record JobConfig(
       double dropout,
       Initialiser initialiser,
       Halves trained,
+      Ranks.Use ranks,
       TargetModules targets,
       Optional<List<String>> modulesToSave,
       Optional<String> initFrom,
@@ -203,6 +206,11 @@ public record JobConfig(
   /** Where such a run's pairs begin anew. */
   public Merges merges(long steps) {
     return new Merges(links(steps), merging.restart, merging.pruned, compute.seed);
+  }
+
+  /** What steps use of pairs of rank r. */
+  public Ranks ranks(int r) {
+    return new Ranks(adapter.ranks, r, compute.seed);
   }
 
   /** The optimiser of such a run. */

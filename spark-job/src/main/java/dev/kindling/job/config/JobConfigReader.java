@@ -8,6 +8,7 @@ import dev.kindling.job.config.JobConfig.Generation;
 import dev.kindling.job.config.JobConfig.Output;
 import dev.kindling.job.config.JobConfig.OutputMode;
 import dev.kindling.job.config.JobConfig.Training;
+import dev.kindling.lora.Ranks;
 import dev.kindling.lora.plan.PairPlan;
 import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.lora.plan.PlanRules;
@@ -69,6 +70,17 @@ final class JobConfigReader {
     if (trains) {
       refuseIdleHalves(config);
       config.changesBase().ifPresent(setting -> requireFullWidth(config, setting));
+      if (adapter.ranks() != Ranks.Use.FIXED) {
+        config
+            .changesBase()
+            .ifPresent(
+                setting ->
+                    in.problem(
+                        "adapter.ranks: what "
+                            + setting
+                            + " adds to the frozen weights belongs to all ranks, and no prefix of"
+                            + " them would be an adapter; leave one of the two out"));
+      }
     }
     ConfigProblems.check(in.problems());
     return config;

@@ -4,6 +4,7 @@ import dev.kindling.InvalidInput;
 import dev.kindling.data.EpochOrder;
 import dev.kindling.data.Grouping;
 import dev.kindling.data.TokenBatch;
+import dev.kindling.job.broadcast.ExecutorModels;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.WeightDelivery;
 import dev.kindling.job.ingest.Batches;
@@ -15,6 +16,8 @@ import dev.kindling.job.sync.Cluster;
 import dev.kindling.job.sync.Diverged;
 import dev.kindling.job.sync.StepReport;
 import dev.kindling.lora.BaseChange;
+import dev.kindling.lora.Prefix;
+import dev.kindling.model.Model;
 import dev.kindling.train.Totals;
 import java.util.ArrayList;
 import java.util.Iterator;
@@ -60,20 +63,37 @@ public final class Evaluator implements AutoCloseable {
    * @throws InvalidInput if the data has no target at all
    */
   public Evaluation evaluate(float[] trainables, List<BaseChange> changes) {
+    return evaluate(trainables, changes, cluster.spec().r(), cluster.spec().r()).get(0);
+  }
+
+  /** Evaluates each prefix of the pairs, from rank 1 on, in one pass over the data. */
+  public List<Evaluation> ranks(float[] trainables) {
+    return evaluate(trainables, List.of(), 1, cluster.spec().r());
+  }
+
+  private List<Evaluation> evaluate(
+      float[] trainables, List<BaseChange> changes, int first, int last) {
     cluster.spark().sc().setJobDescription("evaluate " + name);
     Broadcast<float[]> sent = cluster.send(trainables);
-    Totals totals = new Totals();
+    List<Totals> totals = new ArrayList<>();
+    for (int rank = first; rank <= last; rank++) {
+      totals.add(new Totals());
+    }
     for (byte[] frame :
         Tasks.runAll(
             cluster.spark(),
             batches.frames(),
-            work(cluster.spec(), cluster.delivery(changes), sent))) {
+            work(cluster.spec(), cluster.delivery(changes), sent, first, last))) {
       StepReport.Read read = StepReport.decode(frame);
       if (read.worked()) {
-        totals.add(Totals.decode(read.payload()));
+        totals.forEach(t -> t.add(Totals.decode(read.payload())));
       }
     }
     sent.destroy();
+    return totals.stream().map(this::evaluation).toList();
+  }
+
+  private Evaluation evaluation(Totals totals) {
     if (totals.targets() == 0) {
       throw new InvalidInput(name, "has no row with a target", "expected at least one");
     }
@@ -90,22 +110,32 @@ public final class Evaluator implements AutoCloseable {
   }
 
   private static Tasks.Work<byte[]> work(
-      ModelSpec spec, WeightDelivery delivery, Broadcast<float[]> trainables) {
+      ModelSpec spec, WeightDelivery delivery, Broadcast<float[]> trainables, int first, int last) {
     return frames ->
         Cluster.inTask(
             spec,
             delivery,
-            trainables,
             all(frames),
-            (models, model, mine) -> {
-              Totals totals = new Totals();
-              for (byte[] frame : mine) {
-                MicroBatch batch = MicroBatch.decode(frame);
-                totals.add(
-                    model.evaluate(TokenBatch.packed(batch.rows(), models.plan().rules(), 0)));
+            (models, mine) -> {
+              List<Totals> all = new ArrayList<>();
+              for (int rank = first; rank <= last; rank++) {
+                Prefix prefix = models.prefix(rank);
+                float[] values = prefix.take(trainables.value());
+                all.add(models.use(prefix, values, model -> totals(models, model, mine)));
               }
-              return new StepReport.Payload(Totals.ENCODED_BYTES, totals::encode);
+              return new StepReport.Payload(
+                  all.size() * Totals.ENCODED_BYTES,
+                  frame -> all.forEach(totals -> totals.encode(frame)));
             });
+  }
+
+  private static Totals totals(ExecutorModels models, Model model, List<byte[]> frames) {
+    Totals totals = new Totals();
+    for (byte[] frame : frames) {
+      MicroBatch batch = MicroBatch.decode(frame);
+      totals.add(model.evaluate(TokenBatch.packed(batch.rows(), models.plan().rules(), 0)));
+    }
+    return totals;
   }
 
   /** Encoded micro-batches of a partition: their tokens are few beside the model. */

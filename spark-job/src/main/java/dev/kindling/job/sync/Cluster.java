@@ -8,7 +8,6 @@ import dev.kindling.job.broadcast.SentChanges;
 import dev.kindling.job.broadcast.WeightDelivery;
 import dev.kindling.job.ingest.Tasks;
 import dev.kindling.lora.BaseChange;
-import dev.kindling.model.Model;
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.regex.Matcher;
@@ -34,9 +33,9 @@ public record Cluster(
     this(spark, spec, delivery, new SentChanges());
   }
 
-  /** What a task does with its model. */
+  /** What a task does with the models of its executor. */
   public interface Use {
-    StepReport.Payload apply(ExecutorModels models, Model model, List<byte[]> frames);
+    StepReport.Payload apply(ExecutorModels models, List<byte[]> frames);
   }
 
   /** The same executors with another model to build. */
@@ -105,29 +104,18 @@ public record Cluster(
   }
 
   /**
-   * Runs in a task: borrows a model with the given trainables and reports what it made. Without
+   * Runs in a task: computes with the models of its executor and reports what it made. Without
    * frames there is nothing to load or to report.
    */
   public static byte[] inTask(
-      ModelSpec spec,
-      WeightDelivery delivery,
-      Broadcast<float[]> trainables,
-      List<byte[]> frames,
-      Use use) {
+      ModelSpec spec, WeightDelivery delivery, List<byte[]> frames, Use use) {
     if (frames.isEmpty()) {
       return new StepReport(SparkEnv.get().executorId(), 0, 0, MemoryUse.now(), "")
           .encode(StepReport.Payload.NONE);
     }
     ExecutorModels models = ExecutorModels.of(spec, delivery);
-    Model model = models.borrow();
     long start = System.nanoTime();
-    StepReport.Payload payload;
-    try {
-      model.load(trainables.value());
-      payload = use.apply(models, model, frames);
-    } finally {
-      models.giveBack(model);
-    }
+    StepReport.Payload payload = use.apply(models, frames);
     return new StepReport(
             SparkEnv.get().executorId(),
             ExecutorModels.loads(),

@@ -9,6 +9,7 @@ import dev.kindling.job.ingest.Lanes;
 import dev.kindling.job.ingest.MicroBatch;
 import dev.kindling.job.ingest.Tasks;
 import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.Prefix;
 import dev.kindling.model.BatchResult;
 import dev.kindling.model.Model;
 import dev.kindling.train.GradientSum;
@@ -63,8 +64,9 @@ public final class SynchronousGradients implements Synchroniser {
   public List<Step> advance(Batches batches, long end) {
     Exchange spent = Exchange.nothing();
     while (true) {
-      GradientSum sum = new GradientSum(layout, state.exponents(), parts);
-      spent = collect(batches, sum).after(spent);
+      Prefix prefix = state.prefix();
+      GradientSum sum = new GradientSum(prefix.narrow(), state.exponents(), parts);
+      spent = collect(batches, prefix, sum).after(spent);
       if (!sum.finite()) {
         throw new Diverged("step " + (state.step() + 1));
       }
@@ -76,11 +78,11 @@ public final class SynchronousGradients implements Synchroniser {
     }
   }
 
-  private Exchange collect(Batches batches, GradientSum sum) {
+  private Exchange collect(Batches batches, Prefix prefix, GradientSum sum) {
     long start = System.nanoTime();
     long step = state.step();
     cluster.spark().sc().setJobDescription("step " + (step + 1));
-    Broadcast<float[]> sent = cluster.send(state.trainables());
+    Broadcast<float[]> sent = cluster.send(prefix.take(state.trainables()));
     Gathered gathered = new Gathered();
     Tasks.each(
         cluster.spark(),
@@ -90,6 +92,7 @@ public final class SynchronousGradients implements Synchroniser {
             cluster.spec(),
             cluster.delivery(state.changes()),
             sent,
+            prefix.narrow().settings().r(),
             step,
             state.exponents(),
             parts,
@@ -101,7 +104,7 @@ public final class SynchronousGradients implements Synchroniser {
           }
         });
     sent.destroy();
-    long down = 4L * layout.elements() + cluster.sent().takeNews();
+    long down = 4L * prefix.narrow().elements() + cluster.sent().takeNews();
     return gathered.exchange(down, layout.elements(), 1, (System.nanoTime() - start) / 1e9);
   }
 
@@ -109,6 +112,7 @@ public final class SynchronousGradients implements Synchroniser {
       ModelSpec spec,
       WeightDelivery delivery,
       Broadcast<float[]> trainables,
+      int rank,
       long step,
       int[] exponents,
       int parts,
@@ -117,9 +121,13 @@ public final class SynchronousGradients implements Synchroniser {
         Cluster.inTask(
             spec,
             delivery,
-            trainables,
             of(frames, step),
-            (models, model, mine) -> sum(models, model, mine, exponents, parts, rounds));
+            (models, mine) -> {
+              Prefix prefix = models.prefix(rank);
+              GradientSum sum = new GradientSum(prefix.narrow(), exponents, parts);
+              return models.use(
+                  prefix, trainables.value(), model -> add(models, model, mine, sum, rounds));
+            });
   }
 
   /** A partition may hold several steps. */
@@ -134,16 +142,10 @@ public final class SynchronousGradients implements Synchroniser {
     return mine;
   }
 
-  private static StepReport.Payload sum(
-      ExecutorModels models,
-      Model model,
-      List<byte[]> frames,
-      int[] exponents,
-      int parts,
-      boolean rounds) {
-    GradientSum sum = new GradientSum(models.layout(), exponents, parts);
+  private static StepReport.Payload add(
+      ExecutorModels models, Model model, List<byte[]> frames, GradientSum sum, boolean rounds) {
     RoundedPart rounded = new RoundedPart(sum);
-    float[] gradient = new float[models.layout().elements()];
+    float[] gradient = new float[sum.elements()];
     for (byte[] frame : frames) {
       TokenBatch batch =
           TokenBatch.packed(MicroBatch.decode(frame).rows(), models.plan().rules(), models.seed());

@@ -6,9 +6,9 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.kindling.data.TokenBatch;
 import dev.kindling.job.GoldenFolder;
 import dev.kindling.lora.BaseChange;
+import dev.kindling.lora.Prefix;
 import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.model.Golden;
-import dev.kindling.model.Model;
 import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.load.Compute;
 import dev.kindling.tensor.load.Engine;
@@ -49,14 +49,14 @@ class ExecutorModelsTest {
 
   private float[] logits(ModelSpec spec, WeightDelivery delivery) {
     ExecutorModels models = ExecutorModels.of(spec, delivery);
-    Model model = models.borrow();
-    try {
-      model.load(golden.adapter.values(golden.layout));
-      model.evaluate(TokenBatch.of(golden.rows, golden.plan.rules()));
-      return model.logits();
-    } finally {
-      models.giveBack(model);
-    }
+    Prefix all = models.prefix(golden.layout.settings().r());
+    return models.use(
+        all,
+        golden.adapter.values(golden.layout),
+        model -> {
+          model.evaluate(TokenBatch.of(golden.rows, golden.plan.rules()));
+          return model.logits();
+        });
   }
 
   @Test

@@ -8,6 +8,7 @@ import com.typesafe.config.ConfigFactory;
 import dev.kindling.job.config.JobConfig.Command;
 import dev.kindling.job.config.JobConfig.Format;
 import dev.kindling.lora.Initialiser;
+import dev.kindling.lora.Ranks;
 import dev.kindling.lora.Scaling;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.lora.plan.PlanChooser;
@@ -65,6 +66,7 @@ class JobConfigTest {
                 0,
                 Initialiser.KAIMING,
                 Halves.BOTH,
+                Ranks.Use.FIXED,
                 new TargetModules.Blocks(),
                 Optional.empty(),
                 Optional.empty(),

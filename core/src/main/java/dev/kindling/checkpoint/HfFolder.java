@@ -15,6 +15,7 @@ import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collection;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -88,6 +89,11 @@ public final class HfFolder {
 
   public Path folder() {
     return folder;
+  }
+
+  /** All tensors, in name order. */
+  public Collection<StoredTensor> tensors() {
+    return tensors.values();
   }
 
   /** The parsed {@code config.json}. */

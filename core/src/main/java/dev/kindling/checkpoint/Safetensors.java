@@ -6,6 +6,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.kindling.InvalidInput;
+import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
 import java.io.IOException;
 import java.io.OutputStream;
@@ -50,7 +51,12 @@ public final class Safetensors {
   private Safetensors() {}
 
   /** Values to be written as F32. */
-  public record Values(float[] data, long... shape) {}
+  public record Values(float[] data, long... shape) {
+    /** As they are written. */
+    public Written written() {
+      return Written.of(StoredType.F32, data, shape);
+    }
+  }
 
   /**
    * Reads and checks a file's header.
@@ -180,6 +186,43 @@ public final class Safetensors {
   }
 
   /**
+   * A tensor to be written.
+   *
+   * @param dtype as files spell it
+   * @param data writes exactly its bytes, little-endian, when its turn comes
+   */
+  public record Written(String dtype, long[] shape, Data data) {
+    /** Writes a tensor's bytes. */
+    public interface Data {
+      void to(OutputStream out) throws IOException;
+    }
+
+    /** Values as they are, or rounded to half of their width. */
+    static Written of(StoredType type, float[] values, long... shape) {
+      return new Written(
+          type.name(),
+          shape,
+          out -> {
+            ByteBuffer bytes =
+                ByteBuffer.allocate(type.bytes() * values.length).order(ByteOrder.LITTLE_ENDIAN);
+            if (type == StoredType.F32) {
+              bytes.asFloatBuffer().put(values);
+            } else {
+              for (float value : values) {
+                bytes.putShort(type.narrow(value));
+              }
+            }
+            out.write(bytes.array());
+          });
+    }
+
+    /** How many those are. */
+    public long bytes() {
+      return (long) WIDTHS.getOrDefault(dtype, 0) * Tensor.elements(shape);
+    }
+  }
+
+  /**
    * Writes tensors as F32, in name order, the data aligned to 8 bytes.
    *
    * @param metadata strings for {@code __metadata__}
@@ -187,28 +230,38 @@ public final class Safetensors {
   public static void write(
       OutputStream out, Map<String, Values> tensors, Map<String, String> metadata)
       throws IOException {
-    ObjectNode header = JSON.createObjectNode();
-    header.set("__metadata__", JSON.valueToTree(metadata));
-    long at = 0;
-    Map<String, Values> ordered = new TreeMap<>(tensors);
-    for (Map.Entry<String, Values> tensor : ordered.entrySet()) {
+    Map<String, Written> written = new TreeMap<>();
+    for (Map.Entry<String, Values> tensor : tensors.entrySet()) {
       Values values = tensor.getValue();
       if (values.data.length != Tensor.elements(values.shape)) {
         throw new IllegalArgumentException(tensor.getKey() + ": shape and values differ in size");
       }
+      written.put(tensor.getKey(), values.written());
+    }
+    stream(out, written, metadata);
+  }
+
+  /** Writes tensors one after another, in name order. */
+  public static void stream(
+      OutputStream out, Map<String, Written> tensors, Map<String, String> metadata)
+      throws IOException {
+    ObjectNode header = JSON.createObjectNode();
+    header.set("__metadata__", JSON.valueToTree(metadata));
+    long at = 0;
+    Map<String, Written> ordered = new TreeMap<>(tensors);
+    for (Map.Entry<String, Written> tensor : ordered.entrySet()) {
+      long end = at + tensor.getValue().bytes();
       ObjectNode entry = header.putObject(tensor.getKey());
-      entry.put("dtype", "F32");
-      entry.set("shape", JSON.valueToTree(values.shape));
-      entry.set("data_offsets", JSON.valueToTree(new long[] {at, at + 4L * values.data.length}));
-      at += 4L * values.data.length;
+      entry.put("dtype", tensor.getValue().dtype);
+      entry.set("shape", JSON.valueToTree(tensor.getValue().shape));
+      entry.set("data_offsets", JSON.valueToTree(new long[] {at, end}));
+      at = end;
     }
     byte[] text = padded(header);
     out.write(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(text.length).array());
     out.write(text);
-    for (Values values : ordered.values()) {
-      ByteBuffer bytes = ByteBuffer.allocate(4 * values.data.length).order(ByteOrder.LITTLE_ENDIAN);
-      bytes.asFloatBuffer().put(values.data);
-      out.write(bytes.array());
+    for (Written tensor : ordered.values()) {
+      tensor.data.to(out);
     }
   }
 

@@ -7,12 +7,15 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.channels.Channels;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileChannel.MapMode;
+import java.nio.channels.WritableByteChannel;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.Locale;
+import java.util.function.Supplier;
 
 /**
  * Where one tensor lies in a safetensors file.
@@ -68,6 +71,32 @@ public record StoredTensor(
           type == StoredType.F32 ? stored.getFloat(4 * i) : type.widen(stored.getShort(2 * i));
     }
     return values;
+  }
+
+  /** The same tensor, to be written as it is. */
+  public Safetensors.Written copy() {
+    return new Safetensors.Written(
+        dtype,
+        shape,
+        out -> {
+          WritableByteChannel to = Channels.newChannel(out); // closing it would close the file
+          try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+            long left = bytes;
+            while (left > 0) {
+              left -= channel.transferTo(offset + bytes - left, left, to);
+            }
+          }
+        });
+  }
+
+  /**
+   * A tensor of this type and shape, to be written with other values.
+   *
+   * @param values asked for when its turn comes, rounded to the type
+   */
+  public Safetensors.Written with(Supplier<float[]> values) {
+    return new Safetensors.Written(
+        dtype, shape, out -> Safetensors.Written.of(type(), values.get(), shape).data().to(out));
   }
 
   /**

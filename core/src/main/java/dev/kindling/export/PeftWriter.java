@@ -63,7 +63,7 @@ public final class PeftWriter {
     json(files, PeftAdapter.NOTES_FILE, notes.json());
   }
 
-  private static void json(Files files, String name, ObjectNode tree) throws IOException {
+  static void json(Files files, String name, ObjectNode tree) throws IOException {
     try (OutputStream out = files.create(name)) {
       out.write(JSON.writerWithDefaultPrettyPrinter().writeValueAsBytes(tree));
     }

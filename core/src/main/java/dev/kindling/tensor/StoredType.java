@@ -1,5 +1,7 @@
 package dev.kindling.tensor;
 
+import org.bytedeco.javacpp.indexer.HalfIndexer;
+
 /** Element types in which checkpoints store weights. Little-endian. */
 public enum StoredType {
   /** IEEE single precision. */
@@ -36,10 +38,13 @@ public enum StoredType {
     };
   }
 
-  /** The nearest half-width word, ties to the even one; NaN stays NaN. Of BF16 alone. */
+  /** The nearest half-width word; NaN stays NaN. Of ties BF16 takes the even one. */
   public short narrow(float value) {
-    if (this != BF16) {
-      throw new IllegalStateException("nothing is rounded to " + this);
+    if (this == F16) {
+      return (short) HalfIndexer.fromFloat(value);
+    }
+    if (this == F32) {
+      throw new IllegalStateException("F32 needs no rounding");
     }
     int bits = Float.floatToRawIntBits(value);
     if (Float.isNaN(value)) {

@@ -95,18 +95,22 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
       }
       return distinct;
     }
-    int n = classes.get();
+    return new Labels(named());
+  }
+
+  /** Their names, as adapter or base call them; none of a language model. */
+  List<String> named() {
+    int n = outline.predictsTokens() ? 0 : classes().orElse(0);
     List<String> named = new ArrayList<>();
     JsonNode id2label = base.config().path("id2label");
     for (int i = 0; i < id2label.size(); i++) {
       named.add(id2label.path(Integer.toString(i)).asText());
     }
-    return new Labels(
-        adapter
-            .flatMap(a -> a.notes().labels())
-            .filter(known -> known.size() == n)
-            .or(() -> named.size() == n ? Optional.of(named) : Optional.empty())
-            .orElseGet(() -> IntStream.range(0, n).mapToObj(i -> "LABEL_" + i).toList()));
+    return adapter
+        .flatMap(a -> a.notes().labels())
+        .filter(known -> known.size() == n)
+        .or(() -> named.size() == n ? Optional.of(named) : Optional.empty())
+        .orElseGet(() -> IntStream.range(0, n).mapToObj(i -> "LABEL_" + i).toList());
   }
 
   /** The trainables of a run: the adapter's, or those that the configuration asks for. */

@@ -21,18 +21,18 @@ import picocli.CommandLine.Parameters;
     description = "Distributed LoRA fine-tuning on Apache Spark.",
     footer = {
       "",
-      "Commands: train, explain, evaluate, generate, verify. Keys: conf/reference.conf.",
+      "Commands: train, explain, evaluate, generate, export, merge, verify. Keys: conf/reference.conf.",
       "spark-submit options go before the command (--sized: memory as the run needs it):",
       "  kindling --master spark://host:7077 train job.conf output=hdfs:///adapters/a"
     })
 final class Arguments {
   private static final List<String> PATHS =
-      List.of("base.path", "adapter.init-from", "data.train", "data.validation", "output");
+      List.of("base.path", "adapter.init-from", "data.train", "data.validation", "output", "to");
 
   @Parameters(
       index = "0",
       paramLabel = "COMMAND",
-      description = "train | explain | evaluate | generate | verify")
+      description = "train | explain | evaluate | generate | export | merge | verify")
   String command = "";
 
   @Parameters(
@@ -79,7 +79,8 @@ final class Arguments {
         List.of(
             "'"
                 + command
-                + "' is no command: expected train, explain, evaluate, generate or verify"));
+                + "' is no command: expected train, explain, evaluate, generate, export, merge or"
+                + " verify"));
   }
 
   /** What the user gave, read here or where the job was submitted. */
@@ -130,11 +131,16 @@ final class Arguments {
     ConfigProblems.check(problems);
   }
 
-  /** Whether the run to explain is the one that output holds: {@code explain output=…}. */
+  /** Whether the run that is meant is the one that output holds: {@code explain output=…}. */
   static boolean namesAResult(Command command, ConfigSource source) {
-    return command == Command.EXPLAIN
+    return (command == Command.EXPLAIN || makes(command))
         && source.user().hasPath("output")
         && !source.user().hasPath("base.path");
+  }
+
+  /** Whether it makes something of a finished run. */
+  static boolean makes(Command command) {
+    return command == Command.EXPORT || command == Command.MERGE;
   }
 
   /** A relative path means the folder where the job is submitted, wherever its driver runs. */

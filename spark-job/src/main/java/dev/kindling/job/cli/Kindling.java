@@ -3,8 +3,10 @@ package dev.kindling.job.cli;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.kindling.job.EvaluateJob;
 import dev.kindling.job.ExplainJob;
+import dev.kindling.job.ExportJob;
 import dev.kindling.job.FineTuneJob;
 import dev.kindling.job.GenerateJob;
+import dev.kindling.job.MergeJob;
 import dev.kindling.job.SizesJob;
 import dev.kindling.job.VerifyJob;
 import dev.kindling.job.averaging.ArrayRegistrator;
@@ -144,16 +146,29 @@ public final class Kindling {
     }
     if (kept) {
       Configuration hadoop = SparkHadoopUtil.get().newConfiguration(settings(command));
-      source = source.over(FinishedRun.config(source.user().getString("output"), hadoop));
+      String output = source.user().getString("output");
+      source = source.over(FinishedRun.config(output, hadoop));
+      if (Arguments.makes(command)) {
+        source = source.with("adapter.init-from", output + "/adapter");
+      }
     }
     return run(JobConfig.of(source, command), command, stop, arguments).toString();
   }
 
   private static ObjectNode run(JobConfig config, Command command, Stop stop, Arguments arguments)
       throws IOException {
-    if (command == Command.GENERATE) {
-      Configuration hadoop = SparkHadoopUtil.get().newConfiguration(settings(command));
-      return GenerateJob.run(hadoop, config, System.err);
+    Configuration hadoop = SparkHadoopUtil.get().newConfiguration(settings(command));
+    switch (command) { // what needs no executor
+      case GENERATE -> {
+        return GenerateJob.run(hadoop, config, System.err);
+      }
+      case EXPORT -> {
+        return ExportJob.run(hadoop, config);
+      }
+      case MERGE -> {
+        return MergeJob.run(hadoop, config);
+      }
+      default -> {}
     }
     SparkConf conf = settings(command);
     if (config.sync().averages()) { // ND4J's arrays travel
@@ -177,7 +192,8 @@ public final class Kindling {
         case EXPLAIN ->
             arguments.sizes ? SizesJob.run(session, config) : ExplainJob.run(session, config);
         case EVALUATE -> EvaluateJob.run(session, config);
-        case GENERATE, VERIFY -> throw new IllegalStateException(command + " needs no session");
+        case GENERATE, EXPORT, MERGE, VERIFY ->
+            throw new IllegalStateException(command + " needs no session");
       };
     } finally {
       session.stop();

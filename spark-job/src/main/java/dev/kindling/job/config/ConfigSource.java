@@ -36,6 +36,9 @@ public record ConfigSource(Config user, Config all) {
   static final List<String> GENERATION_KEYS =
       List.of("prompt", "max-tokens", "temperature", "top-p", "seed");
 
+  /** Keys of export and merge. */
+  private static final List<String> TARGET_KEYS = List.of("to", "rank");
+
   /** Keys with nothing below them, defaults of null included. */
   private static final Map<String, ConfigValue> KNOWN = leaves(REFERENCE);
 
@@ -194,7 +197,8 @@ public record ConfigSource(Config user, Config all) {
                       && !key.startsWith("checkpoint.")
                       && !key.equals("compute.allow-mixed")
                       && !key.equals("base.delivery")
-                      && !GENERATION_KEYS.contains(key);
+                      && !GENERATION_KEYS.contains(key)
+                      && !TARGET_KEYS.contains(key);
               if (decides) {
                 identity.put(key, text(value));
               }

@@ -31,7 +31,8 @@ public record JobConfig(
     Sync sync,
     Compute compute,
     Optional<Output> output,
-    Optional<Generation> generation) {
+    Optional<Generation> generation,
+    Optional<Target> target) {
   /** What is learned. */
   public enum Task {
     AUTO,
@@ -62,6 +63,8 @@ public record JobConfig(
     EXPLAIN,
     EVALUATE,
     GENERATE,
+    EXPORT,
+    MERGE,
     VERIFY
   }
 
@@ -321,6 +324,14 @@ public record JobConfig(
    */
   public record Generation(
       String prompt, int maxTokens, double temperature, double topP, long seed) {}
+
+  /**
+   * What export and merge make.
+   *
+   * @param to a new folder
+   * @param rank of the adapter; empty for its own
+   */
+  public record Target(String to, Optional<Integer> rank) {}
 
   /** What adds to the frozen weights, if anything does. */
   public Optional<String> changesBase() {

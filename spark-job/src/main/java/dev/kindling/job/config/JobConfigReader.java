@@ -42,7 +42,7 @@ final class JobConfigReader {
             in.choice("base.storage", JobConfig.Storage.class),
             in.choice("base.delivery", JobConfig.Delivery.class));
     JobConfig.Task task = in.choice("task", JobConfig.Task.class);
-    refuseKeysOfGenerate(command);
+    refuseKeysOfOthers(command);
     if (base.delivery() == JobConfig.Delivery.STORAGE && base.path().startsWith("maven:")) {
       in.problem(
           "base.delivery = storage: base.path "
@@ -66,7 +66,12 @@ final class JobConfigReader {
             command == Command.TRAIN || (trains && in.has("output"))
                 ? Optional.of(output())
                 : Optional.empty(),
-            generates ? Optional.of(generation()) : Optional.empty());
+            generates ? Optional.of(generation()) : Optional.empty(),
+            exports(command)
+                ? Optional.of(
+                    new JobConfig.Target(
+                        in.required("to", "a new folder"), in.optionalCount("rank")))
+                : Optional.empty());
     if (trains) {
       refuseIdleHalves(config);
       config.changesBase().ifPresent(setting -> requireFullWidth(config, setting));
@@ -126,8 +131,12 @@ final class JobConfigReader {
     }
   }
 
+  private static boolean exports(Command command) {
+    return command == Command.EXPORT || command == Command.MERGE;
+  }
+
   /** {@code seed=7} for {@code train.seed=7} must not be taken in silence. */
-  private void refuseKeysOfGenerate(Command command) {
+  private void refuseKeysOfOthers(Command command) {
     for (String key : ConfigSource.GENERATION_KEYS) {
       if (command != Command.GENERATE && source.user().hasPath(key)) {
         in.problem(
@@ -135,6 +144,15 @@ final class JobConfigReader {
                 + " is for generate"
                 + (key.equals("seed") ? ": did you mean train.seed?" : ": leave it out"));
       }
+    }
+    if (source.user().hasPath("to") && !exports(command)) {
+      in.problem("to is for export and merge: did you mean output?");
+    }
+    if (source.user().hasPath("rank") && command != Command.EXPORT) {
+      in.problem("rank is for export: did you mean adapter.r?");
+    }
+    if (exports(command)) {
+      in.required("adapter.init-from", "an adapter's folder, or set output to its run's");
     }
   }
 

@@ -1,5 +1,6 @@
 package dev.kindling.lora;
 
+import java.io.Serializable;
 import java.util.List;
 
 /**
@@ -18,7 +19,8 @@ public record AdapterSettings(
     Scaling scaling,
     double dropout,
     TargetModules targets,
-    List<String> modulesToSave) {
+    List<String> modulesToSave)
+    implements Serializable {
   /** With the standard scale. */
   public AdapterSettings(
       int r, double alpha, double dropout, TargetModules targets, List<String> modulesToSave) {
@@ -30,6 +32,11 @@ public record AdapterSettings(
       throw new IllegalArgumentException("r %d, alpha %s, dropout %s".formatted(r, alpha, dropout));
     }
     modulesToSave = List.copyOf(modulesToSave);
+  }
+
+  /** The same for other layers. */
+  public AdapterSettings on(TargetModules other, List<String> saved) {
+    return new AdapterSettings(r, alpha, scaling, dropout, other, saved);
   }
 
   /** s. */

@@ -1,5 +1,6 @@
 package dev.kindling.lora;
 
+import dev.kindling.InvalidInput;
 import dev.kindling.lora.Initialiser.FromBase;
 import dev.kindling.lora.Initialiser.Pair;
 import dev.kindling.lora.Parameter.Role;
@@ -63,7 +64,7 @@ public final class StartFromBase {
               Parameter b = layout.find(a.module(), Role.B).orElseThrow();
               int in = (int) a.shape()[1];
               int out = (int) b.shape()[0];
-              Pair pair = initialiser.pair(weight.apply(a.module()), out, in, r, s);
+              Pair pair = pair(initialiser, a.module(), weight.apply(a.module()), out, in, r, s);
               System.arraycopy(pair.a(), 0, vector, a.offset(), a.elements());
               System.arraycopy(pair.b(), 0, vector, b.offset(), b.elements());
             });
@@ -72,6 +73,18 @@ public final class StartFromBase {
         .filter(p -> p.role() == Role.B)
         .forEach(b -> negate(change.factors(), b.offset(), b.elements()));
     return change;
+  }
+
+  private static Pair pair(
+      FromBase initialiser, String module, float[] w, int out, int in, int r, double s) {
+    try {
+      return initialiser.pair(w, out, in, r, s);
+    } catch (ArithmeticException e) {
+      throw new InvalidInput(
+          "the weight of " + module,
+          String.valueOf(e.getMessage()),
+          "take it out of adapter.target-modules, or set adapter.initialiser = kaiming");
+    }
   }
 
   private static void negate(float[] values, int from, int count) {

@@ -1,12 +1,13 @@
 package dev.kindling.lora;
 
 import dev.kindling.lora.LinearModule.Kind;
+import java.io.Serializable;
 import java.util.List;
 import java.util.Set;
 import java.util.regex.Pattern;
 
 /** Which linear layers get a low-rank pair: PEFT's {@code target_modules}. */
-public sealed interface TargetModules {
+public sealed interface TargetModules extends Serializable {
   /** Whether the layer is one of them. */
   boolean matches(LinearModule module);
 

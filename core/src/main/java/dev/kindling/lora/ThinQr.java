@@ -4,7 +4,6 @@ import dev.kindling.lora.Initialiser.FromBase;
 import dev.kindling.lora.Initialiser.Pair;
 import org.ejml.data.DMatrixRMaj;
 import org.ejml.dense.row.CommonOps_DDRM;
-import org.ejml.dense.row.factory.DecompositionFactory_DDRM;
 import org.ejml.interfaces.decomposition.QRDecomposition;
 
 /**
@@ -17,8 +16,7 @@ final class ThinQr implements FromBase {
   public Pair pair(float[] w, int out, int in, int r, double scale) {
     DMatrixRMaj whole = Dense.of(w, out, in);
     DMatrixRMaj columns = CommonOps_DDRM.extract(whole, 0, out, 0, r);
-    QRDecomposition<DMatrixRMaj> qr = DecompositionFactory_DDRM.qr(out, r);
-    qr.decompose(columns);
+    QRDecomposition<DMatrixRMaj> qr = Dense.qr(columns);
     DMatrixRMaj q = qr.getQ(null, true);
     DMatrixRMaj diagonal = qr.getR(null, true);
     for (int k = 0; k < r; k++) {

@@ -7,8 +7,6 @@ import java.util.Arrays;
 import org.ejml.data.DMatrixRMaj;
 import org.ejml.dense.row.CommonOps_DDRM;
 import org.ejml.dense.row.SingularOps_DDRM;
-import org.ejml.dense.row.factory.DecompositionFactory_DDRM;
-import org.ejml.interfaces.decomposition.QRDecomposition;
 import org.ejml.interfaces.decomposition.SingularValueDecomposition_F64;
 
 /**
@@ -38,9 +36,7 @@ final class TruncatedSvd implements FromBase {
     DMatrixRMaj q = range(whole, r, k);
     DMatrixRMaj small = new DMatrixRMaj(k, in);
     CommonOps_DDRM.multTransA(q, whole, small);
-    SingularValueDecomposition_F64<DMatrixRMaj> svd =
-        DecompositionFactory_DDRM.svd(k, in, true, true, true);
-    svd.decompose(small);
+    SingularValueDecomposition_F64<DMatrixRMaj> svd = Dense.svd(small, true);
     DMatrixRMaj u = svd.getU(null, false);
     DMatrixRMaj v = svd.getV(null, true); // [k, in]
     double[] values = svd.getSingularValues();
@@ -89,10 +85,7 @@ final class TruncatedSvd implements FromBase {
 
   /** The largest r squared singular values of z, summed: what r of its columns' directions hold. */
   private static double squares(DMatrixRMaj z, int r) {
-    SingularValueDecomposition_F64<DMatrixRMaj> svd =
-        DecompositionFactory_DDRM.svd(z.numRows, z.numCols, false, false, true);
-    svd.decompose(z.copy());
-    double[] values = svd.getSingularValues().clone();
+    double[] values = Dense.svd(z, false).getSingularValues().clone();
     Arrays.sort(values);
     double sum = 0;
     for (int i = values.length - r; i < values.length; i++) {
@@ -102,9 +95,7 @@ final class TruncatedSvd implements FromBase {
   }
 
   private static DMatrixRMaj orthonormal(DMatrixRMaj x) {
-    QRDecomposition<DMatrixRMaj> qr = DecompositionFactory_DDRM.qr(x.numRows, x.numCols);
-    qr.decompose(x.copy());
-    return qr.getQ(null, true);
+    return Dense.qr(x).getQ(null, true);
   }
 
   private static double largest(DMatrixRMaj x, int column) {

@@ -17,6 +17,9 @@ import java.io.Serializable;
 public record Schedule(
     Curve curve, int warmupSteps, long totalSteps, double floor, Links links, double rewarm)
     implements Serializable {
+  /** 0.07 · 100 is a little more than 7. */
+  private static final double ROUNDING = 1e-9;
+
   /** What follows the warm-up, with u = (k − w) / (S − w). */
   public enum Curve {
     /** 1. */
@@ -35,8 +38,13 @@ public record Schedule(
   /** Factor on the peak rate at step k (from 0). */
   public double factor(long k) {
     long begun = links.begun(k);
-    long again = begun == 0 ? 0 : (long) Math.ceil(rewarm * (links.next(k) - begun));
+    long again = begun == 0 ? 0 : restart(links.next(k) - begun);
     return k - begun < again ? (double) (k - begun) / again * smooth(begun + again) : smooth(k);
+  }
+
+  /** Steps of a warm-up, which leave one step of the link at least at the full rate. */
+  private long restart(long steps) {
+    return Math.min(steps - 1, (long) Math.ceil(rewarm * steps - ROUNDING));
   }
 
   private double smooth(long k) {

@@ -220,7 +220,11 @@ public final class TrainingState {
     return all;
   }
 
+  /** Not where something is no number: the base must not take that up. */
   private void link() {
+    if (!finite()) {
+      return;
+    }
     Optional<BaseChange> merged = update.link(trainables, step);
     merged.ifPresent(changes::add);
     if (merged.isPresent()) {

@@ -66,6 +66,17 @@ class ScheduleTest {
     assertThat(jagged.factor(step)).isCloseTo(expected, offset(5e-5));
   }
 
+  /** However short a link, one of its steps at least teaches. */
+  @Test
+  void factor_linksOfAStep_haveNoWarmUp() {
+    Schedule short1 = new Schedule(Schedule.Curve.CONSTANT, 0, 4, 0, new Links(4, 4, 1), 0.5);
+    Schedule short2 = new Schedule(Schedule.Curve.CONSTANT, 0, 4, 0, new Links(4, 2, 1), 1);
+    for (long step = 0; step < 4; step++) {
+      assertThat(short1.factor(step)).isEqualTo(1);
+      assertThat(short2.factor(step)).isEqualTo(step == 2 ? 0 : 1);
+    }
+  }
+
   @Test
   void factor_floor_isWhereCurvesEnd() {
     Schedule linear = new Schedule(Schedule.Curve.LINEAR, 0, 10, 0.2, Links.ONE, 0);

@@ -121,6 +121,7 @@ public final class FineTuneJob {
     Synchronisation synchronisation =
         Synchronisation.of(config, steps, opened.cluster().slots(), saved);
     synchronisation.needs(opened).requirePossible();
+    synchronisation.tellOfLinks();
     synchronisation.workers().ifPresent(k -> inputs.put("sync.workers", String.valueOf(k)));
     saved.ifPresent(s -> requireSame(s.checkpoint().inputs(), inputs));
     List<Timed> timed =

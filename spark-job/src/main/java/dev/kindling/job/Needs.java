@@ -13,6 +13,7 @@ import dev.kindling.job.explain.Prediction;
 import dev.kindling.job.sync.StepReport;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.Parameter;
+import dev.kindling.lora.Ranks;
 import dev.kindling.lora.StartFromBase;
 import java.util.ArrayList;
 import java.util.List;
@@ -140,12 +141,23 @@ record Needs(
     }
     ModelSpec spec = prepared.cluster().spec();
     String who = prepared.cluster().executorName();
-    long up = tasks * StepReport.bytes(who, spec.compute().numerics(), layout());
+    long sent = exchanged();
+    long frames = StepReport.bytes(who, spec.compute().numerics(), layout()) - 8 * trainables();
     int each = (parts + tasks - 1) / tasks;
     boolean shorter = config.sync().compression() == Compression.BF16 && each < 4;
     return new Prediction.Exchange(
-        4 * trainables() * executors + whole() * wholeChange() * executors / steps,
-        shorter ? up - (8 * tasks - 2 * parts) * trainables() : up);
+        4 * sent * executors + whole() * wholeChange() * executors / steps,
+        tasks * frames + (shorter ? 2L * parts : 8L * tasks) * sent);
+  }
+
+  /** Trainables that a step sends, on average: each rank is drawn as often as any other. */
+  private long exchanged() {
+    int r = layout().settings().r();
+    if (config.adapter().ranks() == Ranks.Use.FIXED) {
+      return trainables();
+    }
+    long pairs = layout().pairs(r).elements();
+    return trainables() - pairs + pairs * (r + 1) / (2L * r);
   }
 
   /**

@@ -24,6 +24,7 @@ import dev.kindling.job.ingest.Query;
 import dev.kindling.job.storage.Location;
 import dev.kindling.job.sync.Cluster;
 import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.Ranks;
 import dev.kindling.lora.plan.PairShape;
 import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.model.ModelPlan;
@@ -37,6 +38,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.TreeMap;
 import java.util.UUID;
+import java.util.stream.IntStream;
 import java.util.stream.LongStream;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.sql.SparkSession;
@@ -169,7 +171,15 @@ record Preparation(
         stored(),
         cluster.tasksPerExecutor(),
         grouping.largest(trained.longest()),
-        evaluated.map(e -> grouping.largest(e.longest())).orElse(List.of()));
+        evaluated.map(e -> grouping.largest(e.longest())).orElse(List.of()),
+        ranks());
+  }
+
+  /** Of all steps. */
+  private List<Integer> ranks() {
+    int r = layout.settings().r();
+    boolean fixed = reading.config().adapter().ranks() == Ranks.Use.FIXED;
+    return IntStream.rangeClosed(fixed ? r : 1, r).boxed().toList();
   }
 
   /**

@@ -52,6 +52,16 @@ record Synchronisation(JobConfig config, long steps, int slots, Optional<Integer
         config.ranks(r));
   }
 
+  /** Says where a run is too short for as many links as its configuration asks for. */
+  void tellOfLinks() {
+    long links = config.links(steps).count();
+    if (config.merging().everySteps().isEmpty() && links < config.merging().links()) {
+      System.err.printf(
+          "links       %d instead of %d: the run has no more %s%n",
+          links, config.merging().links(), config.sync().averages() ? "averagings" : "steps");
+    }
+  }
+
   /** What it takes. */
   Needs needs(Preparation prepared) {
     return new Needs(config, prepared, steps, slots, workers);
@@ -83,7 +93,6 @@ record Synchronisation(JobConfig config, long steps, int slots, Optional<Integer
     }
     return new SynchronousGradients(
         cluster,
-        prepared.layout(),
         state,
         () -> Lanes.balanced(cluster.slots(), batch, prepared.grouping()),
         config.compute().parts(),

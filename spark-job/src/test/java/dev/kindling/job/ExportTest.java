@@ -130,7 +130,7 @@ class ExportTest {
   }
 
   @Test
-  void export_anyRank_isTheAdapterThatTrainingToldOf() {
+  void export_anyRank_isTheAdapterThatTrainingToldOf() throws IOException {
     GoldenFolder golden = GoldenFolder.copy("gpt2", temp);
     Path output = temp.resolve("output");
     JsonNode ranks =
@@ -141,6 +141,7 @@ class ExportTest {
       assertThat(run.code()).as(run.stdout()).isZero();
       assertThat(HfFolder.json(cut.resolve("adapter_config.json")).get("r").asInt())
           .isEqualTo(rank);
+      Files.delete(cut.resolve("kindling.json")); // then it is an adapter like any other
       JsonNode evaluated =
           kindling(
                   "evaluate",
@@ -150,7 +151,7 @@ class ExportTest {
               .json();
       assertThat(evaluated.get("loss").asDouble())
           .isCloseTo(ranks.get(rank - 1).get("loss").asDouble(), offset(1e-6));
-      assertThat(evaluated.get("ranks")).hasSize(rank);
+      assertThat(evaluated.has("ranks")).isFalse();
     }
     InProcess more = kindling("export", "output=" + output, "rank=5", "to=" + temp.resolve("5"));
     assertThat(more.code()).isEqualTo(2);

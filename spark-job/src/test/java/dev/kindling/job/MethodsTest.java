@@ -379,6 +379,8 @@ class MethodsTest {
         "merge.warmup=0.1 | merge.warmup is for a chain: set merge.links above 1",
         "method=cola merge.pruned=0.5 | merge.pruned is for merge.optimizer = random",
         "method=cola adapter.train=a | each link begins with B at zero",
+        "optimizer.floor=0.1 | optimizer.floor is for optimizer.schedule = linear",
+        "method=dylora sync.mode=averaging sync.outer=nesterov | would move ranks that no worker",
         "method=dylora adapter.initialiser=olora | no prefix of them would be an adapter",
         "method=cola adapter.ranks=last | merge.links = 3 adds to the frozen weights belongs to all",
         "method=cola train.precision=bf16 | merge.links = 3 adds to the frozen weights"

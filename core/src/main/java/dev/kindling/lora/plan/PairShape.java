@@ -16,6 +16,11 @@ public record PairShape(long tokens, long in, long out, long rank) implements Se
     return new PairShape(other, in, out, rank);
   }
 
+  /** The same layer at another rank. */
+  PairShape at(long other) {
+    return new PairShape(tokens, in, out, other);
+  }
+
   /** Whether it is the same layer, whatever the tokens. */
   boolean sameLayer(PairShape other) {
     return over(0).equals(other.over(0));

@@ -30,8 +30,8 @@ public sealed interface PlanChooser extends Serializable {
   }
 
   /**
-   * What was fastest when it was measured, for as many tokens or the next fewer that were measured;
-   * the fewest operations for layers that were not.
+   * What was fastest when it was measured, for as many tokens or the next fewer that were measured,
+   * whatever the rank, of which a run measures one; the fewest operations for layers that were not.
    *
    * @param table pinned for a run
    */
@@ -55,7 +55,7 @@ public sealed interface PlanChooser extends Serializable {
       Comparator<Choice> byTokens = Comparator.comparingLong(choice -> choice.shape.tokens());
       List<Choice> layer =
           table.stream()
-              .filter(choice -> choice.shape.sameLayer(shape))
+              .filter(choice -> choice.shape.sameLayer(shape.at(choice.shape.rank())))
               .filter(choice -> rules.against(choice.plan).isEmpty())
               .sorted(byTokens)
               .toList();

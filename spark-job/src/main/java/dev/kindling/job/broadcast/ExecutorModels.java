@@ -190,9 +190,14 @@ public final class ExecutorModels {
       Trainables all = new Trainables(backend, layout, spec.plans());
       owned = new Owned(backend, all, new LinkedHashMap<>());
     }
-    Model model = model(owned, prefix);
-    borrowed.put(model, owned);
-    return model;
+    try {
+      Model model = model(owned, prefix);
+      borrowed.put(model, owned);
+      return model;
+    } catch (RuntimeException | Error e) { // what it has is not lost
+      idle.push(owned);
+      throw e;
+    }
   }
 
   private Model model(Owned owned, Prefix prefix) {

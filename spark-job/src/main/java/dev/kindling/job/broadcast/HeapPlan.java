@@ -94,7 +94,7 @@ public record HeapPlan(long executor, long driver) {
             "%s needs %,d MiB of heap: %,d for trainables and results on their way, the rest for"
                 + " Spark and its blocks; it has %,d. Set %s %dm, or train fewer: adapter.r,"
                 + " adapter.target-modules; with sync.exactness = fedex average less often"
-                + " (sync.averaging-frequency), by fewer workers",
+                + " (sync.averaging-frequency), by fewer workers; with merge.links take fewer",
             who,
             needed >> 20,
             vectors >> 20,

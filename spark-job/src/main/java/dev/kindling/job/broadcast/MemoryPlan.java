@@ -3,6 +3,7 @@ package dev.kindling.job.broadcast;
 import dev.kindling.checkpoint.WeightSlot;
 import dev.kindling.data.TokenBatch;
 import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.Prefix;
 import dev.kindling.model.FrozenWeights;
 import dev.kindling.model.Model;
 import dev.kindling.model.ModelPlan;
@@ -41,28 +42,33 @@ public record MemoryPlan(
    * @param stored the type that each of the base's tensors is stored in
    * @param trained the largest micro-batches that are trained on, that of the longest rows first
    * @param evaluated the largest ones that are evaluated; none if there are none
+   * @param ranks that a step may have of the pairs
    */
   public static MemoryPlan of(
       ModelSpec spec,
       Map<WeightSlot, StoredType> stored,
       int tasks,
       List<TokenBatch.Shape> trained,
-      List<TokenBatch.Shape> evaluated) {
+      List<TokenBatch.Shape> evaluated,
+      List<Integer> ranks) {
     ModelPlan plan = spec.plan();
     AdapterLayout layout = spec.layout(plan);
     try (Backend backend = spec.compute().open()) {
       FrozenWeights weights = FrozenWeights.unplaced(backend, stored, spec.asStored());
       Trainables unplaced = Trainables.unplaced(backend, layout, spec.plans());
-      Model model = plan.build(backend, weights, unplaced, spec.recompute()); // nothing to close
       long activations = 0;
       long step = 0;
-      for (TokenBatch.Shape shape : trained) {
-        Arena.Size size = model.stepBytes(shape, true);
-        activations = Math.max(activations, size.activations());
-        step = Math.max(step, size.total());
-      }
-      for (TokenBatch.Shape shape : evaluated) {
-        step = Math.max(step, model.stepBytes(shape, false).total());
+      for (int rank : ranks) {
+        Trainables some = unplaced.prefix(Prefix.of(layout, rank).narrow());
+        Model model = plan.build(backend, weights, some, spec.recompute()); // nothing to close
+        for (TokenBatch.Shape shape : trained) {
+          Arena.Size size = model.stepBytes(shape, true);
+          activations = Math.max(activations, size.activations());
+          step = Math.max(step, size.total());
+        }
+        for (TokenBatch.Shape shape : evaluated) {
+          step = Math.max(step, model.stepBytes(shape, false).total());
+        }
       }
       return new MemoryPlan(
           tasks,

@@ -6,7 +6,6 @@ import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.AdapterSettings;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.Parameter.Role;
-import dev.kindling.lora.Scaling;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.lora.plan.PlanRules;
@@ -24,12 +23,7 @@ import java.util.function.Predicate;
  * @param run distinguishes the runs of one JVM
  * @param configJson the base's config.json
  * @param classes outputs of the head
- * @param r rank
- * @param alpha of which, with the rank, the scale is made
- * @param scaling how
- * @param dropout of the pairs
- * @param adapted full names of the layers with a pair
- * @param trained full names of the layers trained in full
+ * @param adapter its settings, with layers by their full names
  * @param seed of the run
  * @param compute how every executor computes
  * @param plans in which order it forms the products of pairs
@@ -40,12 +34,7 @@ public record ModelSpec(
     String run,
     String configJson,
     int classes,
-    int r,
-    double alpha,
-    Scaling scaling,
-    double dropout,
-    List<String> adapted,
-    List<String> trained,
+    AdapterSettings adapter,
     long seed,
     Compute compute,
     PlanChooser plans,
@@ -64,46 +53,26 @@ public record ModelSpec(
       PlanChooser plans,
       boolean asStored,
       boolean recompute) {
-    AdapterSettings settings = layout.settings();
+    List<String> adapted = names(plan, layout::adapts);
+    AdapterSettings named =
+        layout
+            .settings()
+            .on(
+                adapted.isEmpty() ? new TargetModules.None() : new TargetModules.Names(adapted),
+                names(plan, name -> layout.find(name, Role.WEIGHT).isPresent()));
     return new ModelSpec(
-        run,
-        configJson,
-        classes,
-        settings.r(),
-        settings.alpha(),
-        settings.scaling(),
-        settings.dropout(),
-        names(plan, layout::adapts),
-        names(plan, name -> layout.find(name, Role.WEIGHT).isPresent()),
-        seed,
-        compute,
-        plans,
-        asStored,
-        recompute);
+        run, configJson, classes, named, seed, compute, plans, asStored, recompute);
   }
 
   /** The same model with other plans. */
   public ModelSpec with(PlanChooser other) {
     return new ModelSpec(
-        run,
-        configJson,
-        classes,
-        r,
-        alpha,
-        scaling,
-        dropout,
-        adapted,
-        trained,
-        seed,
-        compute,
-        other,
-        asStored,
-        recompute);
+        run, configJson, classes, adapter, seed, compute, other, asStored, recompute);
   }
 
   /** What its layers allow. */
   public PlanRules rules() {
-    return new PlanRules(dropout > 0, compute.precision() == Precision.BF16);
+    return new PlanRules(adapter.dropout() > 0, compute.precision() == Precision.BF16);
   }
 
   private static List<String> names(ModelPlan plan, Predicate<String> wanted) {
@@ -121,9 +90,6 @@ public record ModelSpec(
 
   /** The same layout that the driver made. */
   public AdapterLayout layout(ModelPlan plan) {
-    TargetModules targets =
-        adapted.isEmpty() ? new TargetModules.None() : new TargetModules.Names(adapted);
-    return AdapterLayout.of(
-        plan.linears(), new AdapterSettings(r, alpha, scaling, dropout, targets, trained));
+    return AdapterLayout.of(plan.linears(), adapter);
   }
 }

@@ -76,6 +76,11 @@ final class JobConfigReader {
       refuseIdleHalves(config);
       config.changesBase().ifPresent(setting -> requireFullWidth(config, setting));
       if (adapter.ranks() != Ranks.Use.FIXED) {
+        if (config.sync().outer() == JobConfig.Outer.NESTEROV) {
+          in.problem(
+              "adapter.ranks: the momentum of sync.outer = nesterov would move ranks that no worker"
+                  + " has; leave one of the two out");
+        }
         config
             .changesBase()
             .ifPresent(
@@ -194,6 +199,10 @@ final class JobConfigReader {
   private Training training() {
     if (in.has("train.steps") == in.has("train.epochs")) {
       in.problem("set exactly one of train.steps and train.epochs");
+    }
+    boolean flat = in.choice("optimizer.schedule", Schedule.Curve.class) == Schedule.Curve.CONSTANT;
+    if (flat && source.userKeys("optimizer").contains("optimizer.floor")) {
+      in.problem("optimizer.floor is for optimizer.schedule = linear | cosine: set that");
     }
     return new Training(
         in.optionalCount("train.steps"),

@@ -63,12 +63,13 @@ public final class Evaluator implements AutoCloseable {
    * @throws InvalidInput if the data has no target at all
    */
   public Evaluation evaluate(float[] trainables, List<BaseChange> changes) {
-    return evaluate(trainables, changes, cluster.spec().r(), cluster.spec().r()).get(0);
+    return evaluate(trainables, changes, cluster.spec().adapter().r(), cluster.spec().adapter().r())
+        .get(0);
   }
 
   /** Evaluates each prefix of the pairs, from rank 1 on, in one pass over the data. */
   public List<Evaluation> ranks(float[] trainables) {
-    return evaluate(trainables, List.of(), 1, cluster.spec().r());
+    return evaluate(trainables, List.of(), 1, cluster.spec().adapter().r());
   }
 
   private List<Evaluation> evaluate(

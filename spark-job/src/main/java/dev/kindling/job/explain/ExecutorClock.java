@@ -58,7 +58,8 @@ public final class ExecutorClock {
                     DType frozen = backend.frozen(stored, spec.asStored());
                     List<Timed> timed = new ArrayList<>();
                     for (PairShape shape : sent) {
-                      timed.addAll(PairClock.time(backend, shape, rules, frozen, spec.dropout()));
+                      timed.addAll(
+                          PairClock.time(backend, shape, rules, frozen, spec.adapter().dropout()));
                     }
                     return encode(timed.toArray(Timed[]::new));
                   }

@@ -8,7 +8,6 @@ import dev.kindling.job.ingest.Batches;
 import dev.kindling.job.ingest.Lanes;
 import dev.kindling.job.ingest.MicroBatch;
 import dev.kindling.job.ingest.Tasks;
-import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.Prefix;
 import dev.kindling.model.BatchResult;
 import dev.kindling.model.Model;
@@ -27,7 +26,6 @@ import org.apache.spark.broadcast.Broadcast;
  */
 public final class SynchronousGradients implements Synchroniser {
   private final Cluster cluster;
-  private final AdapterLayout layout;
   private final TrainingState state;
   private final Supplier<Lanes> lanes;
   private final int parts;
@@ -40,14 +38,8 @@ public final class SynchronousGradients implements Synchroniser {
    * @param rounds whether micro-batches' gradients are rounded to bf16, for shorter results
    */
   public SynchronousGradients(
-      Cluster cluster,
-      AdapterLayout layout,
-      TrainingState state,
-      Supplier<Lanes> lanes,
-      int parts,
-      boolean rounds) {
+      Cluster cluster, TrainingState state, Supplier<Lanes> lanes, int parts, boolean rounds) {
     this.cluster = cluster;
-    this.layout = layout;
     this.state = state;
     this.lanes = lanes;
     this.parts = parts;
@@ -105,7 +97,8 @@ public final class SynchronousGradients implements Synchroniser {
         });
     sent.destroy();
     long down = 4L * prefix.narrow().elements() + cluster.sent().takeNews();
-    return gathered.exchange(down, layout.elements(), 1, (System.nanoTime() - start) / 1e9);
+    return gathered.exchange(
+        down, prefix.narrow().elements(), 1, (System.nanoTime() - start) / 1e9);
   }
 
   private static Tasks.Work<byte[]> work(

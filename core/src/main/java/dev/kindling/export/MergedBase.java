@@ -170,8 +170,12 @@ public record MergedBase(
         indices.put(labels.get(i), i);
       }
     }
-    if (newHead && config.path("tie_word_embeddings").asBoolean(true) && labels.isEmpty()) {
-      config.put("tie_word_embeddings", false); // the head has a weight of its own now
+    boolean untied =
+        modules.stream()
+            .filter(m -> !m.weight().equals(m.name() + ".weight"))
+            .anyMatch(m -> layout.find(m.name(), Role.WEIGHT).isPresent());
+    if (untied) { // the head has a weight of its own now
+      config.put("tie_word_embeddings", false);
     } else if (newHead) {
       List<String> heads = new ArrayList<>();
       String type = config.path("model_type").asText("bert");

@@ -34,9 +34,4 @@ public record Ranks(Use use, int most, long seed) implements Serializable {
   public int learnsFrom(long step) {
     return use == Use.LAST ? active(step) - 1 : 0;
   }
-
-  /** Whether each prefix is an adapter. */
-  public boolean nested() {
-    return use != Use.FIXED;
-  }
 }

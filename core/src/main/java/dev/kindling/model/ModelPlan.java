@@ -31,6 +31,29 @@ public interface ModelPlan {
         .toList();
   }
 
+  /**
+   * Modules whose weight cannot be changed in a file, for another one reads it too and is to stay:
+   * a head that is trained in full beside a tied table is given a weight of its own instead.
+   */
+  default List<String> tiedWeights(AdapterLayout layout) {
+    return linears().stream()
+        .filter(m -> layout.adapts(m.name()) || layout.find(m.name(), Role.WEIGHT).isPresent())
+        .filter(m -> !separates(m, layout))
+        .filter(
+            m ->
+                linears().stream()
+                    .anyMatch(
+                        o ->
+                            !o.equals(m) && o.weight().equals(m.weight()) && !separates(o, layout)))
+        .map(LinearModule::name)
+        .toList();
+  }
+
+  private static boolean separates(LinearModule m, AdapterLayout layout) {
+    return !m.weight().equals(m.name() + ".weight")
+        && layout.find(m.name(), Role.WEIGHT).isPresent();
+  }
+
   /** Modules of the head, trained in full unless the user says otherwise. */
   List<String> head();
 

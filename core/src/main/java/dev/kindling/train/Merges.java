@@ -6,7 +6,9 @@ import dev.kindling.optim.Links;
 import dev.kindling.tensor.Seeds;
 import java.io.Serializable;
 import java.util.Arrays;
+import java.util.Map;
 import java.util.Random;
+import java.util.TreeMap;
 
 /**
  * Where pairs are added to the base and begin anew: A drawn again, B zero, so that what the model
@@ -29,7 +31,7 @@ public record Merges(Links links, Restart restart, double share, long seed)
     RESET,
     /** A share is zeroed at random. */
     RANDOM,
-    /** Of each tensor the smallest values are zeroed, a share of them. */
+    /** Of each tensor those whose first moments are smallest are zeroed, a share of them. */
     MAGNITUDE
   }
 
@@ -48,41 +50,54 @@ public record Merges(Links links, Restart restart, double share, long seed)
   }
 
   /**
-   * Forgets of pairs.
+   * Forgets of pairs. What is forgotten of an element is forgotten in all parts of the state: a
+   * first moment kept beside a second one that is gone would be divided by ε, and where B begins at
+   * zero A's gradient does not mend that.
    *
-   * @param name of this part of the optimiser's state
-   * @param state of the trainables' length, changed
+   * @param state by name, of the trainables' length each, changed; the first by name says what is
+   *     small
    */
-  void prune(AdapterLayout layout, String name, float[] state, long step) {
-    long draw = Seeds.of(Seeds.of(seed, "prune", links.link(step)), "state", name);
+  void prune(AdapterLayout layout, Map<String, float[]> state, long step) {
+    if (state.isEmpty()) {
+      return;
+    }
+    float[] leading = new TreeMap<>(state).firstEntry().getValue();
     for (Parameter p : layout.parameters()) {
       if (!p.role().whole()) {
-        int to = p.offset() + p.elements();
-        switch (restart) {
-          case RESET -> Arrays.fill(state, p.offset(), to, 0);
-          case RANDOM -> random(state, p.offset(), to, new Random(Seeds.of(draw, "", p.name())));
-          case MAGNITUDE -> smallest(state, p.offset(), to);
+        boolean[] gone = gone(leading, p, step);
+        for (float[] values : state.values()) {
+          for (int i = 0; i < gone.length; i++) {
+            values[p.offset() + i] = gone[i] ? 0 : values[p.offset() + i];
+          }
         }
       }
     }
   }
 
-  private void random(float[] state, int from, int to, Random random) {
-    for (int i = from; i < to; i++) {
-      state[i] = random.nextDouble() < share ? 0 : state[i];
+  private boolean[] gone(float[] leading, Parameter p, long step) {
+    boolean[] gone = new boolean[p.elements()];
+    switch (restart) {
+      case RESET -> Arrays.fill(gone, true);
+      case RANDOM -> {
+        Random random = new Random(Seeds.of(seed, "prune " + links.link(step), p.name()));
+        for (int i = 0; i < gone.length; i++) {
+          gone[i] = random.nextDouble() < share;
+        }
+      }
+      case MAGNITUDE -> {
+        float[] sizes = new float[gone.length];
+        for (int i = 0; i < gone.length; i++) {
+          sizes[i] = Math.abs(leading[p.offset() + i]);
+        }
+        float[] ascending = sizes.clone();
+        Arrays.sort(ascending);
+        int count = (int) Math.round(share * gone.length);
+        float largest = count == 0 ? -1 : ascending[count - 1];
+        for (int i = 0; i < gone.length; i++) {
+          gone[i] = sizes[i] <= largest;
+        }
+      }
     }
-  }
-
-  private void smallest(float[] state, int from, int to) {
-    float[] sizes = new float[to - from];
-    for (int i = from; i < to; i++) {
-      sizes[i - from] = Math.abs(state[i]);
-    }
-    Arrays.sort(sizes);
-    int gone = (int) Math.round(share * sizes.length);
-    float largest = gone == 0 ? -1 : sizes[gone - 1];
-    for (int i = from; i < to; i++) {
-      state[i] = Math.abs(state[i]) <= largest ? 0 : state[i];
-    }
+    return gone;
   }
 }

@@ -149,7 +149,7 @@ public final class Update {
     }
     BaseChange change = BaseChange.of(layout, trainables);
     merges.draw(layout, trainables, done);
-    state().forEach((name, values) -> merges.prune(layout, name, values, done));
+    merges.prune(layout, optimizer.state(), done);
     return Optional.of(change);
   }
 

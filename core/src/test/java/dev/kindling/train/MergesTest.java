@@ -110,6 +110,43 @@ class MergesTest {
             });
   }
 
+  /** Each link has a draw of its own, and of an embedding it is B that is drawn. */
+  @Test
+  void draw_eachLink_isAnother() {
+    AdapterLayout layout =
+        AdapterLayout.of(
+            List.of(LinearModule.embedding("table", 7, 4)),
+            new AdapterSettings(2, 6, 0, new TargetModules.Names(List.of("table")), List.of()));
+    Merges merges = new Merges(new Links(9, 3, 1), Restart.RESET, 1, 5);
+    float[] first = ramp(layout.elements());
+    float[] second = ramp(layout.elements());
+    merges.draw(layout, first, 3);
+    merges.draw(layout, second, 6);
+    assertThat(Arrays.copyOf(first, 14)).containsOnly(0);
+    assertThat(Arrays.copyOfRange(first, 14, 22)).doesNotContain(0);
+    assertThat(first).isNotEqualTo(second);
+    float[] again = ramp(layout.elements());
+    merges.draw(layout, again, 3);
+    assertThat(again).isEqualTo(first);
+  }
+
+  /** No moment is kept without the other: an update would be divided by next to nothing. */
+  @ParameterizedTest
+  @EnumSource(Restart.class)
+  void link_anyRestart_forgetsBothMomentsOfAnElement(Restart restart) {
+    Update update = update(restart, 0.5);
+    float[] first = update.state().get("first");
+    float[] second = update.state().get("second");
+    for (int i = 0; i < first.length; i++) {
+      first[i] = i + 1;
+      second[i] = first.length - i; // the smallest of the one are the largest of the other
+    }
+    update.link(new float[LAYOUT.elements()], 4);
+    for (int i = 0; i < first.length; i++) {
+      assertThat(first[i] == 0).isEqualTo(second[i] == 0);
+    }
+  }
+
   /**
    * A fresh optimiser's first step is the learning rate long, whatever the gradient; a head's not.
    */

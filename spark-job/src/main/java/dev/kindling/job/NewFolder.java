@@ -38,7 +38,7 @@ final class NewFolder {
       files.mkdirs(folder);
       try {
         writer.write(name -> NewFile.at(files, new Path(folder, name)));
-      } catch (IOException | RuntimeException e) {
+      } catch (IOException | RuntimeException | Error e) {
         files.delete(folder, true);
         throw e;
       }

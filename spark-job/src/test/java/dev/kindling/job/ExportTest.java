@@ -163,7 +163,16 @@ class ExportTest {
     GoldenFolder golden = GoldenFolder.copy("llama-tied-table-head", temp);
     Path output = temp.resolve("output");
     train(golden, output);
+    Path table = temp.resolve("table");
+    train(
+        golden,
+        table,
+        FRESH,
+        "adapter.modules-to-save=[embed_tokens]",
+        "adapter.target-modules=[q_proj]");
     Path to = temp.resolve("to");
+    InProcess saved = kindling("merge", "output=" + table, "to=" + to);
+    assertThat(saved.messages()).contains("embed_tokens are another layer's too (tied)");
     InProcess tied = kindling("merge", "output=" + output, "to=" + to);
     assertThat(tied.code()).isEqualTo(2);
     assertThat(tied.messages()).contains("are another layer's too (tied)");

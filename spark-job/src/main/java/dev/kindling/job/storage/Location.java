@@ -5,6 +5,7 @@ import java.io.IOException;
 import java.net.UnknownHostException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.regex.Pattern;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileStatus;
 import org.apache.hadoop.fs.FileSystem;
@@ -19,6 +20,11 @@ import org.apache.hadoop.fs.LocalFileSystem;
  * @param text as the user wrote it
  */
 public record Location(String key, String text) {
+  /**
+   * What is read of a folder of Hugging Face's or PEFT's, or goes with it: tokenizers, templates.
+   */
+  private static final Pattern WANTED = Pattern.compile(".*\\.(json|safetensors|txt|model|jinja)");
+
   /** Names a table or view of Spark's catalog. */
   public static final String TABLE = "table:";
 
@@ -101,7 +107,7 @@ public record Location(String key, String text) {
       try {
         for (FileStatus file : files.listStatus(remote)) {
           String name = file.getPath().getName();
-          if (file.isFile() && (name.endsWith(".json") || name.endsWith(".safetensors"))) {
+          if (file.isFile() && WANTED.matcher(name).matches()) {
             FileUtil.copy(files, file.getPath(), folder.resolve(name).toFile(), false, hadoop);
           }
         }

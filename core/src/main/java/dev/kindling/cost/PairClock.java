@@ -41,7 +41,10 @@ public final class PairClock {
   /** The orders worth timing: of those that form the same products one, and plain always. */
   public static List<PairPlan> candidates(PairShape shape, PlanRules rules) {
     Map<Object, PairPlan> distinct = new LinkedHashMap<>();
-    rules.legal().forEach(plan -> distinct.putIfAbsent(plan.products(shape, true), plan));
+    rules
+        .over(shape)
+        .legal()
+        .forEach(plan -> distinct.putIfAbsent(plan.products(shape, true), plan));
     long fewest =
         distinct.values().stream().mapToLong(plan -> plan.flops(shape, true)).min().orElse(0);
     return distinct.values().stream()

@@ -10,6 +10,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Function;
 
 /**
@@ -55,7 +56,7 @@ public final class AdapterLayout {
     long all = 0;
     for (LinearModule m : modules) {
       long whole = (long) m.in() * m.out() + m.out();
-      long pair = (long) settings.r() * (m.in() + m.out());
+      long pair = (long) settings.r(m.name()) * (m.in() + m.out());
       all += isSaved(m, settings) ? whole : settings.targets().matches(m) ? pair : 0;
     }
     if (all > MOST_TRAINABLES) {
@@ -71,7 +72,7 @@ public final class AdapterLayout {
   }
 
   private static List<Parameter> trainables(LinearModule m, AdapterSettings settings, int at) {
-    int r = settings.r();
+    int r = settings.r(m.name());
     if (isSaved(m, settings)) {
       Parameter weight = new Parameter(m.name(), Role.WEIGHT, at, m.turned(), m.weightShape());
       return m.bias()
@@ -82,11 +83,30 @@ public final class AdapterLayout {
       return List.of();
     }
     if (m.kind() == Kind.EMBEDDING) {
+      if (settings.magnitudes()) {
+        throw new InvalidInput(
+            "adapter.magnitudes",
+            m.name() + " is an embedding",
+            "magnitudes are for linear layers: take it out of adapter.target-modules");
+      }
       Parameter a = new Parameter(m.name(), Role.EMBEDDING_A, at, true, m.in(), r);
       return List.of(a, new Parameter(m.name(), Role.EMBEDDING_B, at + a.elements(), m.out(), r));
     }
     Parameter a = new Parameter(m.name(), Role.A, at, r, m.in());
-    return List.of(a, new Parameter(m.name(), Role.B, at + a.elements(), m.out(), r));
+    Parameter b = new Parameter(m.name(), Role.B, at + a.elements(), m.out(), r);
+    List<Parameter> all = new ArrayList<>(List.of(a, b));
+    if (settings.magnitudes()) {
+      all.add(new Parameter(m.name(), Role.MAGNITUDE, end(all), m.out()));
+    }
+    if (settings.sampling().samples(m.name())) {
+      all.add(new Parameter(m.name(), Role.SELECTION, end(all), m.out()));
+    }
+    return all;
+  }
+
+  private static int end(List<Parameter> parameters) {
+    Parameter last = parameters.get(parameters.size() - 1);
+    return last.offset() + last.elements();
   }
 
   private static boolean isSaved(LinearModule module, AdapterSettings settings) {
@@ -126,7 +146,36 @@ public final class AdapterLayout {
             "adapter.modules-to-save: '" + saved + "' matches no linear layer; " + choice(modules));
       }
     }
+    Sampling sampling = settings.sampling();
+    if (sampling.any()
+        && modules.stream().noneMatch(m -> adapts(m, settings) && sampling.samples(m.name()))) {
+      problems.add(
+          "sampling.kept: "
+              + sampling.kept().keySet()
+              + " match no layer with a pair; "
+              + choice(modules));
+    }
+    for (String key : patterns(settings)) {
+      if (modules.stream()
+          .noneMatch(m -> adapts(m, settings) && LayerPatterns.matches(key, m.name()))) {
+        problems.add(
+            "adapter.rank-pattern, alpha-pattern: '"
+                + key
+                + "' matches no layer with a pair; "
+                + choice(modules));
+      }
+    }
     return problems;
+  }
+
+  private static Set<String> patterns(AdapterSettings settings) {
+    Set<String> keys = new TreeSet<>(settings.patterns().ranks().keySet());
+    keys.addAll(settings.patterns().alphas().keySet());
+    return keys;
+  }
+
+  private static boolean adapts(LinearModule m, AdapterSettings settings) {
+    return !isSaved(m, settings) && settings.targets().matches(m);
   }
 
   /** The distinct last components of names, behind which layers of all blocks stand. */
@@ -154,6 +203,16 @@ public final class AdapterLayout {
     return parameters;
   }
 
+  /** Those that are the adapter's, in vector order: all but marks of the run's own. */
+  public List<Parameter> learned() {
+    return parameters.stream().filter(p -> p.role().learned()).toList();
+  }
+
+  /** How many of the vector's elements are learned. */
+  public int learnedElements() {
+    return learned().stream().mapToInt(Parameter::elements).sum();
+  }
+
   /** Length of the flat vector. */
   public int elements() {
     return elements;
@@ -166,7 +225,15 @@ public final class AdapterLayout {
         .findFirst();
   }
 
-  /** The same modules, their pairs at another rank with the same scale. */
+  /** s of a layer with a pair. */
+  public double scale(String module) {
+    return settings.scale(module);
+  }
+
+  /**
+   * The same modules, their pairs at another rank with the same scale; of those with a rank of
+   * their own in proportion.
+   */
   public AdapterLayout atRank(int rank) {
     return resized(rank, settings.scaling().alpha(settings.scale(), rank));
   }
@@ -177,25 +244,18 @@ public final class AdapterLayout {
   }
 
   private AdapterLayout resized(int rank, double alpha) {
+    AdapterSettings same = settings.at(rank, alpha);
     List<Parameter> resized = new ArrayList<>();
     int at = 0;
     for (Parameter p : parameters) {
       long[] shape = p.shape().clone();
       if (!p.role().whole()) {
-        shape[p.role() == Role.A ? 0 : 1] = rank;
+        shape[p.role() == Role.A ? 0 : 1] = same.r(p.module());
       }
       Parameter next = new Parameter(p.module(), p.role(), at, p.turned(), shape);
       resized.add(next);
       at = Math.addExact(at, next.elements());
     }
-    AdapterSettings same =
-        new AdapterSettings(
-            rank,
-            alpha,
-            settings.scaling(),
-            settings.dropout(),
-            settings.targets(),
-            settings.modulesToSave());
     return new AdapterLayout(same, resized, at);
   }
 
@@ -216,16 +276,17 @@ public final class AdapterLayout {
   /**
    * The vector before the first step: A ~ U(−1/√in, 1/√in), which is PEFT's kaiming_uniform(√5); B
    * zero, so that the adapted model starts as the base (of embeddings A zero and B ~ N(0, 1), as
-   * PEFT); whole layers from the base, or N(0, 0.02²) with zero bias where the base has none.
+   * PEFT); whole layers from the base, or N(0, 0.02²) with zero bias where the base has none;
+   * magnitudes the lengths of the base's rows.
    *
-   * @param base values of a base tensor by its name, if there is one
+   * @param base what a trainable is in the base, if there is such a thing
    */
   public Start start(long seed, Function<Parameter, Optional<float[]>> base) {
-    float[] vector = new float[elements];
+    float[] vector = unlearned();
     List<String> fresh = new ArrayList<>();
     drawPairs(seed, vector);
     for (Parameter p : parameters) {
-      if (p.role().whole()) {
+      if (p.role().whole() && p.role().learned()) {
         float[] values = base.apply(p).orElse(null);
         if (values == null && p.role() == Role.WEIGHT) {
           fresh.add(p.module());
@@ -247,9 +308,20 @@ public final class AdapterLayout {
         }
         case EMBEDDING_B -> put(Seeds.normal(draw(seed, p), p.elements(), 1), p, vector);
         case B, EMBEDDING_A -> put(new float[p.elements()], p, vector);
-        case WEIGHT, BIAS -> {} // not of a pair
+        case WEIGHT, BIAS, MAGNITUDE, SELECTION -> {} // not of a pair
       }
     }
+  }
+
+  /** A vector of zeros, but for what is not learned, which is as at the start. */
+  public float[] unlearned() {
+    float[] vector = new float[elements];
+    for (Parameter p : parameters) {
+      if (p.role() == Role.SELECTION) {
+        put(Selection.start(p.elements()), p, vector);
+      }
+    }
+    return vector;
   }
 
   private static long draw(long seed, Parameter p) {

@@ -171,7 +171,7 @@ class AdapterLayoutTest {
           }
           assertThat(deviation(values)).isBetween(0.35 * bound, 0.8 * bound); // 1/√3 expected
         }
-        case B, BIAS, EMBEDDING_A -> assertThat(values).containsOnly(0f);
+        case B, BIAS, EMBEDDING_A, MAGNITUDE, SELECTION -> assertThat(values).containsOnly(0f);
         case EMBEDDING_B -> assertThat(deviation(values)).isBetween(0.6, 1.4);
         case WEIGHT -> assertThat(deviation(values)).isBetween(0.012, 0.03); // 0.02 expected
       }

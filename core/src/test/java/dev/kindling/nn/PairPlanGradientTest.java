@@ -100,7 +100,7 @@ class PairPlanGradientTest {
     trainables.load(floats(layout.elements()));
     FrozenMatrix w = backend.freeze(filled(backend, OUT, IN));
     Tensor bias = filled(backend, OUT);
-    Linear layer = trainables.linear(module, 3, name -> w, name -> bias);
+    Linear layer = trainables.linear(module, 3, FrozenLayers.of(name -> w, name -> bias));
     record Step(Linear.Saved saved, Linear.Scratch scratch) {}
     Step step =
         new Arena(backend)

@@ -2,6 +2,7 @@ package dev.kindling.tensor;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.data.Offset.offset;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -191,6 +192,75 @@ public abstract class BackendContract {
       same(dx);
     }
     ours.release();
+  }
+
+  /** Lengths of the rows of a changed weight by their parts, and straight from what is merged. */
+  @ParameterizedTest
+  @CsvSource({"1,1,1", "5,3,2", "37,19,11", "129,64,33"})
+  void rowLengths_ofAPairBesideAWeight_areThoseOfTheMergedOne(int out, int in, int r) {
+    Twin w = filled(1, out, in);
+    Twin a = filled(1, r, in);
+    Twin b = filled(1, out, r);
+    FrozenMatrix ours = backend.freeze(w.ours);
+    FrozenMatrix theirs = reference.freeze(w.theirs);
+    Twin squares = empty(backend.real(), out);
+    backend.rowSquares(ours, squares.ours);
+    reference.rowSquares(theirs, squares.theirs);
+    same(squares, TOLERANCE);
+    Twin projected = real(1, r, out);
+    Twin gram = real(0.1, out, r);
+    Twin lengths = empty(backend.real(), out);
+    backend.rowLengths(squares.ours, projected.ours, b.ours, gram.ours, 0.01, lengths.ours);
+    reference.rowLengths(
+        squares.theirs, projected.theirs, b.theirs, gram.theirs, 0.01, lengths.theirs);
+    same(lengths, TOLERANCE);
+
+    reference.linear(a.theirs, theirs, null, projected.theirs, false);
+    Twin square = empty(backend.real(), r, r);
+    reference.matmul(a.theirs, false, a.theirs, true, 1, 0, square.theirs);
+    reference.matmul(b.theirs, false, square.theirs, false, 1, 0, gram.theirs);
+    reference.rowLengths(
+        squares.theirs, projected.theirs, b.theirs, gram.theirs, 0.5, lengths.theirs);
+    Tensor merged = reference.allocate(DType.F64, out, in);
+    reference.merge(theirs, b.theirs, a.theirs, 0.5, merged);
+    double[] values = ReferenceBackend.values(merged);
+    double[] found = ReferenceBackend.values(lengths.theirs);
+    for (int row = 0; row < out; row++) {
+      double sum = 0;
+      for (int c = 0; c < in; c++) {
+        sum += values[row * in + c] * values[row * in + c];
+      }
+      assertThat(found[row]).isCloseTo(Math.sqrt(sum), offset(1e-9));
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1,1", "7,5", "131,67"})
+  void columns_scaledAndMultiplied_equalReference(int n, int d) {
+    Twin x = filled(1, n, d);
+    Twin z = filled(1, n, d);
+    Twin by = real(1, d);
+    Twin bias = real(1, d);
+    Twin over = empty(backend.real(), d);
+    float[] lengths = new float[d];
+    for (int i = 0; i < d; i++) {
+      lengths[i] = 0.5f + i;
+    }
+    backend.write(over.ours, 0, lengths, 0, d);
+    adopt(over);
+    Twin into = real(1, d);
+    for (boolean accumulate : new boolean[] {true, false}) {
+      backend.dotColumns(x.ours, z.ours, over.ours, into.ours, accumulate);
+      reference.dotColumns(x.theirs, z.theirs, over.theirs, into.theirs, accumulate);
+      same(into, TOLERANCE);
+    }
+    Twin y = empty(n, d);
+    backend.scaleColumns(x.ours, by.ours, over.ours, bias.ours, y.ours);
+    reference.scaleColumns(x.theirs, by.theirs, over.theirs, bias.theirs, y.theirs);
+    same(y);
+    backend.scaleColumns(x.ours, by.ours, over.ours, null, x.ours);
+    reference.scaleColumns(x.theirs, by.theirs, over.theirs, null, x.theirs);
+    same(x);
   }
 
   /** Of a layer, then of a table, whose right factor is turned; seen through a product. */

@@ -187,6 +187,7 @@ public final class FineTuneJob {
         new Notes(Optional.of(prepared.labels().names()), nested));
     folder.keep(config.source());
     ObjectNode result = report.result(before, after);
+    result.put("trainables", prepared.layout().learnedElements());
     if (!ranks.isEmpty()) {
       result.set("ranks", Evaluation.table(ranks));
     }

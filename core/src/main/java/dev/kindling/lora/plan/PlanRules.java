@@ -9,8 +9,19 @@ import java.util.Optional;
  *
  * @param drops whether inputs of the adapter's branch are dropped in training
  * @param half whether products are made in bf16
+ * @param samples whether the input's gradient goes on through a part of the weight
  */
-public record PlanRules(boolean drops, boolean half) implements Serializable {
+public record PlanRules(boolean drops, boolean half, boolean samples) implements Serializable {
+  /** Of layers with exact gradients. */
+  public PlanRules(boolean drops, boolean half) {
+    this(drops, half, false);
+  }
+
+  /** Those of layers of a shape. */
+  public PlanRules over(PairShape shape) {
+    return new PlanRules(drops, half, shape.samples());
+  }
+
   /** Why a plan is not legal; empty if it is. */
   public Optional<String> against(PairPlan plan) {
     if (plan.merges() && drops) {
@@ -21,6 +32,10 @@ public record PlanRules(boolean drops, boolean half) implements Serializable {
     if (plan.merges() && half) {
       return Optional.of(
           plan + " merges the adapter into the weight, which in bf16 rounds small updates away");
+    }
+    if (samples && plan.backward().merges()) {
+      return Optional.of(
+          plan + " merges the adapter into the weight, of whose gradient only a part goes on");
     }
     if (plan.keepsProjection() && plan.forward().merges()) {
       return Optional.of(plan + " keeps a projection that its forward does not form");

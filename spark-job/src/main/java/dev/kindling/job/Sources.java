@@ -19,6 +19,7 @@ import dev.kindling.lora.Magnitudes;
 import dev.kindling.lora.Parameter;
 import dev.kindling.lora.Parameter.Role;
 import dev.kindling.lora.Sampling;
+import dev.kindling.lora.SettingsProblems;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.model.load.Families;
@@ -163,7 +164,7 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
   /** Names and patterns that match nothing are found before anything is read. */
   void checkTargets(JobConfig config) {
     if (adapter.isEmpty()) {
-      ConfigProblems.check(AdapterLayout.problems(outline.linears(), settings(config, outline)));
+      ConfigProblems.check(SettingsProblems.of(outline.linears(), settings(config, outline)));
     }
   }
 

@@ -14,8 +14,8 @@ public final class Main {
     String only = args.length > 1 ? args[1] : "";
     switch (args.length > 0 ? args[0] : "") {
       case "wider" -> WiderProducts.print();
-      case "plans" -> PlannedPairs.print(PlannedPairs.atManyTokens(), only);
-      case "crossover" -> PlannedPairs.print(PlannedPairs.atTheCrossover(), only);
+      case "plans" -> PlannedPairs.print(PlannedPairs.atManyTokens(), 2, only);
+      case "crossover" -> PlannedPairs.print(PlannedPairs.atTheCrossover(), 1, only);
       case "kept" -> KeptProjections.print();
       default -> org.openjdk.jmh.Main.main(args);
     }

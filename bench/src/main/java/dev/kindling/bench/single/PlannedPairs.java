@@ -20,7 +20,6 @@ import java.util.stream.DoubleStream;
  */
 final class PlannedPairs {
   private static final int TOKENS = 16_384;
-  private static final int THREADS = 2;
 
   private PlannedPairs() {}
 
@@ -28,9 +27,10 @@ final class PlannedPairs {
    * Prints a table.
    *
    * @param shapes its lines
+   * @param threads of each product
    * @param only lines that begin so: {@code 512}, {@code "512 → 1376 | 128"}
    */
-  static void print(Set<PairShape> shapes, String only) {
+  static void print(Set<PairShape> shapes, int threads, String only) {
     System.out.println(
         "| layer | r | tokens | precision | plan | f1kb1, ms | plan, ms | saves | quartiles |"
             + " operations | share | others |");
@@ -41,7 +41,7 @@ final class PlannedPairs {
       for (PairShape shape : shapes) {
         String start = start(precision, shape);
         if (start.startsWith(only)) {
-          System.out.printf("| %s | %s |%n", start, found(precision, shape));
+          System.out.printf("| %s | %s |%n", start, found(precision, shape, threads));
         }
       }
     }
@@ -52,13 +52,13 @@ final class PlannedPairs {
         .formatted(shape.in(), shape.out(), shape.rank(), shape.tokens(), precision);
   }
 
-  private static String found(String precision, PairShape shape) {
+  private static String found(String precision, PairShape shape, int threads) {
     PlanChooser planner = new PlanChooser.FewestFlops();
     PairPlan plan = planner.choose(shape, new PlanRules(false, precision.equals("bf16")));
     if (plan.equals(PairPlan.PLAIN)) {
       return plan + " | the same";
     }
-    try (Workbench bench = new Workbench("onednn-" + precision, THREADS);
+    try (Workbench bench = new Workbench("onednn-" + precision, threads);
         PairLayer pair = new PairLayer(bench.backend(), shape, bench.backend().active(), 0)) {
       List<Runnable> steps = pair.steps(List.of(new PlanChooser.Fixed(PairPlan.PLAIN), planner));
       InTurn found = InTurn.of(steps.get(0), steps.get(1));

@@ -5,10 +5,11 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * What a layer allows: the only place that says which plans are legal.
+ * What a layer allows: the only place that says which plans are legal, and which of them are chosen
+ * unasked.
  *
  * @param drops whether inputs of the adapter's branch are dropped in training
- * @param half whether products are made in bf16
+ * @param half whether products are made in bf16, where merged weights are rounded once more
  */
 public record PlanRules(boolean drops, boolean half) implements Serializable {
   /** Why a plan is not legal; empty if it is. */
@@ -17,10 +18,6 @@ public record PlanRules(boolean drops, boolean half) implements Serializable {
       return Optional.of(
           plan
               + " merges the adapter into the weight, but dropout acts on the adapter's branch only");
-    }
-    if (plan.merges() && half) {
-      return Optional.of(
-          plan + " merges the adapter into the weight, which in bf16 rounds small updates away");
     }
     if (plan.keepsProjection() && plan.forward().merges()) {
       return Optional.of(plan + " keeps a projection that its forward does not form");
@@ -34,5 +31,14 @@ public record PlanRules(boolean drops, boolean half) implements Serializable {
   /** All legal plans, plain first. */
   public List<PairPlan> legal() {
     return PairPlan.all().stream().filter(plan -> against(plan).isEmpty()).toList();
+  }
+
+  /**
+   * Legal plans whose results differ by the order of sums alone, plain first: a chooser takes no
+   * others by itself. In bf16 a merged weight is rounded, if without bias, so that whoever wants it
+   * has to ask for it.
+   */
+  public List<PairPlan> offered() {
+    return legal().stream().filter(plan -> !(half && plan.merges())).toList();
   }
 }

@@ -122,7 +122,10 @@ public interface Backend extends AutoCloseable {
       double beta,
       Tensor c);
 
-  /** into [out, in] = w + scale · b [out, r] · a [r, in], all but w active. */
+  /**
+   * into [out, in] = w + scale · b [out, r] · a [r, in], all but w active. Where that is narrower
+   * than the sum, some elements are rounded up and others down, so that small changes are not lost.
+   */
   void merge(FrozenMatrix w, Tensor b, Tensor a, double scale, Tensor into);
 
   /**

@@ -5,10 +5,11 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * What a layer allows: the only place that says which plans are legal.
+ * What a layer allows: the only place that says which plans are legal, and which of them are chosen
+ * unasked.
  *
  * @param drops whether inputs of the adapter's branch are dropped in training
- * @param half whether products are made in bf16
+ * @param half whether products are made in bf16, where merged weights are rounded once more
  * @param samples whether the input's gradient goes on through a part of the weight
  */
 public record PlanRules(boolean drops, boolean half, boolean samples) implements Serializable {
@@ -29,10 +30,6 @@ public record PlanRules(boolean drops, boolean half, boolean samples) implements
           plan
               + " merges the adapter into the weight, but dropout acts on the adapter's branch only");
     }
-    if (plan.merges() && half) {
-      return Optional.of(
-          plan + " merges the adapter into the weight, which in bf16 rounds small updates away");
-    }
     if (samples && plan.backward().merges()) {
       return Optional.of(
           plan + " merges the adapter into the weight, of whose gradient only a part goes on");
@@ -49,5 +46,14 @@ public record PlanRules(boolean drops, boolean half, boolean samples) implements
   /** All legal plans, plain first. */
   public List<PairPlan> legal() {
     return PairPlan.all().stream().filter(plan -> against(plan).isEmpty()).toList();
+  }
+
+  /**
+   * Legal plans whose results differ by the order of sums alone, plain first: a chooser takes no
+   * others by itself. In bf16 a merged weight is rounded, if without bias, so that whoever wants it
+   * has to ask for it.
+   */
+  public List<PairPlan> offered() {
+    return legal().stream().filter(plan -> !(half && plan.merges())).toList();
   }
 }

@@ -117,10 +117,18 @@ public record PlanTable(List<Layer> layers) {
             ? "it is what PEFT computes"
             : String.format(Locale.ROOT, "%.1f %% fewer operations than PEFT's f1kb1", saved);
     String sampled = shape.samples() ? "; the input's gradient goes on through a part of w" : "";
-    String forbidden =
-        rules.drops()
-            ? "; with dropout nothing is merged into the weight"
-            : rules.half() ? "; in bf16 nothing is merged into the weight" : "";
-    return chooser.reason() + ": " + operations + forbidden + sampled;
+    return chooser.reason() + ": " + operations + merging(chosen, rules) + sampled;
+  }
+
+  private static String merging(PairPlan chosen, PlanRules rules) {
+    if (rules.drops()) {
+      return "; with dropout nothing is merged into the weight";
+    }
+    if (!rules.half()) {
+      return "";
+    }
+    return chosen.merges()
+        ? "; in bf16 the merged weight is rounded, without bias"
+        : "; in bf16 nothing is merged into the weight unasked";
   }
 }

@@ -11,9 +11,11 @@ import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.Schedule;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.Precision;
+import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.onednn.OneDnnBackend;
 import dev.kindling.train.TrainingState;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
@@ -29,14 +31,14 @@ class PlansTrainAlikeTest {
 
   /** Found were 3e-7 of the last loss at most. */
   @ParameterizedTest
-  @ValueSource(strings = {"bert", "llama-gqa", "gpt2"})
-  void twentySteps_underEveryLegalPlan_haveTheSameLosses(String name) {
+  @CsvSource({"bert,FP32", "llama-gqa,FP32", "gpt2,FP32", "llama-gqa,NF4", "gpt2,NF4"})
+  void twentySteps_underEveryLegalPlan_haveTheSameLosses(String name, Storage storage) {
     Golden golden = new Golden(name);
     double rate = golden.optimizer().learningRate();
-    double[] plain = losses(golden, PairPlan.PLAIN, rate);
+    double[] plain = losses(golden, storage, PairPlan.PLAIN, rate);
     assertThat(plain[STEPS - 1]).isLessThan(0.7 * plain[0]);
     for (PairPlan plan : new PlanRules(false, false).legal()) {
-      double[] found = losses(golden, plan, rate);
+      double[] found = losses(golden, storage, plan, rate);
       for (int step = 0; step < STEPS; step++) {
         assertThat(found[step])
             .as("%s, step %d", plan, step)
@@ -54,8 +56,8 @@ class PlansTrainAlikeTest {
   @ValueSource(strings = {"llama-gqa", "gpt2"})
   void smallUpdates_mergedIntoTheWeightInFp32_areLearntAsWell(String name) {
     Golden golden = new Golden(name);
-    double[] plain = losses(golden, PairPlan.PLAIN, SMALL);
-    double[] merged = losses(golden, MERGED, SMALL);
+    double[] plain = losses(golden, Storage.FP32, PairPlan.PLAIN, SMALL);
+    double[] merged = losses(golden, Storage.FP32, MERGED, SMALL);
     double learnt = plain[0] - plain[STEPS - 1];
     assertThat(learnt).isPositive();
     assertThat(merged[0] - merged[STEPS - 1]).isCloseTo(learnt, withPercentage(0.2));
@@ -64,7 +66,7 @@ class PlansTrainAlikeTest {
             why -> assertThat(why).startsWith("f2b5 merges").contains("rounds small updates away"));
   }
 
-  private static double[] losses(Golden golden, PairPlan plan, double rate) {
+  private static double[] losses(Golden golden, Storage storage, PairPlan plan, double rate) {
     OptimizerSettings adamW =
         new OptimizerSettings(
             OptimizerSettings.Kind.ADAMW,
@@ -75,7 +77,7 @@ class PlansTrainAlikeTest {
             1e-8,
             new Schedule(Schedule.Curve.CONSTANT, 0, STEPS));
     try (Backend backend = new OneDnnBackend(Precision.FP32, 1);
-        FrozenWeights weights = golden.weights(backend);
+        FrozenWeights weights = golden.weights(backend, storage);
         Model model =
             golden.plan.build(
                 backend,

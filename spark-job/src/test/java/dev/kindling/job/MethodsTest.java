@@ -181,7 +181,9 @@ class MethodsTest {
     "relora,sync.mode=gradients",
     "cola,sync.mode=averaging",
     "dylora,sync.mode=gradients",
-    "dylora,sync.mode=averaging"
+    "dylora,sync.mode=averaging",
+    "qlora,sync.mode=gradients",
+    "qlora,sync.mode=averaging"
   })
   void train_stoppedAndOnOtherCores_givesTheSameBytes(String method, String mode) {
     GoldenFolder golden = GoldenFolder.copy("bert", temp);
@@ -189,7 +191,7 @@ class MethodsTest {
         new ArrayList<>(
             List.of("method=" + method, mode, "train.steps=6", "checkpoint.every-steps=2"));
     if (mode.endsWith("averaging")) {
-      String exactness = method.equals("dylora") ? "none" : "fedex"; // which dylora cannot have
+      String exactness = method.matches("dylora|qlora") ? "none" : "fedex"; // these cannot
       settings.addAll(
           List.of("sync.workers=2", "sync.averaging-frequency=2", "sync.exactness=" + exactness));
     }
@@ -372,6 +374,8 @@ class MethodsTest {
         "method=ffa-lora sync.mode=averaging sync.exactness=fedex | averages leave nothing out",
         "method=olora adapter.train=a sync.mode=averaging sync.exactness=ffa | trains B, and",
         "method=olora base.storage=as-stored | base.storage = as-stored: adapter.initialiser",
+        "method=qlora adapter.initialiser=pissa | base.storage = nf4: adapter.initialiser = pissa",
+        "method=cola base.storage=int8 | base.storage = int8: merge.links = 3 adds to the frozen",
         "method=null | method is null: expected",
         "merge.every-steps=4 train.steps=6 | does not divide the run's 6 steps: choose a divisor",
         "merge.every-steps=3 train.steps=6 sync.mode=averaging sync.averaging-frequency=2 | multiple",

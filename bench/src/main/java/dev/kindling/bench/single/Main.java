@@ -3,8 +3,8 @@ package dev.kindling.bench.single;
 import java.io.IOException;
 
 /**
- * The command {@code bench/single}: {@code wider}, {@code plans} or {@code kept} for a comparison,
- * anything else for JMH.
+ * The command {@code bench/single}: {@code wider}, {@code plans}, {@code coded} or {@code kept} for a
+ * comparison, anything else for JMH.
  */
 public final class Main {
   private Main() {}
@@ -14,6 +14,7 @@ public final class Main {
     switch (args.length > 0 ? args[0] : "") {
       case "wider" -> WiderProducts.print();
       case "plans" -> PlannedPairs.print(args.length > 1 ? args[1] : "");
+      case "coded" -> CodedProducts.print();
       case "kept" -> KeptProjections.print();
       default -> org.openjdk.jmh.Main.main(args);
     }

@@ -7,6 +7,7 @@ import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Seeds;
+import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
 import java.nio.ByteBuffer;
@@ -27,6 +28,7 @@ public abstract class CpuBackend implements Backend {
   private final Workers workers;
   private final Lines lines;
   private final Rotations rotations;
+  private final Decoder decoder;
 
   /**
    * @param workers for loops over many rows; closed with the backend
@@ -35,6 +37,7 @@ public abstract class CpuBackend implements Backend {
     this.workers = workers;
     this.lines = new Lines(workers);
     this.rotations = new Rotations(workers, lines);
+    this.decoder = new Decoder(workers);
   }
 
   @Override
@@ -121,6 +124,21 @@ public abstract class CpuBackend implements Backend {
     return new KeptMatrix(w, active());
   }
 
+  @Override
+  public FrozenMatrix coded(Storage storage, boolean turned, int out, int in) {
+    return new CodedMatrix(storage, turned, out, in, active());
+  }
+
+  @Override
+  public void code(Tensor w, FrozenMatrix into) {
+    ((CodedMatrix) into).code(w, workers);
+  }
+
+  /** For products with such matrices. */
+  protected final Decoder decoder() {
+    return decoder;
+  }
+
   /** The matrix as it was loaded. */
   protected KeptMatrix kept(FrozenMatrix w) {
     return (KeptMatrix) w;
@@ -129,6 +147,9 @@ public abstract class CpuBackend implements Backend {
   @Override
   public void change(
       FrozenMatrix w, Tensor left, Tensor right, boolean transposeRight, double scale) {
+    if (w instanceof CodedMatrix) {
+      throw new IllegalArgumentException("codes are too coarse to be changed");
+    }
     Tensor all = kept(w).w();
     if (all.type() != real() || active() != real()) {
       throw new IllegalArgumentException(all + " is too coarse to be changed");

@@ -15,6 +15,7 @@ import dev.kindling.lora.plan.PlanRules;
 import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.Schedule;
 import dev.kindling.tensor.Precision;
+import dev.kindling.tensor.Storage;
 import dev.kindling.train.Learners.Halves;
 import dev.kindling.train.Merges.Restart;
 import java.util.List;
@@ -39,7 +40,8 @@ final class JobConfigReader {
     JobConfig.Base base =
         new JobConfig.Base(
             in.required("base.path", "the folder of a Hugging Face model"),
-            in.choice("base.storage", JobConfig.Storage.class),
+            in.choice("base.storage", Storage.class),
+            source.chosen().hasPath("base.storage"),
             in.choice("base.delivery", JobConfig.Delivery.class));
     JobConfig.Task task = in.choice("task", JobConfig.Task.class);
     refuseKeysOfOthers(command);
@@ -131,8 +133,9 @@ final class JobConfigReader {
     if (config.compute().precision() == Precision.BF16) {
       in.problem("train.precision = bf16" + why + "train.precision = fp32");
     }
-    if (config.base().storage() == JobConfig.Storage.AS_STORED) {
-      in.problem("base.storage = as-stored" + why + "base.storage = fp32");
+    if (config.base().storage() != Storage.FP32) {
+      String storage = config.base().storage().spelled();
+      in.problem("base.storage = " + storage + why + "base.storage = fp32");
     }
   }
 

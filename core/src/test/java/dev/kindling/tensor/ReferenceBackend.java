@@ -107,7 +107,7 @@ public final class ReferenceBackend implements Backend {
       case I64 -> new Tensor(type, new Longs(new long[n], 0), shape);
       // What is kept in half width is a value like any other here.
       case F16, BF16 -> new Tensor(type, new Reals(new double[n], 0), shape);
-      case F32 -> throw new IllegalArgumentException("the reference computes in F64");
+      case F32, I8 -> throw new IllegalArgumentException("the reference computes in F64");
     };
   }
 

@@ -5,9 +5,10 @@ import java.util.Collections;
 import java.util.List;
 
 /**
- * The oracle of coded matrices: every element and every scale by a search through all levels, in
- * float64, from the definitions in QLoRA (arXiv:2305.14314) and bitsandbytes. Shares nothing with
- * the code under test but the 16 numbers that bitsandbytes publishes.
+ * The oracle of coded matrices: every element and every scale by a search through all levels, from
+ * the definitions in QLoRA (arXiv:2305.14314) and bitsandbytes. What is searched for is rounded to
+ * fp32, as there; all else is float64. Shares nothing with the code under test but the 16 numbers
+ * that bitsandbytes publishes.
  */
 public final class SlowCodes {
   private static final double[] NF4 = {
@@ -30,6 +31,11 @@ public final class SlowCodes {
   };
 
   private SlowCodes() {}
+
+  /** What the 16 codes stand for. */
+  public static double[] nf4() {
+    return NF4.clone();
+  }
 
   /** The 256 levels of scales, ascending. */
   public static double[] dynamicMap() {
@@ -55,40 +61,41 @@ public final class SlowCodes {
     double[] scales = roundedScales(largest);
     double[] rounded = new double[w.length];
     for (int i = 0; i < w.length; i++) {
-      double share = largest[i / 64] == 0 ? 0 : w[i] / largest[i / 64];
-      double level = storage == Storage.NF4 ? nearest(NF4, share) : Math.rint(127 * share) / 127;
+      float share = largest[i / 64] == 0 ? 0 : (float) (w[i] / largest[i / 64]);
+      double level = storage == Storage.NF4 ? nearest(NF4, share) : Math.rint(127f * share) / 127;
       rounded[i] = level * scales[i / 64];
     }
     return rounded;
   }
 
   private static double[] roundedScales(double[] largest) {
-    double mean = 0;
+    double sum = 0;
     for (double scale : largest) {
-      mean += scale / largest.length;
+      sum += scale;
     }
+    float mean = (float) (sum / largest.length);
     double[] map = dynamicMap();
     double[] scales = new double[largest.length];
     for (int from = 0; from < largest.length; from += 256) {
-      double most = 0;
+      float most = 0;
       for (int i = from; i < Math.min(from + 256, largest.length); i++) {
-        most = Math.max(most, Math.abs(largest[i] - mean));
+        most = Math.max(most, Math.abs((float) largest[i] - mean));
       }
       for (int i = from; i < Math.min(from + 256, largest.length); i++) {
-        scales[i] = mean + (most < 1e-9 ? 0 : most * nearest(map, (largest[i] - mean) / most));
+        float off = (float) largest[i] - mean;
+        scales[i] = mean + (most == 0 ? 0 : most * nearest(map, off / most));
       }
     }
     return scales;
   }
 
-  /** Of two that are as near the first. */
-  private static double nearest(double[] levels, double x) {
-    double best = levels[0];
-    for (double level : levels) {
-      if (Math.abs(level - x) < Math.abs(best - x)) {
-        best = level;
+  /** Up to the middle of two, rounded to fp32, it is the first of them. */
+  private static double nearest(double[] levels, float x) {
+    for (int i = 0; i + 1 < levels.length; i++) {
+      if (x <= (float) (((float) levels[i] + (double) (float) levels[i + 1]) / 2)) {
+        return levels[i];
       }
     }
-    return best;
+    return levels[levels.length - 1];
   }
 }

@@ -3,10 +3,12 @@ package dev.kindling.job;
 import static dev.kindling.job.cli.InProcess.kindling;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.data.Offset.offset;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.kindling.job.cli.InProcess;
+import dev.kindling.tensor.onednn.InstructionSet;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -61,6 +63,7 @@ class QloraTest {
   })
   void train_codedBase_tellsItsGapAndExportsHowItWasKept(
       String family, String storage, String backend, String precision, String plans) {
+    assumeTrue(precision.equals("fp32") || InstructionSet.multipliesBf16());
     GoldenFolder golden = GoldenFolder.copy(family, temp);
     String[] compute = {
       "compute.backend=" + backend, "train.precision=" + precision, "plan.chooser=" + plans

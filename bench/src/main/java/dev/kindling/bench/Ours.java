@@ -14,6 +14,7 @@ import dev.kindling.optim.Optimizer;
 import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.Schedule;
 import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
 import dev.kindling.tensor.load.Compute;
@@ -94,7 +95,7 @@ final class Ours implements Side {
   }
 
   private static FrozenWeights load(Backend backend, List<WeightSlot> slots) {
-    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots, false);
+    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots, Storage.FP32);
     for (WeightSlot slot : slots) {
       long elements = Tensor.elements(slot.shape());
       for (long from = 0; from < elements; from += PIECE) {

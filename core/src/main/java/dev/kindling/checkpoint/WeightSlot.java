@@ -4,16 +4,31 @@ package dev.kindling.checkpoint;
  * One frozen tensor that a model needs: a row of its family's weight table.
  *
  * @param name Hugging Face's name, family prefix included
- * @param matrix whether it is the w [out, in] of a linear layer or a table, to be frozen
+ * @param use what it is to the model
  * @param transposed whether files hold it as [in, out], as GPT-2's Conv1D does
- * @param head whether it gives a language model's logits
  * @param shape sizes as the engine has them, outermost first
  */
-public record WeightSlot(
-    String name, boolean matrix, boolean transposed, boolean head, long... shape) {
-  /** A tensor that is stored as it is used. */
+public record WeightSlot(String name, Use use, boolean transposed, long... shape) {
+  /** What a tensor is to a model. */
+  public enum Use {
+    /** A norm's weight or a bias. */
+    VECTOR,
+    /** w [out, in] of a linear layer in a transformer block. */
+    BLOCK,
+    /** Any other matrix: a table, a classifier's layer. */
+    MATRIX,
+    /** w [out, in] that gives a language model's logits. */
+    HEAD
+  }
+
+  /** A tensor outside the blocks, or none of their matrices, that is stored as it is used. */
   public WeightSlot(String name, boolean matrix, long... shape) {
-    this(name, matrix, false, false, shape);
+    this(name, matrix ? Use.MATRIX : Use.VECTOR, false, shape);
+  }
+
+  /** Whether it is the w [out, in] of a linear layer or a table, to be frozen. */
+  public boolean matrix() {
+    return use != Use.VECTOR;
   }
 
   /** Sizes as files have them. */

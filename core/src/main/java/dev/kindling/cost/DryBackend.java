@@ -8,6 +8,7 @@ import dev.kindling.tensor.AttentionShape;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.FrozenMatrix;
+import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
 import java.nio.ByteBuffer;
@@ -69,6 +70,9 @@ public final class DryBackend implements Backend {
 
   /** It may be held in several arrangements, of which a product reads one. */
   private long read(FrozenMatrix w) {
+    if (w.scratchBytes() > 0) { // converted first, into what the cache holds
+      add(Kind.ELEMENTS, 0, w.bytes() + (long) w.out() * w.in() * active().bytes());
+    }
     return Math.min(w.bytes(), (long) w.out() * w.in() * active().bytes());
   }
 
@@ -90,8 +94,8 @@ public final class DryBackend implements Backend {
   }
 
   @Override
-  public DType frozen(StoredType stored, boolean asStored) {
-    return sizes.frozen(stored, asStored);
+  public DType frozen(StoredType stored, Storage storage) {
+    return sizes.frozen(stored, storage);
   }
 
   @Override
@@ -145,6 +149,16 @@ public final class DryBackend implements Backend {
   @Override
   public FrozenMatrix freeze(Tensor w, boolean head) {
     return sizes.freeze(w, head);
+  }
+
+  @Override
+  public FrozenMatrix coded(Storage storage, boolean turned, int out, int in) {
+    return sizes.coded(storage, turned, out, in);
+  }
+
+  @Override
+  public void code(Tensor w, FrozenMatrix into) {
+    add(Kind.ELEMENTS, 0, bytes(w) + into.bytes());
   }
 
   // ── products ──────────────────────────────────────────────────────────────────────────────────

@@ -5,7 +5,8 @@ import dev.kindling.lora.plan.PairShape;
 import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.lora.plan.PlanRules;
 import dev.kindling.tensor.Backend;
-import dev.kindling.tensor.DType;
+import dev.kindling.tensor.Storage;
+import dev.kindling.tensor.StoredType;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -72,15 +73,21 @@ public final class PairClock {
   /**
    * Times all candidates of a shape.
    *
-   * @param frozen the type that the frozen matrix is kept in
+   * @param stored the type that the frozen matrix is stored in
+   * @param storage how it is kept
    * @param dropout of the pair
    */
   public static List<Timed> time(
-      Backend backend, PairShape shape, PlanRules rules, DType frozen, double dropout) {
+      Backend backend,
+      PairShape shape,
+      PlanRules rules,
+      StoredType stored,
+      Storage storage,
+      double dropout) {
     List<PairPlan> plans = candidates(shape, rules);
     List<PlanChooser> choosers = new ArrayList<>();
     plans.forEach(plan -> choosers.add(new PlanChooser.Fixed(plan)));
-    try (PairLayer layer = new PairLayer(backend, shape, frozen, dropout)) {
+    try (PairLayer layer = new PairLayer(backend, shape, stored, storage, dropout)) {
       return clock(plans, layer.steps(choosers), shape);
     }
   }

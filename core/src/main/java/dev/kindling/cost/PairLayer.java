@@ -14,6 +14,8 @@ import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Seeds;
+import dev.kindling.tensor.Storage;
+import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;
@@ -37,11 +39,12 @@ public final class PairLayer implements AutoCloseable {
   private final List<Trainables> trainables = new ArrayList<>();
 
   /**
-   * @param frozen the type that the frozen matrix is kept in; one of another type than activations
-   *     holds zeros
+   * @param stored the type that the frozen matrix is stored in
+   * @param storage how it is kept; one of another type than activations holds zeros
    * @param dropout of the pair
    */
-  public PairLayer(Backend backend, PairShape shape, DType frozen, double dropout) {
+  public PairLayer(
+      Backend backend, PairShape shape, StoredType stored, Storage storage, double dropout) {
     this.backend = backend;
     this.shape = shape;
     int in = Math.toIntExact(shape.in());
@@ -52,11 +55,17 @@ public final class PairLayer implements AutoCloseable {
     this.layout =
         AdapterLayout.of(
             List.of(module), new AdapterSettings(rank, 2 * rank, dropout, all, List.of()));
+    DType frozen = storage.coded() ? backend.real() : backend.frozen(stored, storage);
     this.w = backend.allocate(frozen, out, in);
-    if (frozen == backend.active()) {
+    if (frozen == backend.active() || storage.coded()) {
       fill(w);
     }
-    this.matrix = backend.freeze(w);
+    if (storage.coded()) {
+      this.matrix = backend.coded(storage, false, out, in);
+      backend.code(w, matrix);
+    } else {
+      this.matrix = backend.freeze(w);
+    }
     this.arena = new Arena(backend);
   }
 
@@ -132,6 +141,7 @@ public final class PairLayer implements AutoCloseable {
   public void close() {
     arena.close();
     trainables.forEach(Trainables::close);
+    matrix.release();
     backend.free(w);
   }
 }

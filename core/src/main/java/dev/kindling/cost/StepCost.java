@@ -10,6 +10,7 @@ import dev.kindling.model.Model;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.nn.Trainables;
 import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.StoredType;
 import java.util.ArrayList;
 import java.util.Collections;
@@ -28,7 +29,7 @@ public final class StepCost {
   /**
    * @param sizes the backend that will compute
    * @param stored the type that each frozen tensor is stored in
-   * @param asStored whether frozen matrices stay in it
+   * @param storage how frozen matrices are kept
    * @param recompute whether activations within blocks are computed again rather than kept
    */
   public StepCost(
@@ -36,13 +37,13 @@ public final class StepCost {
       ModelPlan plan,
       AdapterLayout layout,
       Map<WeightSlot, StoredType> stored,
-      boolean asStored,
+      Storage storage,
       PlanChooser chooser,
       boolean recompute) {
     this.backend = new DryBackend(sizes);
     this.plan = plan;
     this.gradient = new float[layout.elements()];
-    FrozenWeights weights = FrozenWeights.unplaced(backend, stored, asStored);
+    FrozenWeights weights = FrozenWeights.unplaced(backend, stored, storage);
     weights.planSampling(backend, plan.linears(), layout);
     this.model =
         plan.build(backend, weights, Trainables.unplaced(backend, layout, chooser), recompute);

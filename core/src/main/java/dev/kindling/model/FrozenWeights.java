@@ -1,6 +1,7 @@
 package dev.kindling.model;
 
 import dev.kindling.checkpoint.WeightSlot;
+import dev.kindling.checkpoint.WeightSlot.Use;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.BaseChange;
 import dev.kindling.lora.LinearModule;
@@ -12,6 +13,7 @@ import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.FrozenMatrix;
+import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
 import java.nio.ByteBuffer;
@@ -151,25 +153,30 @@ public final class FrozenWeights implements AutoCloseable, FrozenLayers {
     private final Backend backend;
     private final Map<String, Tensor> tensors = new HashMap<>();
     private final List<WeightSlot> slots;
-    private final boolean asStored;
+    private final Storage storage;
     private final Map<String, Tensor> staged = new HashMap<>();
+    private final Map<String, FrozenMatrix> coded = new HashMap<>();
 
     /**
-     * @param asStored whether matrices stay in the width that they are stored in
+     * @param storage how matrices are kept
      */
-    public Loader(Backend backend, List<WeightSlot> slots, boolean asStored) {
+    public Loader(Backend backend, List<WeightSlot> slots, Storage storage) {
       this.backend = backend;
       this.slots = slots;
-      this.asStored = asStored;
+      this.storage = storage;
     }
 
     /**
      * Decodes a piece of a tensor, from its stored element {@code from} on; pieces come in order.
-     * What is stored transposed is turned when its last piece is in, so that one tensor at most is
-     * held twice.
+     * What is stored transposed is turned, and what is to be codes is rounded, when its last piece
+     * is in, so that one tensor at most is held twice.
      */
     public void accept(WeightSlot slot, long from, ByteBuffer bytes, StoredType type) {
-      DType kept = kept(backend, slot, type, asStored);
+      if (isCoded(slot, storage)) {
+        code(slot, from, bytes, type);
+        return;
+      }
+      DType kept = kept(backend, slot, type, storage);
       Tensor target =
           tensors.computeIfAbsent(slot.name(), n -> backend.allocate(kept, slot.shape()));
       if (!slot.transposed()) {
@@ -186,14 +193,29 @@ public final class FrozenWeights implements AutoCloseable, FrozenLayers {
       }
     }
 
+    private void code(WeightSlot slot, long from, ByteBuffer bytes, StoredType type) {
+      Tensor stored =
+          staged.computeIfAbsent(
+              slot.name(), n -> backend.allocate(backend.real(), slot.storedShape()));
+      long count = bytes.remaining() / type.bytes();
+      backend.decode(stored, from, bytes, type);
+      if (from + count == stored.elements()) {
+        FrozenMatrix matrix = empty(backend, slot, storage);
+        coded.put(slot.name(), matrix);
+        backend.code(stored, matrix);
+        backend.free(staged.remove(slot.name()));
+      }
+    }
+
     /** Call once, after every piece has come. */
     public FrozenWeights finish() {
-      return frozen(backend, slots, tensors, this::free);
+      return frozen(backend, slots, tensors, coded, this::free);
     }
 
     /** Gives up: frees what has come so far. */
     public void abandon() {
       staged.values().forEach(backend::free);
+      coded.values().forEach(FrozenMatrix::release);
       free();
     }
 
@@ -209,27 +231,70 @@ public final class FrozenWeights implements AutoCloseable, FrozenLayers {
    * @param stored the type that each slot is stored in
    */
   public static FrozenWeights unplaced(
-      Backend backend, Map<WeightSlot, StoredType> stored, boolean asStored) {
+      Backend backend, Map<WeightSlot, StoredType> stored, Storage storage) {
     Map<String, Tensor> tensors = new HashMap<>();
+    Map<String, FrozenMatrix> coded = new HashMap<>();
     stored.forEach(
-        (slot, type) ->
-            tensors.put(
-                slot.name(), Arena.unplaced(kept(backend, slot, type, asStored), slot.shape())));
-    return frozen(backend, List.copyOf(stored.keySet()), tensors, () -> {});
+        (slot, type) -> {
+          if (isCoded(slot, storage)) {
+            coded.put(slot.name(), empty(backend, slot, storage));
+          } else {
+            DType kept = kept(backend, slot, type, storage);
+            tensors.put(slot.name(), Arena.unplaced(kept, slot.shape()));
+          }
+        });
+    return frozen(backend, List.copyOf(stored.keySet()), tensors, coded, () -> {});
   }
 
-  private static DType kept(Backend backend, WeightSlot slot, StoredType type, boolean asStored) {
-    return slot.matrix() ? backend.frozen(type, asStored) : backend.real();
+  /**
+   * The most that loading such weights holds beside what stays, in bytes: one tensor, as it is
+   * stored.
+   */
+  public static long loadingBytes(
+      Backend backend, Map<WeightSlot, StoredType> stored, Storage storage) {
+    long most = 0;
+    for (Map.Entry<WeightSlot, StoredType> e : stored.entrySet()) {
+      WeightSlot slot = e.getKey();
+      boolean coded = isCoded(slot, storage);
+      if (coded || slot.transposed()) {
+        DType staged = coded ? backend.real() : kept(backend, slot, e.getValue(), storage);
+        most = Math.max(most, Tensor.elements(slot.shape()) * staged.bytes());
+      }
+    }
+    return most;
+  }
+
+  private static boolean isCoded(WeightSlot slot, Storage storage) {
+    return storage.coded() && slot.use() == Use.BLOCK;
+  }
+
+  private static FrozenMatrix empty(Backend backend, WeightSlot slot, Storage storage) {
+    return backend.coded(
+        storage,
+        slot.transposed(),
+        Math.toIntExact(slot.shape()[0]),
+        Math.toIntExact(slot.shape()[1]));
+  }
+
+  private static DType kept(Backend backend, WeightSlot slot, StoredType type, Storage storage) {
+    return slot.matrix() ? backend.frozen(type, storage) : backend.real();
   }
 
   private static FrozenWeights frozen(
-      Backend backend, List<WeightSlot> slots, Map<String, Tensor> loaded, Runnable free) {
+      Backend backend,
+      List<WeightSlot> slots,
+      Map<String, Tensor> loaded,
+      Map<String, FrozenMatrix> coded,
+      Runnable free) {
     Map<String, Tensor> tensors = new HashMap<>();
-    Map<String, FrozenMatrix> matrices = new HashMap<>();
+    Map<String, FrozenMatrix> matrices = new HashMap<>(coded);
     for (WeightSlot slot : slots) {
+      if (coded.containsKey(slot.name())) {
+        continue;
+      }
       Tensor tensor = known(loaded.get(slot.name()), slot.name());
       if (slot.matrix()) {
-        matrices.put(slot.name(), backend.freeze(tensor, slot.head()));
+        matrices.put(slot.name(), backend.freeze(tensor, slot.use() == Use.HEAD));
       } else {
         tensors.put(slot.name(), tensor);
       }

@@ -1,6 +1,7 @@
 package dev.kindling.model;
 
 import dev.kindling.checkpoint.WeightSlot;
+import dev.kindling.checkpoint.WeightSlot.Use;
 import dev.kindling.data.TokenBatch;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.LinearModule;
@@ -103,7 +104,8 @@ public interface ModelPlan {
     others().forEach(slot -> slots.put(slot.name(), slot));
     for (LinearModule m : frozen) {
       boolean head = m.kind() == Kind.VOCABULARY; // a tied one's is the embedding's too
-      WeightSlot slot = new WeightSlot(m.weight(), true, m.turned(), head, m.weightShape());
+      Use use = head ? Use.HEAD : m.block() ? Use.BLOCK : Use.MATRIX;
+      WeightSlot slot = new WeightSlot(m.weight(), use, m.turned(), m.weightShape());
       if (head || !slots.containsKey(m.weight())) {
         slots.put(m.weight(), slot);
       }

@@ -7,6 +7,7 @@ import dev.kindling.data.TokenBatch;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.Seeds;
+import dev.kindling.tensor.Storage;
 import java.util.ArrayList;
 import java.util.List;
 
@@ -20,14 +21,20 @@ public final class Probe {
   /**
    * What a model makes of them.
    *
+   * @param storage how the base is kept
    * @param layout of an adapter
    * @param trainables its values
    * @return logits, one behind another
    */
   public static float[] logits(
-      Backend backend, HfFolder base, ModelPlan plan, AdapterLayout layout, float[] trainables) {
+      Backend backend,
+      HfFolder base,
+      Storage storage,
+      ModelPlan plan,
+      AdapterLayout layout,
+      float[] trainables) {
     List<WeightSlot> slots = plan.weights(layout);
-    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots, false);
+    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots, storage);
     try {
       base.stream(slots, loader::accept);
     } catch (RuntimeException e) {

@@ -33,10 +33,10 @@ public interface Backend extends AutoCloseable {
   /**
    * Element type in which a matrix of stored weights is kept.
    *
-   * @param asStored whether in the width that it is stored in, where this backend can
+   * @param storage one that has codes keeps matrices outside the blocks as they are stored
    */
-  default DType frozen(StoredType stored, boolean asStored) {
-    return asStored && stored != StoredType.F32 ? stored.kept() : active();
+  default DType frozen(StoredType stored, Storage storage) {
+    return storage != Storage.FP32 && stored != StoredType.F32 ? stored.kept() : active();
   }
 
   /** Most elements that a tensor of a step may have; frozen weights may have more. */
@@ -97,6 +97,23 @@ public interface Backend extends AutoCloseable {
    *     once for each chunk of tokens
    */
   FrozenMatrix freeze(Tensor w, boolean head);
+
+  /**
+   * A frozen w [out, in] that is to be kept as codes: of a known size, but without memory until
+   * {@link #code}. Its memory is its own, given back by {@link FrozenMatrix#release}; in products
+   * it is decoded piece by piece.
+   *
+   * @param storage one that has codes
+   * @param turned whether blocks of codes follow the order of [in, out], as a file has it
+   */
+  FrozenMatrix coded(Storage storage, boolean turned, int out, int in);
+
+  /**
+   * Rounds a loaded matrix to the codes of one that {@link #coded} has made.
+   *
+   * @param w real, [out, in] or turned; remains the caller's
+   */
+  void code(Tensor w, FrozenMatrix into);
 
   // ── products ──────────────────────────────────────────────────────────────────────────────────
 

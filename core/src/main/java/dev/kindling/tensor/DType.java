@@ -10,6 +10,8 @@ public enum DType {
   F16(2),
   /** The upper half of an IEEE single: the same, and activations where precision is bf16. */
   BF16(2),
+  /** Codes of frozen weights, of one element or of two. */
+  I8(1),
   /** Token ids, positions, labels, lengths, row numbers. */
   I32(4),
   /** Keys of random draws. */

@@ -8,8 +8,9 @@ import dev.kindling.lora.plan.PairShape;
 import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.lora.plan.PlanRules;
 import dev.kindling.tensor.Backend;
-import dev.kindling.tensor.DType;
 import dev.kindling.tensor.Precision;
+import dev.kindling.tensor.Storage;
+import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.onednn.OneDnnBackend;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -38,7 +39,7 @@ class PairClockTest {
   @Test
   void time_everyCandidate_isTimedFastestFirst() {
     try (Backend backend = new OneDnnBackend(Precision.FP32, 1)) {
-      List<Timed> timed = PairClock.time(backend, SHAPE, FREE, DType.F32, 0);
+      List<Timed> timed = PairClock.time(backend, SHAPE, FREE, StoredType.F32, Storage.FP32, 0);
       assertThat(timed.stream().map(Timed::plan))
           .containsExactlyInAnyOrderElementsOf(
               PairClock.candidates(SHAPE, FREE).stream().map(PairPlan::id).toList());

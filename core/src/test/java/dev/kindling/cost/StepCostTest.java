@@ -17,6 +17,7 @@ import dev.kindling.tensor.AttentionShape;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.Counting;
 import dev.kindling.tensor.Precision;
+import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.onednn.OneDnnBackend;
 import java.util.LinkedHashMap;
@@ -32,7 +33,7 @@ class StepCostTest {
   private static StepCost dry(Golden golden, Backend sizes, PlanChooser chooser) {
     Map<WeightSlot, StoredType> stored = new LinkedHashMap<>();
     golden.plan.weights(golden.layout).forEach(slot -> stored.put(slot, StoredType.F32));
-    return new StepCost(sizes, golden.plan, golden.layout, stored, false, chooser, false);
+    return new StepCost(sizes, golden.plan, golden.layout, stored, Storage.FP32, chooser, false);
   }
 
   @ParameterizedTest

@@ -7,12 +7,12 @@ import dev.kindling.checkpoint.RawSafetensors;
 import dev.kindling.checkpoint.Safetensors;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.LinearModule;
+import dev.kindling.tensor.Storage;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Optional;
 import java.util.TreeMap;
 import java.util.function.Consumer;
 
@@ -28,7 +28,7 @@ record PeftFolder(Path path) {
           layout,
           vector,
           new PeftWriter.Base("some/base", false, false),
-          new Notes(Optional.of(CLASSES), false));
+          Notes.of(CLASSES, false, Storage.FP32));
     } catch (IOException e) {
       throw new UncheckedIOException(e);
     }

@@ -17,6 +17,7 @@ import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.ReferenceBackend;
+import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
 import dev.kindling.tensor.nd4j.Nd4jBackend;
@@ -52,7 +53,7 @@ class LoraInvariantsTest {
 
   private FrozenWeights weights(Golden golden, AdapterLayout layout) {
     List<WeightSlot> slots = golden.plan.weights(layout);
-    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots, false);
+    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots, Storage.FP32);
     golden.base.stream(slots, loader::accept);
     return loader.finish();
   }
@@ -117,7 +118,7 @@ class LoraInvariantsTest {
       }
     }
     List<WeightSlot> slots = golden.plan.weights(none);
-    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots, false);
+    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots, Storage.FP32);
     for (WeightSlot slot : slots) {
       float[] w = golden.base.find(slot.name()).orElseThrow().floats();
       merge(w, slot, pairs, vector);

@@ -11,6 +11,7 @@ import dev.kindling.model.load.Families;
 import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.Schedule;
 import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.Storage;
 import dev.kindling.train.Learners;
 import dev.kindling.train.Learners.Halves;
 import dev.kindling.train.TrainingState;
@@ -120,8 +121,13 @@ public final class Golden {
   }
 
   public FrozenWeights weights(Backend backend) {
+    return weights(backend, Storage.FP32);
+  }
+
+  /** The base, kept in some other way. */
+  public FrozenWeights weights(Backend backend, Storage storage) {
     var slots = plan.weights(layout);
-    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots, false);
+    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots, storage);
     base.stream(slots, loader::accept);
     return loader.finish();
   }

@@ -15,6 +15,7 @@ import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.Schedule;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.Precision;
+import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.cpu.RoundedMerges;
 import dev.kindling.tensor.onednn.InstructionSet;
 import dev.kindling.tensor.onednn.OneDnnBackend;
@@ -23,6 +24,7 @@ import java.nio.file.Path;
 import java.util.Arrays;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
@@ -43,14 +45,14 @@ class PlansTrainAlikeTest {
 
   /** Found were 3e-7 of the last loss at most. */
   @ParameterizedTest
-  @ValueSource(strings = {"bert", "llama-gqa", "gpt2"})
-  void twentySteps_underEveryLegalPlan_haveTheSameLosses(String name) {
+  @CsvSource({"bert,FP32", "llama-gqa,FP32", "gpt2,FP32", "llama-gqa,NF4", "gpt2,NF4"})
+  void twentySteps_underEveryLegalPlan_haveTheSameLosses(String name, Storage storage) {
     Golden golden = new Golden(name);
     double rate = golden.optimizer().learningRate();
-    double[] plain = losses(golden, PairPlan.PLAIN, rate);
+    double[] plain = losses(golden, storage, PairPlan.PLAIN, rate);
     assertThat(plain[STEPS - 1]).isLessThan(0.7 * plain[0]);
     for (PairPlan plan : new PlanRules(false, false).legal()) {
-      double[] found = losses(golden, plan, rate);
+      double[] found = losses(golden, storage, plan, rate);
       for (int step = 0; step < STEPS; step++) {
         assertThat(found[step])
             .as("%s, step %d", plan, step)
@@ -134,12 +136,22 @@ class PlansTrainAlikeTest {
   }
 
   private static double[] losses(Golden golden, PairPlan plan, double rate) {
-    return losses(golden, plan, rate, golden.adapter.values(golden.layout), fp32());
+    return losses(golden, Storage.FP32, plan, rate);
+  }
+
+  private static double[] losses(Golden golden, Storage storage, PairPlan plan, double rate) {
+    float[] start = golden.adapter.values(golden.layout);
+    return losses(golden, storage, plan, rate, start, fp32());
+  }
+
+  private static double[] losses(
+      Golden golden, PairPlan plan, double rate, float[] start, Backend on) {
+    return losses(golden, Storage.FP32, plan, rate, start, on);
   }
 
   /** Losses of 20 steps; closes the backend. */
   private static double[] losses(
-      Golden golden, PairPlan plan, double rate, float[] start, Backend on) {
+      Golden golden, Storage storage, PairPlan plan, double rate, float[] start, Backend on) {
     OptimizerSettings adamW =
         new OptimizerSettings(
             OptimizerSettings.Kind.ADAMW,
@@ -150,7 +162,7 @@ class PlansTrainAlikeTest {
             1e-8,
             new Schedule(Schedule.Curve.CONSTANT, 0, STEPS));
     try (Backend backend = on;
-        FrozenWeights weights = golden.weights(backend);
+        FrozenWeights weights = golden.weights(backend, storage);
         Model model =
             golden.plan.build(
                 backend,

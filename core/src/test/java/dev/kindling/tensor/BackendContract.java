@@ -291,13 +291,31 @@ public abstract class BackendContract {
     same(y);
   }
 
+  /** dx = y·w, or +=, and w + s·b·a. */
+  private Twin usedAlike(FrozenMatrix ours, FrozenMatrix theirs, Twin y) {
+    int in = ours.in();
+    Twin dx = filled(1, y.ours.rows(), in);
+    for (boolean accumulate : new boolean[] {true, false}) {
+      backend.linearBackward(y.ours, ours, dx.ours, accumulate);
+      reference.linearBackward(y.theirs, theirs, dx.theirs, accumulate);
+      same(dx);
+    }
+    Twin a = filled(1, 2, in);
+    Twin b = filled(1, ours.out(), 2);
+    Twin merged = empty(ours.out(), in);
+    backend.merge(ours, b.ours, a.ours, 0.5, merged.ours);
+    reference.merge(theirs, b.theirs, a.theirs, 0.5, merged.theirs);
+    same(merged);
+    return dx;
+  }
+
   /** Sizes of one block of rows, of several, and of a last one that is shorter. */
   @ParameterizedTest
   @CsvSource({"BF16,3,7,5", "F16,3,7,5", "BF16,2,2048,1100", "F16,1,4099,257"})
   void halfWidthMatrix_everyUse_equalsReferenceOnItsValues(
       StoredType type, int n, int in, int out) {
     ByteBuffer stored = ByteBuffer.allocate(2 * in * out).order(ByteOrder.LITTLE_ENDIAN);
-    DType kept = backend.frozen(type, true);
+    DType kept = backend.frozen(type, Storage.AS_STORED);
     Twin w = new Twin(backend.allocate(kept, out, in), reference.allocate(type.kept(), out, in));
     for (int i = 0; i < in * out; i++) {
       short bits = (short) random.nextInt(1 << 16);
@@ -320,18 +338,7 @@ public abstract class BackendContract {
     reference.linear(x.theirs, theirs, null, y.theirs, false);
     same(y);
     adopt(y);
-    Twin dx = filled(1, n, in);
-    for (boolean accumulate : new boolean[] {true, false}) {
-      backend.linearBackward(y.ours, ours, dx.ours, accumulate);
-      reference.linearBackward(y.theirs, theirs, dx.theirs, accumulate);
-      same(dx);
-    }
-    Twin a = filled(1, 2, in);
-    Twin b = filled(1, out, 2);
-    Twin merged = empty(out, in);
-    backend.merge(ours, b.ours, a.ours, 0.5, merged.ours);
-    reference.merge(theirs, b.theirs, a.theirs, 0.5, merged.theirs);
-    same(merged);
+    Twin dx = usedAlike(ours, theirs, y);
     Twin ids = integers(out - 1, 0, 0, out / 2);
     Twin rows = filled(1, 4, in);
     for (boolean accumulate : new boolean[] {true, false}) {
@@ -348,6 +355,64 @@ public abstract class BackendContract {
     reference.linear(y.theirs, reference.freeze(turned.theirs), null, dx.theirs, false);
     same(dx);
     assertThat(ours.bytes()).isEqualTo(2L * in * out);
+  }
+
+  /** Rows that cross blocks of codes, one piece and several in either direction, one element. */
+  @ParameterizedTest
+  @CsvSource({
+    "NF4,false,1,1,1",
+    "NF4,false,3,7,5",
+    "NF4,true,3,7,5",
+    "NF4,false,5,129,70",
+    "NF4,true,5,129,70",
+    "INT8,false,5,129,70",
+    "INT8,true,2,67,33",
+    "NF4,false,2,2048,1100",
+    "NF4,true,2,1100,2048",
+    "INT8,true,1,4099,257"
+  })
+  void codedMatrix_everyUse_equalsReferenceOnItsValues(
+      Storage storage, boolean turned, int n, int in, int out) {
+    Twin w = real(1, turned ? in : out, turned ? out : in);
+    FrozenMatrix ours = backend.coded(storage, turned, out, in);
+    FrozenMatrix theirs = reference.coded(storage, turned, out, in);
+    long bytes = ours.bytes();
+    backend.code(w.ours, ours);
+    reference.code(w.theirs, theirs);
+    backend.zero(w.ours); // the codes have memory of their own
+    assertThat(ours.out()).isEqualTo(out);
+    assertThat(ours.in()).isEqualTo(in);
+    assertThat(ours.bytes()).isEqualTo(bytes);
+    Twin x = filled(1, n, in);
+    Twin bias = real(1, out);
+    Twin y = filled(1, n, out);
+    for (boolean accumulate : new boolean[] {true, false}) {
+      backend.linear(x.ours, ours, bias.ours, y.ours, accumulate);
+      reference.linear(x.theirs, theirs, bias.theirs, y.theirs, accumulate);
+      same(y);
+      backend.linear(x.ours, ours, null, y.ours, accumulate);
+      reference.linear(x.theirs, theirs, null, y.theirs, accumulate);
+      same(y);
+    }
+    adopt(y);
+    usedAlike(ours, theirs, y);
+    Twin squares = empty(backend.real(), out);
+    backend.rowSquares(ours, squares.ours);
+    reference.rowSquares(theirs, squares.theirs);
+    same(squares, TOLERANCE);
+    Twin ids = integers(out - 1, 0, out / 2);
+    Twin rows = empty(3, in);
+    backend.embed(ids.ours, ours, rows.ours, false);
+    reference.embed(ids.theirs, theirs, rows.theirs, false);
+    same(rows);
+    Twin a = filled(1, 2, in);
+    Twin b = filled(1, out, 2);
+    assertThatThrownBy(() -> backend.change(ours, b.ours, a.ours, false, 0.5))
+        .isInstanceOf(IllegalArgumentException.class)
+        .hasMessageContaining("too coarse");
+    ours.release();
+    assertThatThrownBy(() -> backend.linear(x.ours, ours, null, y.ours, false))
+        .isInstanceOf(IllegalStateException.class);
   }
 
   /** 71 rows are more than a thread takes at a time. */

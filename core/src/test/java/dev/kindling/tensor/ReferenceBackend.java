@@ -30,7 +30,7 @@ public final class ReferenceBackend implements Backend {
     }
   }
 
-  private record Matrix(Tensor w) implements FrozenMatrix {
+  private record Matrix(Tensor w, Storage storage, boolean turned) implements FrozenMatrix {
     @Override
     public int out() {
       return w.rows();
@@ -107,7 +107,7 @@ public final class ReferenceBackend implements Backend {
       case I64 -> new Tensor(type, new Longs(new long[n], 0), shape);
       // What is kept in half width is a value like any other here.
       case F16, BF16 -> new Tensor(type, new Reals(new double[n], 0), shape);
-      case F32 -> throw new IllegalArgumentException("the reference computes in F64");
+      case F32, I8 -> throw new IllegalArgumentException("the reference computes in F64");
     };
   }
 
@@ -166,7 +166,25 @@ public final class ReferenceBackend implements Backend {
 
   @Override
   public FrozenMatrix freeze(Tensor w, boolean head) {
-    return new Matrix(w);
+    return new Matrix(w, Storage.FP32, false);
+  }
+
+  /** Rounded, but kept in F64 like all else. */
+  @Override
+  public FrozenMatrix coded(Storage storage, boolean turned, int out, int in) {
+    return new Matrix(allocate(DType.F64, out, in), storage, turned);
+  }
+
+  @Override
+  public void code(Tensor w, FrozenMatrix into) {
+    Matrix matrix = (Matrix) into;
+    double[] rounded = SlowCodes.rounded(values(w), matrix.storage);
+    for (int i = 0; i < rounded.length; i++) {
+      int columns = matrix.turned ? matrix.out() : matrix.in();
+      int row = i / columns;
+      int at = matrix.turned ? i % columns * matrix.in() + row : i;
+      put(matrix.w, at, rounded[i]);
+    }
   }
 
   @Override

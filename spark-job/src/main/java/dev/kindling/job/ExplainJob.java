@@ -136,7 +136,7 @@ public final class ExplainJob {
         prepared.plan(),
         prepared.layout(),
         prepared.stored(),
-        spec.asStored(),
+        spec.storage(),
         spec.plans(),
         spec.recompute());
   }

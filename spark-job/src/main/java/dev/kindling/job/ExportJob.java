@@ -47,7 +47,10 @@ public final class ExportJob {
                     config.base().path(),
                     opened.plan().predictsTokens(),
                     opened.plan().storesTransposed()),
-                new Notes(Optional.of(opened.labels()), opened.sources().nested())));
+                new Notes(
+                    Optional.of(opened.labels()),
+                    opened.sources().nested(),
+                    opened.sources().codes())));
     ObjectNode result = new ObjectMapper().createObjectNode();
     result.put("to", target.to());
     result.put("rank", rank);

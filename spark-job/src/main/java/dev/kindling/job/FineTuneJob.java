@@ -8,7 +8,9 @@ import dev.kindling.cost.PairClock.Timed;
 import dev.kindling.export.Notes;
 import dev.kindling.export.PeftWriter;
 import dev.kindling.job.broadcast.ExecutorModels;
+import dev.kindling.job.broadcast.MemoryBudget;
 import dev.kindling.job.broadcast.MemoryPlan;
+import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.evaluate.Evaluation;
@@ -134,7 +136,8 @@ public final class FineTuneJob {
     Optional<Evaluator> evaluator = held.map(rows -> evaluator(prepared, rows));
     Needs needs = synchronisation.needs(prepared);
     MemoryPlan memory = needs.memory(prepared.memory(examples, held));
-    prepared.cluster().memory().require(memory);
+    MemoryBudget budget = prepared.cluster().memory();
+    budget.require(memory);
     needs
         .heaps(memory.tasks())
         .require(
@@ -155,9 +158,7 @@ public final class FineTuneJob {
     @Nullable JsonNode before =
         saved.isPresent()
             ? saved.get().checkpoint().before()
-            : evaluator
-                .map(e -> e.evaluate(state.trainables(), state.changes()).json())
-                .orElse(null);
+            : evaluator.map(e -> before(e, prepared, state, examples, held, budget)).orElse(null);
     Checkpoint first =
         Checkpoint.first(examples.count(), config.source().identity(), inputs, timed, before);
     Checkpoint from = saved.map(Saved::checkpoint).orElse(first);
@@ -185,7 +186,7 @@ public final class FineTuneJob {
             config.base().path(),
             prepared.plan().predictsTokens(),
             prepared.plan().storesTransposed()),
-        new Notes(Optional.of(prepared.labels().names()), nested));
+        Notes.of(prepared.labels().names(), nested, prepared.cluster().spec().storage()));
     folder.keep(config.source());
     ObjectNode result = report.result(before, after);
     result.put("trainables", prepared.layout().learnedElements());
@@ -196,12 +197,58 @@ public final class FineTuneJob {
     manifest.set("plans", new ObjectMapper().valueToTree(plans.layers()));
     manifest.set("pinned", new ObjectMapper().valueToTree(PairClock.fastest(timed)));
     manifest.set("inputs", new ObjectMapper().valueToTree(inputs));
+    manifest.put("baseStorage", prepared.cluster().spec().storage().spelled());
     manifest.put("submission", submission);
     folder.finish(manifest, result);
     System.err.println(
         report.summary(before, after, prepared.layout(), adapter.layout(), examples)
             + Evaluation.lines(ranks));
     return result;
+  }
+
+  /** The evaluation before the first step; of codes, with what the base gives without them. */
+  private static ObjectNode before(
+      Evaluator evaluator,
+      Preparation prepared,
+      TrainingState state,
+      Examples examples,
+      Optional<Examples> held,
+      MemoryBudget budget) {
+    ModelSpec spec = prepared.cluster().spec();
+    Optional<Evaluation> uncoded =
+        spec.storage().coded()
+            ? uncoded(evaluator, prepared.uncoded(), state, examples, held, budget)
+            : Optional.empty();
+    Evaluation now = evaluator.evaluate(state.trainables(), state.changes());
+    ObjectNode before = now.json();
+    uncoded.ifPresent(
+        full -> {
+          before.set("uncoded", full.json());
+          System.err.println(RunReport.gap(spec.storage(), now.loss(), full.loss()));
+        });
+    return before;
+  }
+
+  /**
+   * Executors give the uncoded base back before they load the codes: one or the other has to fit.
+   */
+  private static Optional<Evaluation> uncoded(
+      Evaluator evaluator,
+      Preparation uncoded,
+      TrainingState state,
+      Examples examples,
+      Optional<Examples> held,
+      MemoryBudget budget) {
+    MemoryPlan memory = uncoded.memory(examples, held);
+    if (memory.total() > budget.bytes()) {
+      System.err.println(RunReport.noGap(memory, budget));
+      return Optional.empty();
+    }
+    try {
+      return Optional.of(evaluator.evaluate(uncoded.cluster(), state.trainables()));
+    } finally {
+      ExecutorModels.release(uncoded.cluster().spec().run()); // where driver and executor are one
+    }
   }
 
   private void requireSame(Map<String, String> theirs, Map<String, String> ours) {

@@ -13,7 +13,6 @@ import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.config.JobConfig.Generation;
 import dev.kindling.job.config.JobConfig.Recompute;
-import dev.kindling.job.config.JobConfig.Storage;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.model.ConfigJson;
 import dev.kindling.model.FrozenWeights;
@@ -56,8 +55,8 @@ public final class GenerateJob {
     List<WeightSlot> slots = plan.weights(layout);
     try (TextTokenizer tokenizer = TextTokenizer.open(json);
         Backend backend = config.compute().choose().open()) {
-      boolean asStored = config.base().storage() == Storage.AS_STORED;
-      FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots, asStored);
+      FrozenWeights.Loader loader =
+          new FrozenWeights.Loader(backend, slots, sources.storage(config));
       base.stream(slots, loader::accept);
       boolean recompute = config.compute().recompute() == Recompute.BLOCK;
       try (FrozenWeights weights = loader.finish();

@@ -16,6 +16,7 @@ import dev.kindling.model.Probe;
 import dev.kindling.model.load.Families;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.Precision;
+import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.load.Compute;
 import java.util.List;
@@ -42,6 +43,7 @@ public final class MergeJob {
     AdapterLayout layout = opened.layout();
     HfFolder base = opened.sources().base();
     refuseShared(plan, layout);
+    opened.sources().codes().ifPresent(MergeJob::tellOfCodes);
     Compute compute = new Compute(config.compute().choose().engine(), Precision.FP32, 1);
     ObjectNode result = new ObjectMapper().createObjectNode();
     NewFolder.write(
@@ -58,12 +60,20 @@ public final class MergeJob {
             HfFolder merged = HfFolder.open(fetched.folder());
             ModelPlan alone = Families.plan(merged.config(), Math.max(1, opened.labels().size()));
             AdapterLayout nothing = AdapterLayout.of(alone.linears(), none);
-            float[] now = Probe.logits(backend, merged, alone, nothing, new float[0]);
-            float[] was = Probe.logits(backend, base, plan, layout, opened.trainables());
+            float[] now = Probe.logits(backend, merged, Storage.FP32, alone, nothing, new float[0]);
+            float[] was =
+                Probe.logits(backend, base, Storage.FP32, plan, layout, opened.trainables());
             tell(to, full(base, plan), was, now, result);
           }
         });
     return result;
+  }
+
+  private static void tellOfCodes(Storage learned) {
+    System.err.printf(
+        "merged into the base as it is stored: beside base.storage = %s, where the adapter has"
+            + " learned, its loss was another one, by the error of these codes%n",
+        learned.spelled());
   }
 
   /** Whether all that the model reads is stored in fp32. */

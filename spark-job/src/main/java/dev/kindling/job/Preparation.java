@@ -16,7 +16,6 @@ import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.config.JobConfig.Delivery;
 import dev.kindling.job.config.JobConfig.Recompute;
-import dev.kindling.job.config.JobConfig.Storage;
 import dev.kindling.job.explain.ExecutorClock;
 import dev.kindling.job.explain.PlanTable;
 import dev.kindling.job.ingest.Examples;
@@ -29,6 +28,7 @@ import dev.kindling.lora.plan.PairShape;
 import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.model.load.Families;
+import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
 import java.util.ArrayList;
@@ -103,7 +103,7 @@ record Preparation(
             compute.seed(),
             compute.choose(),
             compute.plans(),
-            config.base().storage() == Storage.AS_STORED,
+            sources.storage(config),
             compute.recompute() == Recompute.BLOCK);
     requireLegal(spec);
     WeightDelivery delivery = new WeightDelivery.Mapped(base.folder().toString());
@@ -160,6 +160,10 @@ record Preparation(
     inputs.put("base", baseDigest);
     inputs.put("data.train", trained.digest());
     evaluated.ifPresent(e -> inputs.put("data.validation", e.digest()));
+    Storage storage = cluster.spec().storage();
+    if (storage != reading.config().base().storage()) { // an adapter's notes have it
+      inputs.put("base.storage", storage.spelled());
+    }
     return inputs;
   }
 
@@ -206,16 +210,17 @@ record Preparation(
 
   /** The same run with the fastest plans that were measured. */
   Preparation pinned(List<Timed> timed) {
+    return with(cluster.spec().with(PairClock.table(timed)));
+  }
+
+  /** The same run over the base as it is stored, to compare codes with. */
+  Preparation uncoded() {
+    return with(cluster.spec().uncoded());
+  }
+
+  private Preparation with(ModelSpec spec) {
     return new Preparation(
-        plan,
-        layout,
-        labels,
-        start,
-        base,
-        baseDigest,
-        cluster.with(cluster.spec().with(PairClock.table(timed))),
-        reading,
-        nested);
+        plan, layout, labels, start, base, baseDigest, cluster.with(spec), reading, nested);
   }
 
   /** Distinct low-rank layers at the largest micro-batch. */

@@ -23,6 +23,7 @@ import dev.kindling.lora.SettingsProblems;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.model.load.Families;
+import dev.kindling.tensor.Storage;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -57,12 +58,56 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
         .ifPresent(a -> refuseDifferingKeys(config.adapter(), a.settings()));
     ModelPlan outline = Families.plan(base.config(), 1);
     refuseOtherHeads(base.config(), config.task(), outline.predictsTokens());
-    return new Sources(base, adapter, outline);
+    Sources sources = new Sources(base, adapter, outline);
+    sources.refuseChangesOfCodes(config);
+    return sources;
+  }
+
+  /**
+   * How the base's matrices are kept: as the configuration or its method says, else as an adapter
+   * has learned beside them.
+   */
+  Storage storage(JobConfig config) {
+    return config.base().said() ? config.base().storage() : codes().orElse(config.base().storage());
+  }
+
+  /** The configuration's own storage has been checked; this is for one that an adapter brings. */
+  private void refuseChangesOfCodes(JobConfig config) {
+    Storage storage = storage(config);
+    if (config.training().isPresent() && storage.coded()) {
+      config
+          .changesBase()
+          .ifPresent(
+              setting -> {
+                throw new ConfigProblems(
+                    List.of(
+                        "adapter.init-from has learned beside base.storage = "
+                            + storage.spelled()
+                            + ": "
+                            + setting
+                            + " adds to the frozen weights, and needs them in fp32; set"
+                            + " base.storage = fp32"));
+              });
+    }
+    codes()
+        .filter(learned -> learned != storage)
+        .ifPresent(
+            learned ->
+                LOG.warn(
+                    "base.storage = {}, but adapter.init-from has learned beside {}: its loss is"
+                        + " another one here",
+                    storage.spelled(),
+                    learned.spelled()));
   }
 
   /** Whether each prefix of the adapter is one too. */
   boolean nested() {
     return adapter.filter(a -> a.notes().nested()).isPresent();
+  }
+
+  /** How the base was kept that the adapter has learned beside, if as codes. */
+  Optional<Storage> codes() {
+    return adapter.flatMap(a -> a.notes().codes());
   }
 
   /** The linear layer that gives the logits. */

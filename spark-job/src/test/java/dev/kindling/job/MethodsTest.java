@@ -52,6 +52,7 @@ class MethodsTest {
     all.add("dora adapter.ranks=prefix");
     all.add("ce-lora adapter.magnitudes=true sampling.every-steps=2");
     all.add("ce-lora sampling.score=weight");
+    all.add("ce-lora base.storage=nf4 adapter.magnitudes=true");
     all.add("ce-lora adapter.ranks=prefix adapter.dropout=0.1");
     all.add("rslora adapter.initialiser=olora optimizer.lora-plus-ratio=3");
     all.add("ffa-lora adapter.initialiser=olora");
@@ -216,7 +217,9 @@ class MethodsTest {
     "dora,sync.mode=averaging",
     "ce-lora,sync.mode=gradients",
     "dylora,sync.mode=gradients",
-    "dylora,sync.mode=averaging"
+    "dylora,sync.mode=averaging",
+    "qlora,sync.mode=gradients",
+    "qlora,sync.mode=averaging"
   })
   void train_stoppedAndOnOtherCores_givesTheSameBytes(String method, String mode) {
     GoldenFolder golden = GoldenFolder.copy("bert", temp);
@@ -224,8 +227,7 @@ class MethodsTest {
         new ArrayList<>(
             List.of("method=" + method, mode, "train.steps=6", "checkpoint.every-steps=2"));
     if (mode.endsWith("averaging")) {
-      boolean cannot = method.equals("dylora") || method.equals("dora");
-      String exactness = cannot ? "none" : "fedex";
+      String exactness = method.matches("dylora|dora|qlora") ? "none" : "fedex"; // these cannot
       settings.addAll(
           List.of("sync.workers=2", "sync.averaging-frequency=2", "sync.exactness=" + exactness));
     }
@@ -408,6 +410,8 @@ class MethodsTest {
         "method=ffa-lora sync.mode=averaging sync.exactness=fedex | averages leave nothing out",
         "method=olora adapter.train=a sync.mode=averaging sync.exactness=ffa | trains B, and",
         "method=olora base.storage=as-stored | base.storage = as-stored: adapter.initialiser",
+        "method=qlora adapter.initialiser=pissa | base.storage = nf4: adapter.initialiser = pissa",
+        "method=cola base.storage=int8 | base.storage = int8: merge.links = 3 adds to the frozen",
         "method=null | method is null: expected",
         "merge.every-steps=4 train.steps=6 | does not divide the run's 6 steps: choose a divisor",
         "merge.every-steps=3 train.steps=6 sync.mode=averaging sync.averaging-frequency=2 | multiple",

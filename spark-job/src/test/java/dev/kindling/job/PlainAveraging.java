@@ -11,6 +11,7 @@ import dev.kindling.model.Golden;
 import dev.kindling.model.Model;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.Precision;
+import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.onednn.OneDnnBackend;
 import java.nio.ByteBuffer;
@@ -141,7 +142,7 @@ final class PlainAveraging {
   /** The base, moved. */
   private static FrozenWeights base(Golden golden, Backend backend, Map<String, double[]> moved) {
     List<WeightSlot> slots = golden.plan.weights(golden.layout);
-    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots, false);
+    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots, Storage.FP32);
     for (WeightSlot slot : slots) {
       float[] w = golden.base.find(slot.name()).orElseThrow().floats();
       double[] way = moved.getOrDefault(slot.name(), new double[w.length]);

@@ -15,6 +15,7 @@ import dev.kindling.model.load.Families;
 import dev.kindling.nn.Trainables;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.StoredType;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -86,7 +87,7 @@ final class KeptProjections {
     PlanChooser chooser = new PlanChooser.Fixed(PairPlan.of(id).orElseThrow());
     Map<WeightSlot, StoredType> stored = new LinkedHashMap<>();
     plan.weights(layout).forEach(slot -> stored.put(slot, StoredType.F32));
-    FrozenWeights weights = FrozenWeights.unplaced(backend, stored, false);
+    FrozenWeights weights = FrozenWeights.unplaced(backend, stored, Storage.FP32);
     Trainables trainables = Trainables.unplaced(backend, layout, chooser);
     Model model = plan.build(backend, weights, trainables, false); // nothing to close
     return model.stepBytes(new TokenBatch.Shape(rows, WORKLOAD.length(), rows), true);

@@ -3,8 +3,8 @@ package dev.kindling.bench.single;
 import java.io.IOException;
 
 /**
- * The command {@code bench/single}: {@code wider}, {@code plans}, {@code crossover} or {@code kept}
- * for a comparison, anything else for JMH.
+ * The command {@code bench/single}: {@code wider}, {@code plans}, {@code crossover}, {@code coded}
+ * or {@code kept} for a comparison, anything else for JMH.
  */
 public final class Main {
   private Main() {}
@@ -16,6 +16,7 @@ public final class Main {
       case "wider" -> WiderProducts.print();
       case "plans" -> PlannedPairs.print(PlannedPairs.atManyTokens(), 2, only);
       case "crossover" -> PlannedPairs.print(PlannedPairs.atTheCrossover(), 1, only);
+      case "coded" -> CodedProducts.print();
       case "kept" -> KeptProjections.print();
       default -> org.openjdk.jmh.Main.main(args);
     }

@@ -4,6 +4,8 @@ import dev.kindling.cost.PairLayer;
 import dev.kindling.lora.plan.PairPlan;
 import dev.kindling.lora.plan.PairShape;
 import dev.kindling.lora.plan.PlanChooser;
+import dev.kindling.tensor.Storage;
+import dev.kindling.tensor.StoredType;
 import java.util.List;
 import org.openjdk.jmh.annotations.Benchmark;
 import org.openjdk.jmh.annotations.Level;
@@ -39,7 +41,11 @@ public class PairStep extends Operation {
     long out = Long.parseLong(sizes[1]);
     pair =
         new PairLayer(
-            bench.backend(), new PairShape(tokens, in, out, rank), bench.backend().active(), 0);
+            bench.backend(),
+            new PairShape(tokens, in, out, rank),
+            StoredType.F32,
+            Storage.FP32,
+            0);
     step = pair.steps(List.of(chooser())).get(0);
   }
 

@@ -5,6 +5,8 @@ import dev.kindling.lora.plan.PairPlan;
 import dev.kindling.lora.plan.PairShape;
 import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.lora.plan.PlanRules;
+import dev.kindling.tensor.Storage;
+import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.onednn.InstructionSet;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
@@ -59,7 +61,7 @@ final class PlannedPairs {
       return plan + " | the same";
     }
     try (Workbench bench = new Workbench("onednn-" + precision, threads);
-        PairLayer pair = new PairLayer(bench.backend(), shape, bench.backend().active(), 0)) {
+        PairLayer pair = new PairLayer(bench.backend(), shape, StoredType.F32, Storage.FP32, 0)) {
       List<Runnable> steps = pair.steps(List.of(new PlanChooser.Fixed(PairPlan.PLAIN), planner));
       InTurn found = InTurn.of(steps.get(0), steps.get(1));
       double predicted = 1 - plan.flops(shape, true) / (double) PairPlan.PLAIN.flops(shape, true);

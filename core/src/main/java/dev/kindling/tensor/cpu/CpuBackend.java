@@ -7,6 +7,7 @@ import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Seeds;
+import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
 import java.nio.ByteBuffer;
@@ -29,6 +30,7 @@ public abstract class CpuBackend implements Backend {
   private final Lines lines;
   private final Rotations rotations;
   private final Columns columns;
+  private final Decoder decoder;
 
   /**
    * @param workers for loops over many rows; closed with the backend
@@ -38,6 +40,7 @@ public abstract class CpuBackend implements Backend {
     this.lines = new Lines(workers);
     this.rotations = new Rotations(workers, lines);
     this.columns = new Columns(workers, lines);
+    this.decoder = new Decoder(workers);
   }
 
   @Override
@@ -124,6 +127,21 @@ public abstract class CpuBackend implements Backend {
     return new KeptMatrix(w, active());
   }
 
+  @Override
+  public FrozenMatrix coded(Storage storage, boolean turned, int out, int in) {
+    return new CodedMatrix(storage, turned, out, in, active());
+  }
+
+  @Override
+  public void code(Tensor w, FrozenMatrix into) {
+    ((CodedMatrix) into).code(w, workers);
+  }
+
+  /** For products with such matrices. */
+  protected final Decoder decoder() {
+    return decoder;
+  }
+
   /** The matrix as it was loaded. */
   protected KeptMatrix kept(FrozenMatrix w) {
     return (KeptMatrix) w;
@@ -132,6 +150,9 @@ public abstract class CpuBackend implements Backend {
   @Override
   public void change(
       FrozenMatrix w, Tensor left, Tensor right, boolean transposeRight, double scale) {
+    if (w instanceof CodedMatrix) {
+      throw new IllegalArgumentException("codes are too coarse to be changed");
+    }
     Tensor all = kept(w).w();
     if (all.type() != real() || active() != real()) {
       throw new IllegalArgumentException(all + " is too coarse to be changed");
@@ -141,7 +162,16 @@ public abstract class CpuBackend implements Backend {
 
   @Override
   public void rowSquares(FrozenMatrix w, Tensor squares) {
-    columns.squares(kept(w).w(), squares);
+    if (!(w instanceof CodedMatrix coded)) {
+      columns.squares(kept(w).w(), squares);
+      return;
+    }
+    Tensor line = allocate(real(), 1, w.in());
+    for (int row = 0; row < w.out(); row++) {
+      decoder.decode(coded.row(row), line);
+      columns.squares(line, squares.slice(row, 1));
+    }
+    free(line);
   }
 
   @Override
@@ -162,8 +192,14 @@ public abstract class CpuBackend implements Backend {
 
   @Override
   public void embed(Tensor ids, FrozenMatrix table, Tensor out, boolean accumulate) {
-    Tensor all = kept(table).w();
     int d = out.columns();
+    if (table instanceof CodedMatrix coded && !accumulate) {
+      for (int n = 0; n < out.rows(); n++) {
+        decoder.decode(coded.row(ints(ids).get(n)), out.slice((long) n * d, 1, d));
+      }
+      return;
+    }
+    Tensor all = kept(table).w();
     boolean copies = !accumulate && all.type() == out.type();
     Elements to = Elements.of(out);
     IntBuffer rows = ints(ids);

@@ -3,10 +3,12 @@ package dev.kindling.tensor.cpu;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.Memory;
 import dev.kindling.tensor.Tensor;
+import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import java.nio.LongBuffer;
 import java.nio.ShortBuffer;
+import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.IntPointer;
 import org.bytedeco.javacpp.LongPointer;
@@ -54,6 +56,7 @@ public final class CpuMemory implements Memory {
         switch (type) {
           case F32 -> new FloatPointer(some);
           case F16, BF16 -> new ShortPointer(some);
+          case I8 -> new BytePointer(some);
           case I32 -> new IntPointer(some);
           case I64 -> new LongPointer(some);
           case F64 -> throw new IllegalArgumentException("CPU backends compute in F32");
@@ -130,6 +133,12 @@ public final class CpuMemory implements Memory {
   /** The words of a half-width tensor. */
   public static ShortBuffer halves(Tensor tensor) {
     return ((ShortPointer) of(tensor).pointer).asBuffer();
+  }
+
+  /** The elements of an I8 tensor, at most 2³¹ − 1. */
+  static ByteBuffer bytes(Tensor tensor) {
+    Math.toIntExact(tensor.elements());
+    return ((BytePointer) of(tensor).pointer).asBuffer();
   }
 
   /** The elements of an I32 tensor. */

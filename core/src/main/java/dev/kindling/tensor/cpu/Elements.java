@@ -15,7 +15,8 @@ public sealed interface Elements {
       case F32 -> new Floats(CpuMemory.floats(tensor));
       case BF16 -> new Words(CpuMemory.halves(tensor), StoredType.BF16);
       case F16 -> new Words(CpuMemory.halves(tensor), StoredType.F16);
-      case F64, I32, I64 -> throw new IllegalArgumentException(tensor + " has no such elements");
+      case F64, I8, I32, I64 ->
+          throw new IllegalArgumentException(tensor + " has no such elements");
     };
   }
 

@@ -7,6 +7,8 @@ import dev.kindling.tensor.Activation;
 import dev.kindling.tensor.AttentionShape;
 import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Tensor;
+import dev.kindling.tensor.cpu.CodedMatrix;
+import dev.kindling.tensor.cpu.CodedMatrix.Side;
 import dev.kindling.tensor.cpu.CpuBackend;
 import dev.kindling.tensor.cpu.KeptMatrix;
 import dev.kindling.tensor.cpu.Workers;
@@ -23,10 +25,11 @@ public final class Nd4jBackend extends CpuBackend {
     return "nd4j with " + openblas_nolapack.OPENBLAS_VERSION.strip();
   }
 
-  private final Products products = new Products();
+  private final Products products;
 
   private Nd4jBackend(int threads) {
     super(new Workers(threads));
+    this.products = new Products(decoder());
   }
 
   /**
@@ -47,7 +50,11 @@ public final class Nd4jBackend extends CpuBackend {
   @Override
   public void linear(
       Tensor x, FrozenMatrix w, @Nullable Tensor bias, Tensor y, boolean accumulate) {
-    products.linear(x, (KeptMatrix) w, y, accumulate);
+    if (w instanceof CodedMatrix coded) {
+      products.product(x, coded, Side.OUT, y, accumulate);
+    } else {
+      products.linear(x, (KeptMatrix) w, y, accumulate);
+    }
     if (bias != null) {
       addBias(y, bias);
     }
@@ -55,12 +62,20 @@ public final class Nd4jBackend extends CpuBackend {
 
   @Override
   public void linearBackward(Tensor dy, FrozenMatrix w, Tensor dx, boolean accumulate) {
-    products.linearBackward(dy, (KeptMatrix) w, dx, accumulate);
+    if (w instanceof CodedMatrix coded) {
+      products.product(dy, coded, Side.IN, dx, accumulate);
+    } else {
+      products.linearBackward(dy, (KeptMatrix) w, dx, accumulate);
+    }
   }
 
   @Override
   public void merge(FrozenMatrix w, Tensor b, Tensor a, double scale, Tensor into) {
-    convert(((KeptMatrix) w).w(), into);
+    if (w instanceof CodedMatrix coded) {
+      products.decode(coded, into);
+    } else {
+      convert(((KeptMatrix) w).w(), into);
+    }
     products.matmul(b, false, a, false, scale, 1, into);
   }
 

@@ -7,7 +7,11 @@ import static dev.kindling.tensor.cpu.CpuMemory.pointer;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
+import dev.kindling.tensor.cpu.CodedMatrix;
+import dev.kindling.tensor.cpu.CodedMatrix.Piece;
+import dev.kindling.tensor.cpu.CodedMatrix.Side;
 import dev.kindling.tensor.cpu.CpuMemory;
+import dev.kindling.tensor.cpu.Decoder;
 import dev.kindling.tensor.cpu.KeptMatrix;
 import java.nio.FloatBuffer;
 import java.nio.ShortBuffer;
@@ -20,14 +24,19 @@ import org.jspecify.annotations.Nullable;
  * matrices, and without an INDArray for each operand (12 µs each to make).
  *
  * <p>Frozen matrices that are kept in half width are widened by blocks of rows into a few megabytes
- * that stay in the cache, each block is multiplied, and the next one takes its place.
+ * that stay in the cache, each block is multiplied, and the next one takes its place; so are codes.
  */
 final class Products {
   private static final int ROW_MAJOR = 101;
   private static final int PLAIN = 111;
   private static final int TRANSPOSED = 112;
 
+  private final Decoder decoder;
   private @Nullable Tensor block;
+
+  Products(Decoder decoder) {
+    this.decoder = decoder;
+  }
 
   void matmul(Tensor a, boolean ta, Tensor b, boolean tb, double alpha, double beta, Tensor c) {
     int inner = ta ? a.rows() : a.columns();
@@ -109,18 +118,67 @@ final class Products {
     }
   }
 
-  private Tensor widened(KeptMatrix w, int from, int rows) {
-    if (block == null || block.elements() < w.blockElements()) {
-      close();
-      block = CpuMemory.allocate(DType.F32, w.blockElements());
+  /** result [N, ·] = x·wᵀ or x·w, whatever has that side as its columns, or +=. */
+  void product(Tensor x, CodedMatrix w, Side side, Tensor result, boolean accumulate) {
+    for (int from = 0; from < w.columns(side); from += w.step(side)) {
+      Piece piece = w.piece(side, from);
+      Tensor part = room(w.pieceElements());
+      decoder.decode(piece, part);
+      multiply(
+          false,
+          piece.transposed(),
+          x.rows(),
+          piece.count(),
+          x.columns(),
+          1,
+          pointer(x),
+          x.columns(),
+          pointer(part),
+          piece.columns(),
+          accumulate ? 1 : 0,
+          pointer(result).getPointer(FloatPointer.class, from), // columns from …
+          result.columns());
     }
+  }
+
+  /** into [out, in] = w. */
+  void decode(CodedMatrix w, Tensor into) {
+    for (int from = 0; from < w.out(); from += w.step(Side.OUT)) {
+      Piece piece = w.piece(Side.OUT, from);
+      Tensor rows = into.slice((long) from * w.in(), piece.count(), w.in());
+      if (piece.transposed()) {
+        decoder.decode(piece, rows);
+        continue;
+      }
+      Tensor part = room(w.pieceElements());
+      decoder.decode(piece, part);
+      FloatBuffer source = floats(part);
+      FloatBuffer target = floats(rows);
+      for (int i = 0; i < piece.rows(); i++) {
+        for (int o = 0; o < piece.count(); o++) {
+          target.put(o * w.in() + i, source.get(i * piece.count() + o));
+        }
+      }
+    }
+  }
+
+  private Tensor room(long elements) {
+    if (block == null || block.elements() < elements) {
+      close();
+      block = CpuMemory.allocate(DType.F32, elements);
+    }
+    return block;
+  }
+
+  private Tensor widened(KeptMatrix w, int from, int rows) {
+    Tensor widened = room(w.blockElements());
     ShortBuffer source = halves(w.part(from, rows));
-    FloatBuffer to = floats(block);
+    FloatBuffer to = floats(widened);
     StoredType type = w.w().type() == DType.BF16 ? StoredType.BF16 : StoredType.F16;
     for (int i = 0, n = Math.multiplyExact(rows, w.in()); i < n; i++) {
       to.put(i, type.widen(source.get(i)));
     }
-    return block;
+    return widened;
   }
 
   private static void multiply(

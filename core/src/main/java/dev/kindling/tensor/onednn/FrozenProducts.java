@@ -2,24 +2,31 @@ package dev.kindling.tensor.onednn;
 
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.Tensor;
+import dev.kindling.tensor.cpu.CodedMatrix;
+import dev.kindling.tensor.cpu.CodedMatrix.Piece;
+import dev.kindling.tensor.cpu.CodedMatrix.Side;
+import dev.kindling.tensor.cpu.Decoder;
 import dev.kindling.tensor.cpu.Dither;
 import dev.kindling.tensor.cpu.KeptMatrix;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Mutable: products with frozen matrices, and the block that those of another type are converted
- * into.
+ * Mutable: products with frozen matrices, and the block that those of another type, or of codes,
+ * are converted into.
  */
 final class FrozenProducts implements AutoCloseable {
   private final Products products;
   private final Elementwise elementwise;
   private final Dither dither;
+  private final Decoder decoder;
   private final Room block;
 
-  FrozenProducts(DType active, Products products, Elementwise elementwise, Dither dither) {
+  FrozenProducts(
+      DType active, Products products, Elementwise elementwise, Dither dither, Decoder decoder) {
     this.products = products;
     this.elementwise = elementwise;
     this.dither = dither;
+    this.decoder = decoder;
     this.block = new Room(active);
   }
 
@@ -28,14 +35,14 @@ final class FrozenProducts implements AutoCloseable {
     double beta = accumulate ? 1 : 0;
     Operand in = Operand.matrix(x);
     if (w.direct()) {
-      linear(in, Operand.matrix(w.w()), bias, beta, Operand.matrix(y));
+      linear(in, Operand.matrix(w.w()).turned(), bias, beta, Operand.matrix(y));
       return;
     }
     for (int from = 0; from < w.out(); from += w.blockRows()) {
       int rows = Math.min(w.blockRows(), w.out() - from);
       linear(
           in,
-          converted(w, from, rows),
+          converted(w, from, rows).turned(),
           bias == null ? null : bias.slice(from, rows),
           beta,
           Operand.columns(y, from, rows));
@@ -56,11 +63,46 @@ final class FrozenProducts implements AutoCloseable {
 
   private void linear(Operand x, Operand w, @Nullable Tensor bias, double beta, Operand y) {
     if (bias == null) {
-      products.multiply(x, w.turned(), 1, beta, y);
+      products.multiply(x, w, 1, beta, y);
     } else {
       Operand row = Operand.dense(bias, 1, bias.elements());
-      products.multiplyWithBias(x, w.turned(), row, beta, y);
+      products.multiplyWithBias(x, w, row, beta, y);
     }
+  }
+
+  /** y [N, ·] = x·wᵀ or x·w + bias, whatever has that side as its columns, or +=. */
+  void product(
+      Tensor x, CodedMatrix w, Side side, @Nullable Tensor bias, Tensor y, boolean accumulate) {
+    Operand in = Operand.matrix(x);
+    for (int from = 0; from < w.columns(side); from += w.step(side)) {
+      Piece piece = w.piece(side, from);
+      linear(
+          in,
+          decoded(piece).turnedIf(piece.transposed()),
+          bias == null ? null : bias.slice(from, piece.count()),
+          accumulate ? 1 : 0,
+          Operand.columns(y, from, piece.count()));
+    }
+  }
+
+  /** into [out, in] = w + scale · b·a. */
+  void merge(CodedMatrix w, Tensor b, Tensor a, double scale, Tensor into) {
+    for (int from = 0; from < w.out(); from += w.step(Side.OUT)) {
+      Piece piece = w.piece(Side.OUT, from);
+      Tensor rows = into.slice((long) from * w.in(), piece.count(), w.in());
+      if (piece.transposed()) {
+        decoder.decode(piece, rows);
+      } else {
+        elementwise.copy(decoded(piece).turned(), Operand.matrix(rows));
+      }
+    }
+    products.multiply(Operand.matrix(b), Operand.matrix(a), scale, 1, Operand.matrix(into));
+  }
+
+  private Operand decoded(Piece piece) {
+    Tensor room = block.of(piece.w().pieceElements());
+    decoder.decode(piece, room);
+    return Operand.dense(room, piece.rows(), piece.columns());
   }
 
   /** into [out, in] = w + scale · b·a; of two BF16 by {@link Dither}. */

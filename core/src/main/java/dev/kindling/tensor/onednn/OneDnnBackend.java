@@ -8,8 +8,11 @@ import dev.kindling.tensor.AttentionShape;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Precision;
+import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
+import dev.kindling.tensor.cpu.CodedMatrix;
+import dev.kindling.tensor.cpu.CodedMatrix.Side;
 import dev.kindling.tensor.cpu.CpuBackend;
 import dev.kindling.tensor.cpu.CpuMemory;
 import dev.kindling.tensor.cpu.Dither;
@@ -58,7 +61,7 @@ public final class OneDnnBackend extends CpuBackend {
       single.add(new Primitives(1));
     }
     this.attention = new Attention(workers, single.stream().map(Attention.Kernels::new).toList());
-    this.frozen = new FrozenProducts(active, products, elementwise, new Dither(workers));
+    this.frozen = new FrozenProducts(active, products, elementwise, new Dither(workers), decoder());
   }
 
   @Override
@@ -84,8 +87,8 @@ public final class OneDnnBackend extends CpuBackend {
 
   /** All matrices are BF16 where products are, whatever they were stored in. */
   @Override
-  public DType frozen(StoredType stored, boolean asStored) {
-    return active == DType.BF16 ? DType.BF16 : super.frozen(stored, asStored);
+  public DType frozen(StoredType stored, Storage storage) {
+    return active == DType.BF16 ? DType.BF16 : super.frozen(stored, storage);
   }
 
   @Override
@@ -98,6 +101,8 @@ public final class OneDnnBackend extends CpuBackend {
       Tensor x, FrozenMatrix w, @Nullable Tensor bias, Tensor y, boolean accumulate) {
     if (w instanceof PackedMatrix packed && bias == null) {
       frozen.forward(x, packed, y, accumulate);
+    } else if (w instanceof CodedMatrix coded) {
+      frozen.product(x, coded, Side.OUT, bias, y, accumulate);
     } else {
       frozen.forward(x, kept(w), bias, y, accumulate);
     }
@@ -105,7 +110,11 @@ public final class OneDnnBackend extends CpuBackend {
 
   @Override
   public void merge(FrozenMatrix w, Tensor b, Tensor a, double scale, Tensor into) {
-    frozen.merge(kept(w), b, a, scale, into);
+    if (w instanceof CodedMatrix coded) {
+      frozen.merge(coded, b, a, scale, into);
+    } else {
+      frozen.merge(kept(w), b, a, scale, into);
+    }
   }
 
   @Override
@@ -117,6 +126,8 @@ public final class OneDnnBackend extends CpuBackend {
   public void linearBackward(Tensor dy, FrozenMatrix w, Tensor dx, boolean accumulate) {
     if (w instanceof PackedMatrix packed) {
       frozen.backward(dy, packed, dx, accumulate);
+    } else if (w instanceof CodedMatrix coded) {
+      frozen.product(dy, coded, Side.IN, null, dx, accumulate);
     } else {
       frozen.backward(dy, kept(w), dx, accumulate);
     }

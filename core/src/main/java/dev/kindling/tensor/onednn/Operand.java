@@ -75,7 +75,7 @@ record Operand(
       case F32 -> memory.data_type.f32;
       case BF16 -> memory.data_type.bf16;
       case F16 -> memory.data_type.f16;
-      case F64, I32, I64 -> throw new IllegalArgumentException("nothing computes in " + type);
+      case F64, I8, I32, I64 -> throw new IllegalArgumentException("nothing computes in " + type);
     };
   }
 }

@@ -10,6 +10,7 @@ import dev.kindling.model.FrozenWeights;
 import dev.kindling.model.Golden;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.ReferenceBackend;
+import dev.kindling.tensor.Storage;
 import java.util.Arrays;
 import java.util.List;
 import java.util.regex.Pattern;
@@ -48,7 +49,7 @@ class FiniteDifferenceTest {
                 new TargetModules.Regex(Pattern.compile(targets)),
                 saved.isEmpty() ? List.of() : List.of(saved.split(" "))));
     FrozenWeights.Loader loader =
-        new FrozenWeights.Loader(backend, golden.plan.weights(layout), false);
+        new FrozenWeights.Loader(backend, golden.plan.weights(layout), Storage.FP32);
     golden.base.stream(golden.plan.weights(layout), loader::accept);
     BertModel model = (BertModel) golden.plan.build(backend, loader.finish(), layout, false);
     TokenBatch batch = TokenBatch.of(rows(golden), golden.plan.rules());

@@ -12,6 +12,7 @@ import dev.kindling.model.BatchResult;
 import dev.kindling.model.FrozenWeights;
 import dev.kindling.model.Golden;
 import dev.kindling.tensor.ReferenceBackend;
+import dev.kindling.tensor.Storage;
 import java.util.List;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -32,7 +33,7 @@ class MicroBatchTest {
             golden.plan.linears(),
             new AdapterSettings(3, 6, dropout, new TargetModules.AllLinear(), golden.plan.head()));
     FrozenWeights.Loader loader =
-        new FrozenWeights.Loader(backend, golden.plan.weights(layout), false);
+        new FrozenWeights.Loader(backend, golden.plan.weights(layout), Storage.FP32);
     golden.base.stream(golden.plan.weights(layout), loader::accept);
     BertModel model = (BertModel) golden.plan.build(backend, loader.finish(), layout, false);
     float[] vector = new float[layout.elements()];

@@ -16,6 +16,7 @@ import dev.kindling.model.Golden;
 import dev.kindling.model.LanguageModel.Continuation;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.ReferenceBackend;
+import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.nd4j.Nd4jBackend;
 import java.nio.file.Path;
 import java.util.Arrays;
@@ -44,9 +45,9 @@ class DecoderModelTest {
   }
 
   private static DecoderModel<?, ?> model(
-      Golden golden, Backend backend, AdapterLayout layout, boolean asStored, boolean recompute) {
+      Golden golden, Backend backend, AdapterLayout layout, Storage storage, boolean recompute) {
     var slots = golden.plan.weights(layout);
-    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots, asStored);
+    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots, storage);
     golden.base.stream(slots, loader::accept);
     return (DecoderModel<?, ?>) golden.plan.build(backend, loader.finish(), layout, recompute);
   }
@@ -101,7 +102,7 @@ class DecoderModelTest {
     Golden golden = new Golden(family);
     ReferenceBackend backend = new ReferenceBackend();
     AdapterLayout layout = layout(golden, targets, dropout, saved);
-    DecoderModel<?, ?> model = model(golden, backend, layout, false, false);
+    DecoderModel<?, ?> model = model(golden, backend, layout, Storage.FP32, false);
     TokenBatch batch = TokenBatch.of(rows(golden), golden.plan.rules());
     new Differences(backend, model, model.trainables()).check(batch, layout);
     model.close();
@@ -114,7 +115,7 @@ class DecoderModelTest {
     Golden golden = new Golden(family);
     AdapterLayout layout = layout(golden, ".*", 0.3, "");
     try (Backend backend = Nd4jBackend.open(1);
-        DecoderModel<?, ?> model = model(golden, backend, layout, false, false)) {
+        DecoderModel<?, ?> model = model(golden, backend, layout, Storage.FP32, false)) {
       model.load(random(layout));
       List<Example> rows = golden.rows.subList(0, 5);
       float[] expected = new float[layout.elements()];
@@ -142,8 +143,8 @@ class DecoderModelTest {
     AdapterLayout layout = layout(golden, targets, 0.3, "");
     TokenBatch batch = TokenBatch.of(golden.rows.subList(0, 5), golden.plan.rules());
     try (Backend backend = Nd4jBackend.open(1);
-        DecoderModel<?, ?> keeps = model(golden, backend, layout, false, false);
-        DecoderModel<?, ?> again = model(golden, backend, layout, false, true)) {
+        DecoderModel<?, ?> keeps = model(golden, backend, layout, Storage.FP32, false);
+        DecoderModel<?, ?> again = model(golden, backend, layout, Storage.FP32, true)) {
       float[] expected = new float[layout.elements()];
       float[] found = new float[layout.elements()];
       keeps.load(random(layout));
@@ -167,8 +168,8 @@ class DecoderModelTest {
     AdapterLayout layout = layout(golden, ".*", 0, "");
     TokenBatch batch = TokenBatch.of(golden.rows.subList(0, 5), golden.plan.rules());
     try (Backend backend = Nd4jBackend.open(1);
-        DecoderModel<?, ?> wide = model(golden, backend, layout, false, false);
-        DecoderModel<?, ?> half = model(golden, backend, layout, true, false)) {
+        DecoderModel<?, ?> wide = model(golden, backend, layout, Storage.FP32, false);
+        DecoderModel<?, ?> half = model(golden, backend, layout, Storage.AS_STORED, false)) {
       float[] expected = new float[layout.elements()];
       float[] found = new float[layout.elements()];
       wide.load(random(layout));
@@ -185,7 +186,7 @@ class DecoderModelTest {
   void continuation_tokensInAnyPortions_hasTheLogitsOfTheWhole(String family) {
     Golden golden = new Golden(family);
     try (Backend backend = Nd4jBackend.open(1);
-        DecoderModel<?, ?> model = model(golden, backend, golden.layout, false, false)) {
+        DecoderModel<?, ?> model = model(golden, backend, golden.layout, Storage.FP32, false)) {
       model.load(golden.adapter.values(golden.layout));
       int[] ids = golden.rows.get(2).ids();
       int vocabulary = golden.plan.vocabulary();

@@ -53,7 +53,7 @@ public final class ExecutorModels {
     long start = System.nanoTime();
     var slots = plan.weights(layout);
     this.loading = spec.compute().open();
-    FrozenWeights.Loader loader = new FrozenWeights.Loader(loading, slots, spec.asStored());
+    FrozenWeights.Loader loader = new FrozenWeights.Loader(loading, slots, spec.storage());
     try {
       delivery.deliver(slots, loader);
     } catch (RuntimeException e) {
@@ -84,6 +84,7 @@ public final class ExecutorModels {
    * others have.
    */
   public static ExecutorModels of(ModelSpec spec, WeightDelivery delivery) {
+    release(ModelSpec.uncoded(spec.run())); // what it was compared with
     ExecutorModels models =
         RUNS.computeIfAbsent(spec.run(), run -> new ExecutorModels(spec, delivery));
     models.change(delivery.changes());

@@ -81,7 +81,7 @@ public record MemoryBudget(long bytes, String found, String setting) {
             "an executor needs %,d MiB beside its heap: base %,d, activations %,d and scratch %,d of"
                 + " %d task(s) of %,d × %,d tokens, adapters %,d, JVM and compiled code %,d; it has"
                 + " %s. %sSmaller: train.micro-batch-size, data.max-length; train.recompute = block;"
-                + " base.storage = as-stored; fewer tasks at once (spark.executor.cores)",
+                + " base.storage = as-stored | nf4; fewer tasks at once (spark.executor.cores)",
             needed,
             (plan.base() + plan.packs()) >> 20,
             plan.activations() >> 20,

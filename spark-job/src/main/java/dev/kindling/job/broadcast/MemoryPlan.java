@@ -25,7 +25,7 @@ import java.util.Map;
  * @param packs what is made of them for products, once
  * @param activations that last from forward to backward
  * @param adapters trainables and their gradients, and what averaging takes
- * @param scratch everything else that a step touches
+ * @param scratch everything else that a step touches, or that loading does where that is more
  */
 public record MemoryPlan(
     int tasks,
@@ -54,7 +54,7 @@ public record MemoryPlan(
     ModelPlan plan = spec.plan();
     AdapterLayout layout = spec.layout(plan);
     try (Backend backend = spec.compute().open()) {
-      FrozenWeights weights = FrozenWeights.unplaced(backend, stored, spec.asStored());
+      FrozenWeights weights = FrozenWeights.unplaced(backend, stored, spec.storage());
       weights.planSampling(backend, plan.linears(), layout);
       Trainables unplaced = Trainables.unplaced(backend, layout, spec.plans());
       long activations = 0;
@@ -71,6 +71,8 @@ public record MemoryPlan(
           step = Math.max(step, model.stepBytes(shape, false).total());
         }
       }
+      long kept = weights.packedBytes() + tasks * (activations + unplaced.bytes());
+      long loading = FrozenWeights.loadingBytes(backend, stored, spec.storage());
       return new MemoryPlan(
           tasks,
           trained.get(0).rows(),
@@ -79,7 +81,7 @@ public record MemoryPlan(
           weights.packedBytes(),
           tasks * activations,
           tasks * unplaced.bytes(),
-          tasks * (step - activations + weights.scratchBytes()));
+          Math.max(tasks * (step - activations + weights.scratchBytes()), loading - kept));
     }
   }
 

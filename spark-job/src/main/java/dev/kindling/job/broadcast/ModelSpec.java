@@ -12,6 +12,7 @@ import dev.kindling.lora.plan.PlanRules;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.model.load.Families;
 import dev.kindling.tensor.Precision;
+import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.load.Compute;
 import java.io.Serializable;
 import java.util.List;
@@ -27,7 +28,7 @@ import java.util.function.Predicate;
  * @param seed of the run
  * @param compute how every executor computes
  * @param plans in which order it forms the products of pairs
- * @param asStored whether frozen matrices stay in the width that they are stored in
+ * @param storage how frozen matrices are kept
  * @param recompute whether activations within blocks are computed again rather than kept
  */
 public record ModelSpec(
@@ -38,7 +39,7 @@ public record ModelSpec(
     long seed,
     Compute compute,
     PlanChooser plans,
-    boolean asStored,
+    Storage storage,
     boolean recompute)
     implements Serializable {
   /** Describes a model that the driver has planned. */
@@ -51,7 +52,7 @@ public record ModelSpec(
       long seed,
       Compute compute,
       PlanChooser plans,
-      boolean asStored,
+      Storage storage,
       boolean recompute) {
     List<String> adapted = names(plan, layout::adapts);
     AdapterSettings named =
@@ -60,14 +61,26 @@ public record ModelSpec(
             .on(
                 adapted.isEmpty() ? new TargetModules.None() : new TargetModules.Names(adapted),
                 names(plan, name -> layout.find(name, Role.WEIGHT).isPresent()));
-    return new ModelSpec(
-        run, configJson, classes, named, seed, compute, plans, asStored, recompute);
+    return new ModelSpec(run, configJson, classes, named, seed, compute, plans, storage, recompute);
   }
 
   /** The same model with other plans. */
   public ModelSpec with(PlanChooser other) {
     return new ModelSpec(
-        run, configJson, classes, adapter, seed, compute, other, asStored, recompute);
+        run, configJson, classes, adapter, seed, compute, other, storage, recompute);
+  }
+
+  /**
+   * The same model over the base as it is stored rather than as codes: a run of its own, over
+   * before this one begins.
+   */
+  public ModelSpec uncoded() {
+    return new ModelSpec(
+        uncoded(run), configJson, classes, adapter, seed, compute, plans, Storage.FP32, recompute);
+  }
+
+  static String uncoded(String run) {
+    return run + "/uncoded";
   }
 
   /** What all its layers allow. */

@@ -4,6 +4,7 @@ import dev.kindling.job.config.JobConfig.Adapter;
 import dev.kindling.job.config.JobConfig.Exactness;
 import dev.kindling.lora.Ranks;
 import dev.kindling.tensor.Precision;
+import dev.kindling.tensor.Storage;
 import dev.kindling.train.Learners.Halves;
 import java.util.ArrayList;
 import java.util.List;
@@ -83,9 +84,10 @@ final class Combinations {
     refuse(
         config.compute().precision() == Precision.BF16,
         "train.precision = bf16" + why + "train.precision = fp32");
+    Storage storage = config.base().storage();
     refuse(
-        config.base().storage() == JobConfig.Storage.AS_STORED,
-        "base.storage = as-stored" + why + "base.storage = fp32");
+        storage != Storage.FP32,
+        "base.storage = " + storage.spelled() + why + "base.storage = fp32");
   }
 
   /** What is not the same for every prefix of the ranks. */

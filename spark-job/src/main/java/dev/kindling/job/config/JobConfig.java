@@ -12,6 +12,7 @@ import dev.kindling.optim.Links;
 import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.Schedule;
 import dev.kindling.tensor.Precision;
+import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.load.Engine;
 import dev.kindling.train.Learners.Halves;
 import dev.kindling.train.Merges;
@@ -70,12 +71,6 @@ public record JobConfig(
     VERIFY
   }
 
-  /** In which width frozen weights are kept. */
-  public enum Storage {
-    FP32,
-    AS_STORED
-  }
-
   /** What of the activations is computed again rather than kept. */
   public enum Recompute {
     NONE,
@@ -103,8 +98,13 @@ public record JobConfig(
     STORAGE
   }
 
-  /** The frozen model. */
-  public record Base(String path, Storage storage, Delivery delivery) {}
+  /**
+   * The frozen model.
+   *
+   * @param storage how its matrices are kept
+   * @param said whether the user or the method says so; else the notes of an adapter may
+   */
+  public record Base(String path, Storage storage, boolean said, Delivery delivery) {}
 
   /**
    * The adapter to make, or to continue.

@@ -14,6 +14,7 @@ import dev.kindling.lora.plan.PlanRules;
 import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.Schedule;
 import dev.kindling.tensor.Precision;
+import dev.kindling.tensor.Storage;
 import dev.kindling.train.Merges.Restart;
 import java.util.List;
 import java.util.Optional;
@@ -37,7 +38,8 @@ final class JobConfigReader {
     JobConfig.Base base =
         new JobConfig.Base(
             in.required("base.path", "the folder of a Hugging Face model"),
-            in.choice("base.storage", JobConfig.Storage.class),
+            in.choice("base.storage", Storage.class),
+            source.chosen().hasPath("base.storage"),
             in.choice("base.delivery", JobConfig.Delivery.class));
     JobConfig.Task task = in.choice("task", JobConfig.Task.class);
     refuseKeysOfOthers(command);

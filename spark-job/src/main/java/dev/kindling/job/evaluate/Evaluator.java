@@ -63,17 +63,26 @@ public final class Evaluator implements AutoCloseable {
    * @throws InvalidInput if the data has no target at all
    */
   public Evaluation evaluate(float[] trainables, List<BaseChange> changes) {
-    return evaluate(trainables, changes, cluster.spec().adapter().r(), cluster.spec().adapter().r())
-        .get(0);
+    return evaluate(cluster, trainables, changes);
+  }
+
+  /** Evaluates another model with the same trainables, on the same rows. */
+  public Evaluation evaluate(Cluster other, float[] trainables) {
+    return evaluate(other, trainables, List.of());
+  }
+
+  private Evaluation evaluate(Cluster of, float[] trainables, List<BaseChange> changes) {
+    int r = of.spec().adapter().r();
+    return evaluate(of, trainables, changes, r, r).get(0);
   }
 
   /** Evaluates each prefix of the pairs, from rank 1 on, in one pass over the data. */
   public List<Evaluation> ranks(float[] trainables) {
-    return evaluate(trainables, List.of(), 1, cluster.spec().adapter().r());
+    return evaluate(cluster, trainables, List.of(), 1, cluster.spec().adapter().r());
   }
 
   private List<Evaluation> evaluate(
-      float[] trainables, List<BaseChange> changes, int first, int last) {
+      Cluster of, float[] trainables, List<BaseChange> changes, int first, int last) {
     cluster.spark().sc().setJobDescription("evaluate " + name);
     Broadcast<float[]> sent = cluster.send(trainables);
     List<Totals> totals = new ArrayList<>();
@@ -84,7 +93,7 @@ public final class Evaluator implements AutoCloseable {
         Tasks.runAll(
             cluster.spark(),
             batches.frames(),
-            work(cluster.spec(), cluster.delivery(changes), sent, first, last))) {
+            work(of.spec(), of.delivery(changes), sent, first, last))) {
       StepReport.Read read = StepReport.decode(frame);
       if (read.worked()) {
         totals.forEach(t -> t.add(Totals.decode(read.payload())));

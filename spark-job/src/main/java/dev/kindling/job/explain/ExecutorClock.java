@@ -13,7 +13,6 @@ import dev.kindling.lora.plan.PairShape;
 import dev.kindling.lora.plan.PlanRules;
 import dev.kindling.model.BatchResult;
 import dev.kindling.tensor.Backend;
-import dev.kindling.tensor.DType;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.train.GradientSum;
 import java.io.IOException;
@@ -55,11 +54,16 @@ public final class ExecutorClock {
                 tasks(1),
                 nothing -> {
                   try (Backend backend = spec.compute().open()) {
-                    DType frozen = backend.frozen(stored, spec.asStored());
                     List<Timed> timed = new ArrayList<>();
                     for (PairShape shape : sent) {
                       timed.addAll(
-                          PairClock.time(backend, shape, rules, frozen, spec.adapter().dropout()));
+                          PairClock.time(
+                              backend,
+                              shape,
+                              rules,
+                              stored,
+                              spec.storage(),
+                              spec.adapter().dropout()));
                     }
                     return encode(timed.toArray(Timed[]::new));
                   }

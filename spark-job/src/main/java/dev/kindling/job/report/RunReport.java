@@ -7,6 +7,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.kindling.data.Ledger;
+import dev.kindling.job.broadcast.MemoryBudget;
 import dev.kindling.job.broadcast.MemoryPlan;
 import dev.kindling.job.broadcast.MemoryUse;
 import dev.kindling.job.config.JobConfig;
@@ -14,6 +15,7 @@ import dev.kindling.job.evaluate.Evaluation;
 import dev.kindling.job.ingest.Examples;
 import dev.kindling.job.sync.Exchange;
 import dev.kindling.lora.AdapterLayout;
+import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.load.Compute;
 import dev.kindling.train.TrainingState.Committed;
 import java.util.List;
@@ -132,6 +134,32 @@ public final class RunReport {
         bytes(plan.scratch()),
         bytes(plan.adapters()),
         bytes(optimizerBytes));
+    return text.toString().stripTrailing();
+  }
+
+  /** How far codes of a base are from it, by the losses before the first step, for people. */
+  public static String gap(Storage storage, double coded, double uncoded) {
+    StringBuilder text = new StringBuilder();
+    line(
+        text,
+        "base",
+        "loss %.4f as %s, %.4f uncoded: %+.4f",
+        coded,
+        storage.spelled(),
+        uncoded,
+        coded - uncoded);
+    return text.toString().stripTrailing();
+  }
+
+  /** Why that is not told. */
+  public static String noGap(MemoryPlan uncoded, MemoryBudget budget) {
+    StringBuilder text = new StringBuilder();
+    line(
+        text,
+        "base",
+        "not compared with itself uncoded, for which an executor would need %s for tensors and has %s",
+        bytes(uncoded.total()),
+        bytes(Math.max(0, budget.bytes())));
     return text.toString().stripTrailing();
   }
 

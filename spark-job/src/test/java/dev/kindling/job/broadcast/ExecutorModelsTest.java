@@ -10,6 +10,7 @@ import dev.kindling.lora.Prefix;
 import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.model.Golden;
 import dev.kindling.tensor.Precision;
+import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.load.Compute;
 import dev.kindling.tensor.load.Engine;
 import java.nio.file.Path;
@@ -43,7 +44,7 @@ class ExecutorModelsTest {
         0,
         new Compute(Engine.ONEDNN, Precision.FP32, 1),
         new PlanChooser.FewestFlops(),
-        false,
+        Storage.FP32,
         false);
   }
 

@@ -17,6 +17,7 @@ import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.optim.OptimizerSettings.Kind;
 import dev.kindling.optim.Schedule.Curve;
 import dev.kindling.tensor.Precision;
+import dev.kindling.tensor.Storage;
 import dev.kindling.train.Learners.Halves;
 import java.io.File;
 import java.io.IOException;
@@ -94,7 +95,7 @@ class JobConfigTest {
                 false,
                 true));
     assertThat(config.base())
-        .isEqualTo(new JobConfig.Base("b", JobConfig.Storage.FP32, JobConfig.Delivery.BROADCAST));
+        .isEqualTo(new JobConfig.Base("b", Storage.FP32, false, JobConfig.Delivery.BROADCAST));
     assertThat(config.compute())
         .isEqualTo(
             new JobConfig.Compute(

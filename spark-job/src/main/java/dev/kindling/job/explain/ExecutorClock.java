@@ -6,6 +6,7 @@ import dev.kindling.cost.PairClock;
 import dev.kindling.cost.PairClock.Timed;
 import dev.kindling.cost.Rates;
 import dev.kindling.job.broadcast.ModelSpec;
+import dev.kindling.job.gpu.TaskDevice;
 import dev.kindling.job.ingest.Tasks;
 import dev.kindling.job.sync.Cluster;
 import dev.kindling.lora.AdapterLayout;
@@ -21,7 +22,6 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.stream.IntStream;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.broadcast.Broadcast;
 
@@ -54,7 +54,7 @@ public final class ExecutorClock {
                 cluster.spark(),
                 tasks(1),
                 nothing -> {
-                  try (Backend backend = spec.compute().open()) {
+                  try (Backend backend = spec.compute().open(TaskDevice.of(spec.compute()))) {
                     DType frozen = backend.frozen(stored, spec.asStored());
                     List<Timed> timed = new ArrayList<>();
                     for (PairShape shape : sent) {
@@ -77,7 +77,7 @@ public final class ExecutorClock {
                 cluster.spark(),
                 tasks(tasks),
                 nothing -> {
-                  try (Backend backend = spec.compute().open()) {
+                  try (Backend backend = spec.compute().open(TaskDevice.of(spec.compute()))) {
                     return encode(Rates.measure(backend, probe));
                   }
                 })
@@ -118,7 +118,7 @@ public final class ExecutorClock {
   }
 
   private JavaRDD<Integer> tasks(int count) {
-    return cluster.spark().parallelize(IntStream.range(0, count).boxed().toList(), count);
+    return cluster.tasks(count);
   }
 
   private void describe(String what) {

@@ -168,6 +168,14 @@ class ArchitectureTest {
           .dependOnClassesThat()
           .resideInAnyPackage("org.bytedeco.dnnl..");
 
+  private static final ArchRule CUDA_STAYS_BEHIND_ITS_DOOR =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("dev.kindling.tensor.cuda")
+          .should()
+          .dependOnClassesThat()
+          .resideInAnyPackage("org.bytedeco.cuda..");
+
   /** To know what a machine can do must not load what it cannot. */
   private static final ArchRule THE_GUARD_LOADS_NOTHING =
       noClasses()
@@ -223,6 +231,7 @@ class ArchitectureTest {
         arguments(named("no cycles", NO_CYCLES)),
         arguments(named("ND4J stays behind its door", ND4J_STAYS_BEHIND_ITS_DOOR)),
         arguments(named("oneDNN stays behind its door", ONEDNN_STAYS_BEHIND_ITS_DOOR)),
+        arguments(named("CUDA stays behind its door", CUDA_STAYS_BEHIND_ITS_DOOR)),
         arguments(named("the guard loads nothing", THE_GUARD_LOADS_NOTHING)),
         arguments(named("only backends see native memory", ONLY_BACKENDS_SEE_NATIVE_MEMORY)),
         arguments(named("only the job knows Spark", ONLY_THE_JOB_KNOWS_SPARK)),

@@ -14,6 +14,7 @@ import java.nio.ByteOrder;
 import java.nio.IntBuffer;
 import java.nio.LongBuffer;
 import java.nio.ShortBuffer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What all CPU backends do alike: memory, and the operations on single rows that cost too little to
@@ -27,6 +28,7 @@ public abstract class CpuBackend implements Backend {
   private final Workers workers;
   private final Lines lines;
   private final Rotations rotations;
+  private final Columns columns;
 
   /**
    * @param workers for loops over many rows; closed with the backend
@@ -35,6 +37,7 @@ public abstract class CpuBackend implements Backend {
     this.workers = workers;
     this.lines = new Lines(workers);
     this.rotations = new Rotations(workers, lines);
+    this.columns = new Columns(workers, lines);
   }
 
   @Override
@@ -137,6 +140,27 @@ public abstract class CpuBackend implements Backend {
   }
 
   @Override
+  public void rowSquares(FrozenMatrix w, Tensor squares) {
+    columns.squares(kept(w).w(), squares);
+  }
+
+  @Override
+  public void rowLengths(
+      Tensor squares, Tensor projected, Tensor b, Tensor bGram, double scale, Tensor lengths) {
+    columns.lengths(squares, projected, b, bGram, scale, lengths);
+  }
+
+  @Override
+  public void scaleColumns(Tensor x, Tensor by, Tensor over, @Nullable Tensor bias, Tensor y) {
+    columns.scale(x, by, over, bias, y);
+  }
+
+  @Override
+  public void dotColumns(Tensor a, Tensor b, Tensor over, Tensor into, boolean accumulate) {
+    columns.dots(a, b, over, into, accumulate);
+  }
+
+  @Override
   public void embed(Tensor ids, FrozenMatrix table, Tensor out, boolean accumulate) {
     Tensor all = kept(table).w();
     int d = out.columns();
@@ -220,6 +244,11 @@ public abstract class CpuBackend implements Backend {
     int d = part.columns();
     int all = x.columns();
     workers.eachRow(x.rows(), (worker, row) -> narrow.copy(row * d, wide, row * all + from, d));
+  }
+
+  @Override
+  public void gatherColumns(Tensor x, Tensor chosen, Tensor out) {
+    columns.gather(x, ints(chosen), out);
   }
 
   @Override

@@ -2,6 +2,7 @@ package dev.kindling.tensor.onednn;
 
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.Tensor;
+import dev.kindling.tensor.cpu.Dither;
 import dev.kindling.tensor.cpu.KeptMatrix;
 import org.jspecify.annotations.Nullable;
 
@@ -12,11 +13,13 @@ import org.jspecify.annotations.Nullable;
 final class FrozenProducts implements AutoCloseable {
   private final Products products;
   private final Elementwise elementwise;
+  private final Dither dither;
   private final Room block;
 
-  FrozenProducts(DType active, Products products, Elementwise elementwise) {
+  FrozenProducts(DType active, Products products, Elementwise elementwise, Dither dither) {
     this.products = products;
     this.elementwise = elementwise;
+    this.dither = dither;
     this.block = new Room(active);
   }
 
@@ -60,9 +63,14 @@ final class FrozenProducts implements AutoCloseable {
     }
   }
 
-  /** into [out, in] = w + scale · b·a. */
+  /** into [out, in] = w + scale · b·a; of two BF16 by {@link Dither}. */
   void merge(KeptMatrix w, Tensor b, Tensor a, double scale, Tensor into) {
     Operand whole = Operand.matrix(w.w());
+    if (w.direct() && into.type() == DType.BF16) {
+      products.multiply(Operand.matrix(b), Operand.matrix(a), scale, 0, Operand.matrix(into));
+      dither.add(w.w(), into);
+      return;
+    }
     if (w.direct()) {
       products.multiplyAndAdd(
           Operand.matrix(b), Operand.matrix(a), scale, whole, Operand.matrix(into));

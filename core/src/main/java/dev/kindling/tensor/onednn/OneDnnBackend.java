@@ -12,6 +12,7 @@ import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
 import dev.kindling.tensor.cpu.CpuBackend;
 import dev.kindling.tensor.cpu.CpuMemory;
+import dev.kindling.tensor.cpu.Dither;
 import dev.kindling.tensor.cpu.KeptMatrix;
 import dev.kindling.tensor.cpu.RmsGradient;
 import dev.kindling.tensor.cpu.Workers;
@@ -57,7 +58,7 @@ public final class OneDnnBackend extends CpuBackend {
       single.add(new Primitives(1));
     }
     this.attention = new Attention(workers, single.stream().map(Attention.Kernels::new).toList());
-    this.frozen = new FrozenProducts(active, products, elementwise);
+    this.frozen = new FrozenProducts(active, products, elementwise, new Dither(workers));
   }
 
   @Override

@@ -70,9 +70,10 @@ public record ModelSpec(
         run, configJson, classes, adapter, seed, compute, other, asStored, recompute);
   }
 
-  /** What its layers allow. */
+  /** What all its layers allow. */
   public PlanRules rules() {
-    return new PlanRules(adapter.dropout() > 0, compute.precision() == Precision.BF16);
+    boolean half = compute.precision() == Precision.BF16;
+    return new PlanRules(adapter.dropout() > 0, half, adapter.sampling().any());
   }
 
   private static List<String> names(ModelPlan plan, Predicate<String> wanted) {

@@ -128,6 +128,32 @@ public abstract class ForwardingBackend implements Backend {
   }
 
   @Override
+  public void rowSquares(FrozenMatrix w, Tensor squares) {
+    inner.rowSquares(w, squares);
+  }
+
+  @Override
+  public void rowLengths(
+      Tensor squares, Tensor projected, Tensor b, Tensor bGram, double scale, Tensor lengths) {
+    inner.rowLengths(squares, projected, b, bGram, scale, lengths);
+  }
+
+  @Override
+  public void scaleColumns(Tensor x, Tensor by, Tensor over, @Nullable Tensor bias, Tensor y) {
+    inner.scaleColumns(x, by, over, bias, y);
+  }
+
+  @Override
+  public void dotColumns(Tensor a, Tensor b, Tensor over, Tensor into, boolean accumulate) {
+    inner.dotColumns(a, b, over, into, accumulate);
+  }
+
+  @Override
+  public void gatherColumns(Tensor x, Tensor columns, Tensor out) {
+    inner.gatherColumns(x, columns, out);
+  }
+
+  @Override
   public void embed(Tensor ids, FrozenMatrix table, Tensor out, boolean accumulate) {
     inner.embed(ids, table, out, accumulate);
   }

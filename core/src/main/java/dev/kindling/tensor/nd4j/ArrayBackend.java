@@ -129,6 +129,11 @@ public final class ArrayBackend extends ForwardingBackend {
   }
 
   @Override
+  public void rowSquares(FrozenMatrix w, Tensor squares) {
+    inner.rowSquares(((Resident) w).here, squares);
+  }
+
+  @Override
   public void embed(Tensor ids, FrozenMatrix table, Tensor out, boolean accumulate) {
     inner.embed(ids, ((Resident) table).here, out, accumulate);
   }

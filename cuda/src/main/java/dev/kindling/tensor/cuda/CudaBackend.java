@@ -156,7 +156,14 @@ final class CudaBackend implements Backend {
 
   @Override
   public void merge(FrozenMatrix w, Tensor b, Tensor a, double scale, Tensor into) {
-    convert(((KeptMatrix) w).w(), into);
+    KeptMatrix kept = (KeptMatrix) w;
+    if (kept.direct() && into.type() == DType.BF16) {
+      products.matmul(b, false, a, false, scale, 0, into);
+      long n = into.elements();
+      kernels.overElements("add_dithered", n, kept.w(), into, into.columns(), n);
+      return;
+    }
+    convert(kept.w(), into);
     products.matmul(b, false, a, false, scale, 1, into);
   }
 
@@ -168,6 +175,54 @@ final class CudaBackend implements Backend {
       throw new IllegalArgumentException(all + " is too coarse to be changed");
     }
     products.matmul(left, false, right, transposeRight, scale, 1, all);
+  }
+
+  @Override
+  public void rowSquares(FrozenMatrix w, Tensor squares) {
+    Tensor all = ((KeptMatrix) w).w();
+    kernels.overRows(
+        "row_squares",
+        all.rows(),
+        all.columns(),
+        all,
+        DeviceMemory.code(all.type()),
+        squares,
+        all.columns());
+  }
+
+  @Override
+  public void rowLengths(
+      Tensor squares, Tensor projected, Tensor b, Tensor bGram, double scale, Tensor lengths) {
+    long out = b.rows();
+    kernels.overElements(
+        "row_lengths", out, squares, projected, b, bGram, (float) scale, lengths, b.columns(), out);
+  }
+
+  @Override
+  public void scaleColumns(Tensor x, Tensor by, Tensor over, @Nullable Tensor bias, Tensor y) {
+    kernels.overElements(
+        "scale_columns",
+        x.elements(),
+        x,
+        by,
+        over,
+        bias == null ? by : bias,
+        bias == null ? 0 : 1,
+        y,
+        x.columns(),
+        x.elements());
+  }
+
+  @Override
+  public void dotColumns(Tensor a, Tensor b, Tensor over, Tensor into, boolean accumulate) {
+    int d = a.columns();
+    kernels.overElements("dot_columns", d, a, b, over, into, a.rows(), d, accumulate ? 1f : 0f);
+  }
+
+  @Override
+  public void gatherColumns(Tensor x, Tensor chosen, Tensor out) {
+    long n = out.elements();
+    kernels.overElements("gather_columns", n, x, x.columns(), chosen, out, out.columns(), n);
   }
 
   @Override

@@ -76,3 +76,81 @@ extern "C" __global__ void rope(active* x, const int* positions, const double* f
     }
   }
 }
+
+/* squares [out] = the sum of the squares of each row of w [out, d], of any type: a block for each. 2·out·d FLOP. */
+extern "C" __global__ void row_squares(const void* w, int type, float* squares, int d) {
+  __shared__ float partial[WARP];
+  const long long row = (long long)blockIdx.x * d;
+  float sum = 0;
+  for (int c = threadIdx.x; c < d; c += blockDim.x) {
+    const float value = get_as(w, type, row + c);
+    sum += value * value;
+  }
+  sum = block_sum(sum, partial);
+  if (threadIdx.x == 0) {
+    squares[blockIdx.x] = sum;
+  }
+}
+
+/*
+ * lengths [out] = √(squares + scale·Σₖ b·(2·projectedᵀ + scale·gram)), at least the smallest normal number, with
+ * projected [r, out], b and gram [out, r]: a thread for each row. 6·out·r FLOP; bytes (8 + a)·out·r.
+ */
+extern "C" __global__ void row_lengths(const float* squares, const float* projected, const active* b,
+    const float* gram, float scale, float* lengths, int r, long long out) {
+  for (long long row = FIRST; row < out; row += STEP) {
+    float sum = squares[row];
+    for (int k = 0; k < r; k++) {
+      const long long at = row * r + k;
+      sum += scale * get(b, at) * (2 * projected[k * out + row] + scale * gram[at]);
+    }
+    lengths[row] = fmaxf(1.17549435e-38f, sqrtf(fmaxf(0, sum)));
+  }
+}
+
+/* y [N, d] = x · by/over (+ bias if `biased`), each row times the same; y may be x. 3·n FLOP; bytes 2·a·n. */
+extern "C" __global__ void scale_columns(const active* x, const float* by, const float* over, const float* bias,
+    int biased, active* y, int d, long long n) {
+  for (long long i = FIRST; i < n; i += STEP) {
+    const int c = (int)(i % d);
+    put(y, i, get(x, i) * (by[c] / over[c]) + (biased ? bias[c] : 0));
+  }
+}
+
+/* into [d] = Σ over the rows of a∘b / over + before·into: a thread for each column, rows in their order. Bytes 2·a·N·d. */
+extern "C" __global__ void dot_columns(
+    const active* a, const active* b, const float* over, float* into, int rows, int d, float before) {
+  for (long long c = FIRST; c < d; c += STEP) {
+    float sum = 0;
+    for (long long row = 0; row < rows; row++) {
+      sum += get(a, row * d + c) * get(b, row * d + c);
+    }
+    sum /= over[c];
+    into[c] = before == 0 ? sum : before * into[c] + sum;
+  }
+}
+
+/* out [N, k] = x [N, d] at chosen [k]. Bytes 2·a·N·k where columns lie together, up to 32/a times that where not. */
+extern "C" __global__ void gather_columns(
+    const active* x, int d, const int* chosen, active* out, int k, long long n) {
+  for (long long i = FIRST; i < n; i += STEP) {
+    out[i] = x[i / k * d + chosen[i % k]];
+  }
+}
+
+/*
+ * changes [rows, columns] = w + changes, all BF16, rounded up with a probability of as much as is cut off, by the
+ * very fractions of dev.kindling.tensor.cpu.Dither, which says why. 1·n FLOP; bytes 6·n.
+ */
+extern "C" __global__ void add_dithered(const half_t* w, half_t* changes, int columns, long long n) {
+  const unsigned int golden = 0x9e3779b9u;
+  for (long long i = FIRST; i < n; i += STEP) {
+    unsigned int start = ((unsigned int)(i / columns) + 1) * golden;
+    start = (start ^ (start >> 16)) * 0x85ebca6bu;
+    start = (start ^ (start >> 13)) * 0xc2b2ae35u;
+    start ^= start >> 16;
+    const float sum = bf16_to_float(w[i]) + bf16_to_float(changes[i]);
+    const unsigned int below = (start + (unsigned int)(i % columns) * golden) >> 16;
+    changes[i] = (half_t)((__float_as_uint(sum) + below) >> 16);
+  }
+}

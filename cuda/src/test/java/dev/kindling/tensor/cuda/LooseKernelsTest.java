@@ -5,16 +5,21 @@ import static org.assertj.core.data.Offset.offset;
 
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.Precision;
+import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
+import dev.kindling.tensor.cpu.CpuMemory;
+import dev.kindling.tensor.cpu.Dither;
+import dev.kindling.tensor.cpu.Workers;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Kernels that no operation of the backend uses yet, against their definitions in double. */
+/** Kernels that the contract does not reach, against their definitions. */
 class LooseKernelsTest {
   private final Random random = new Random(3);
   private Shimmed backend = Shimmed.open(Precision.FP32, CudaBackend.MOST_SCORES);
@@ -113,5 +118,57 @@ class LooseKernelsTest {
       expected[i] = table[code] * scales[i / 64];
     }
     same(w, expected, precision == Precision.BF16 ? 1e-2 : 1e-6);
+  }
+
+  @Test
+  void gatherColumns_someTwice_areThoseThatWereChosen() {
+    double[] x = drawn(5 * 7, 1);
+    Tensor wide = sent(x).reshape(5, 7);
+    int[] chosen = {6, 0, 0, 3};
+    Tensor columns = backend.allocate(DType.I32, chosen.length);
+    backend.write(columns, chosen);
+    Tensor narrow = backend.allocate(DType.F32, 5, chosen.length);
+    backend.gatherColumns(wide, columns, narrow);
+    double[] expected = new double[5 * chosen.length];
+    for (int i = 0; i < expected.length; i++) {
+      expected[i] = x[i / chosen.length * 7 + chosen[i % chosen.length]];
+    }
+    same(narrow, expected, 0);
+  }
+
+  /** The same rounding as on the CPU, bit by bit: a merged base does not depend on who merges. */
+  @Test
+  void addDithered_anySum_hasTheBitsOfTheCpu() {
+    backend.close();
+    backend = Shimmed.open(Precision.BF16, CudaBackend.MOST_SCORES);
+    float[] values = new float[37 * 11];
+    float[] changes = new float[values.length];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) random.nextGaussian();
+      changes[i] = (float) random.nextGaussian() * 1e-3f;
+    }
+    Tensor w = backend.allocate(DType.BF16, 37, 11);
+    Tensor sum = backend.allocate(DType.BF16, 37, 11);
+    backend.write(w, 0, values, 0, values.length);
+    backend.write(sum, 0, changes, 0, changes.length);
+    new Kernels(backend.driver())
+        .overElements("add_dithered", values.length, w, sum, 11, (long) values.length);
+    float[] found = new float[values.length];
+    backend.read(sum, found);
+
+    Tensor here = CpuMemory.allocate(DType.BF16, 37, 11);
+    Tensor there = CpuMemory.allocate(DType.BF16, 37, 11);
+    for (int i = 0; i < values.length; i++) {
+      CpuMemory.halves(here).put(i, StoredType.BF16.narrow(values[i]));
+      CpuMemory.halves(there).put(i, StoredType.BF16.narrow(changes[i]));
+    }
+    try (Workers workers = new Workers(1)) {
+      new Dither(workers).add(here, there);
+    }
+    for (int i = 0; i < values.length; i++) {
+      assertThat(found[i]).isEqualTo(StoredType.BF16.widen(CpuMemory.halves(there).get(i)));
+    }
+    CpuMemory.free(here);
+    CpuMemory.free(there);
   }
 }

@@ -18,6 +18,7 @@ import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
 import dev.kindling.tensor.load.Compute;
+import dev.kindling.tensor.load.Device;
 import dev.kindling.tensor.load.Engine;
 import dev.kindling.tensor.onednn.InstructionSet;
 import java.nio.ByteBuffer;
@@ -91,7 +92,7 @@ final class Ours implements Side {
             Engine.valueOf(backend.toUpperCase(Locale.ROOT)),
             dev.kindling.tensor.Precision.valueOf(precision.name()),
             setting.threads());
-    return new Ours(setting, compute.open(), plans);
+    return new Ours(setting, compute.open(Device.CPU), plans);
   }
 
   private static FrozenWeights load(Backend backend, List<WeightSlot> slots) {

@@ -98,6 +98,11 @@ public interface Backend extends AutoCloseable {
    */
   FrozenMatrix freeze(Tensor w, boolean head);
 
+  /** Whether {@link #coded} can be asked for. */
+  default boolean keepsCodes() {
+    return true;
+  }
+
   /**
    * A frozen w [out, in] that is to be kept as codes: of a known size, but without memory until
    * {@link #code}. Its memory is its own, given back by {@link FrozenMatrix#release}; in products

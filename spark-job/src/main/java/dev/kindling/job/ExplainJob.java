@@ -96,7 +96,7 @@ public final class ExplainJob {
     MemoryPlan memory = needs.memory(prepared.memory(examples, held));
     Sizes asked = needs.sizes(memory);
     ExecutorClock clock = new ExecutorClock(cluster);
-    try (Backend sizes = cluster.spec().compute().open()) {
+    try (Backend sizes = cluster.spec().compute().sizes()) {
       StepCost cost = cost(prepared, sizes);
       Rates rates =
           clock.rates(

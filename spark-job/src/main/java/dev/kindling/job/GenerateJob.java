@@ -19,6 +19,7 @@ import dev.kindling.model.FrozenWeights;
 import dev.kindling.model.LanguageModel;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.load.Device;
 import java.io.PrintStream;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -54,7 +55,7 @@ public final class GenerateJob {
     float[] trainables = sources.start(config, plan, layout);
     List<WeightSlot> slots = plan.weights(layout);
     try (TextTokenizer tokenizer = TextTokenizer.open(json);
-        Backend backend = config.compute().choose().open()) {
+        Backend backend = config.compute().choose().open(Device.CPU)) {
       FrozenWeights.Loader loader =
           new FrozenWeights.Loader(backend, slots, sources.storage(config));
       base.stream(slots, loader::accept);

@@ -19,6 +19,7 @@ import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.load.Compute;
+import dev.kindling.tensor.load.Device;
 import java.util.List;
 import java.util.Locale;
 import org.apache.hadoop.conf.Configuration;
@@ -53,7 +54,7 @@ public final class MergeJob {
           NewFolder.copyOthers(base.folder(), files);
           new MergedBase(base, plan.linears(), plan.weights(), layout, opened.trainables())
               .write(files, opened.labels());
-          try (Backend backend = compute.open();
+          try (Backend backend = compute.open(Device.CPU);
               Location.Fetched fetched = new Location("to", to).fetch(hadoop)) {
             AdapterSettings none =
                 new AdapterSettings(1, 1, 0, new TargetModules.None(), List.of());

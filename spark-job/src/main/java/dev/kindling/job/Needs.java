@@ -15,6 +15,7 @@ import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.Parameter;
 import dev.kindling.lora.Ranks;
 import dev.kindling.lora.StartFromBase;
+import dev.kindling.tensor.load.Device;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -152,7 +153,8 @@ record Needs(
     ModelSpec spec = prepared.cluster().spec();
     String who = prepared.cluster().executorName();
     long sent = exchanged();
-    long frames = StepReport.bytes(who, spec.compute().numerics(), layout()) - 8 * trainables();
+    long frames =
+        StepReport.bytes(who, spec.compute().numerics(Device.CPU), layout()) - 8 * trainables();
     int each = (parts + tasks - 1) / tasks;
     boolean shorter = config.sync().compression() == Compression.BF16 && each < 4;
     return new Prediction.Exchange(

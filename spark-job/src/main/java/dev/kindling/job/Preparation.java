@@ -114,6 +114,7 @@ record Preparation(
       delivery = WeightDelivery.of(spark, base, plan.weights(layout));
     }
     Cluster cluster = new Cluster(spark, spec, delivery);
+    cluster.requireGpus(compute.allowMixed());
     return new Preparation(
         plan, layout, labels, start, base, digest, cluster, reading, sources.nested());
   }

@@ -87,7 +87,8 @@ final class StepLoop {
               compute.batch(),
               prepared.grouping(),
               synchroniser.lanes(),
-              prepared.cluster().slots());
+              prepared.cluster().slots(),
+              prepared.cluster().needs());
       while (state.step() < end) {
         long before = state.step();
         for (Step step : advance(synchroniser, batches, end, from)) {
@@ -120,6 +121,7 @@ final class StepLoop {
     try {
       if (!stop.asked()) {
         List<Step> steps = synchroniser.advance(batches, end);
+        steps.forEach(step -> prepared.cluster().see(step.exchange().gpus()));
         steps.forEach(step -> requireAlike(step.exchange().numerics()));
         if (!state.finite()) {
           throw new Diverged("step " + state.step());

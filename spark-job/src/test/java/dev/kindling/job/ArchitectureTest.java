@@ -95,6 +95,8 @@ class ArchitectureTest {
           .definedBy("dev.kindling.job.config")
           .layer("storage")
           .definedBy("dev.kindling.job.storage")
+          .layer("gpu")
+          .definedBy("dev.kindling.job.gpu")
           .layer("ingest")
           .definedBy("dev.kindling.job.ingest")
           .layer("broadcast")
@@ -119,18 +121,20 @@ class ArchitectureTest {
           .mayNotAccessAnyLayer()
           .whereLayer("storage")
           .mayOnlyAccessLayers("config")
+          .whereLayer("gpu")
+          .mayOnlyAccessLayers("config")
           .whereLayer("ingest")
           .mayOnlyAccessLayers("config", "storage")
           .whereLayer("broadcast")
-          .mayOnlyAccessLayers("storage")
+          .mayOnlyAccessLayers("storage", "gpu")
           .whereLayer("sync")
-          .mayOnlyAccessLayers("ingest", "broadcast")
+          .mayOnlyAccessLayers("gpu", "ingest", "broadcast")
           .whereLayer("averaging")
-          .mayOnlyAccessLayers("ingest", "broadcast", "sync")
+          .mayOnlyAccessLayers("gpu", "ingest", "broadcast", "sync")
           .whereLayer("evaluate")
           .mayOnlyAccessLayers("ingest", "broadcast", "sync")
           .whereLayer("explain")
-          .mayOnlyAccessLayers("ingest", "broadcast", "sync")
+          .mayOnlyAccessLayers("gpu", "ingest", "broadcast", "sync")
           .whereLayer("resume")
           .mayOnlyAccessLayers("config", "storage")
           .whereLayer("report")
@@ -163,6 +167,23 @@ class ArchitectureTest {
           .should()
           .dependOnClassesThat()
           .resideInAnyPackage("org.bytedeco.dnnl..");
+
+  private static final ArchRule CUDA_STAYS_BEHIND_ITS_DOOR =
+      noClasses()
+          .that()
+          .resideOutsideOfPackage("dev.kindling.tensor.cuda")
+          .should()
+          .dependOnClassesThat()
+          .resideInAnyPackage("org.bytedeco.cuda..");
+
+  /** To know what a machine can do must not load what it cannot. */
+  private static final ArchRule THE_GUARD_LOADS_NOTHING =
+      noClasses()
+          .that()
+          .resideInAPackage("dev.kindling.tensor.gpu")
+          .should()
+          .dependOnClassesThat()
+          .resideOutsideOfPackages("dev.kindling.tensor.gpu", "java..", "org.jspecify..");
 
   private static final ArchRule ONLY_BACKENDS_SEE_NATIVE_MEMORY =
       noClasses()
@@ -210,6 +231,8 @@ class ArchitectureTest {
         arguments(named("no cycles", NO_CYCLES)),
         arguments(named("ND4J stays behind its door", ND4J_STAYS_BEHIND_ITS_DOOR)),
         arguments(named("oneDNN stays behind its door", ONEDNN_STAYS_BEHIND_ITS_DOOR)),
+        arguments(named("CUDA stays behind its door", CUDA_STAYS_BEHIND_ITS_DOOR)),
+        arguments(named("the guard loads nothing", THE_GUARD_LOADS_NOTHING)),
         arguments(named("only backends see native memory", ONLY_BACKENDS_SEE_NATIVE_MEMORY)),
         arguments(named("only the job knows Spark", ONLY_THE_JOB_KNOWS_SPARK)),
         arguments(named("no rows on the driver", NO_ROWS_ON_THE_DRIVER)),

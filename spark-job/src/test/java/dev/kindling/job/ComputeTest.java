@@ -8,9 +8,11 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.kindling.job.cli.InProcess;
+import dev.kindling.tensor.gpu.MachineReader;
 import dev.kindling.tensor.load.Engine;
 import dev.kindling.tensor.onednn.InstructionSet;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -65,6 +67,36 @@ class ComputeTest {
   @Test
   void auto_whereOneDnnIs_choosesItInFp32() {
     assertThat(Engine.best()).isEqualTo(Engine.ONEDNN);
+  }
+
+  @Test
+  void gpu_thatIsNotThere_isRefusedBeforeAnythingIsRead() {
+    assumeTrue(new MachineReader().read().driver().isEmpty(), "there is a driver here");
+    GoldenFolder golden = GoldenFolder.copy("bert", temp);
+    Path output = temp.resolve("out");
+    InProcess run = kindling(1, golden.train(output, "compute.backend=cuda"));
+    assertThat(run.code()).isEqualTo(2);
+    assertThat(run.messages())
+        .contains("compute.backend = cuda, and there is no GPU to use")
+        .contains("no NVIDIA driver was found")
+        .contains("compute.backend = auto");
+    assertThat(Files.exists(output.resolve("_SUCCESS"))).isFalse();
+  }
+
+  @Test
+  void gpu_twoTasksOfOneJvm_areRefusedToShareIt() {
+    GoldenFolder golden = GoldenFolder.copy("bert", temp);
+    InProcess run = kindling(2, golden.train(temp.resolve("out"), "compute.backend=cuda"));
+    assertThat(run.code()).isEqualTo(2);
+    assertThat(run.messages()).contains("its tasks would share one GPU; set --master local[1]");
+  }
+
+  @Test
+  void gpuEngine_whoseJarIsNotThere_isRefusedWithWhatToBuild() {
+    GoldenFolder golden = GoldenFolder.copy("bert", temp);
+    InProcess run = kindling(1, golden.train(temp.resolve("out"), "compute.backend=nd4j-cuda"));
+    assertThat(run.code()).isEqualTo(3);
+    assertThat(run.messages()).contains("mvn package -Pnd4j-cuda").contains("--jars");
   }
 
   @Test

@@ -7,6 +7,7 @@ import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.Seeds;
 import dev.kindling.tensor.Tensor;
 import dev.kindling.tensor.load.Compute;
+import dev.kindling.tensor.load.Device;
 import dev.kindling.tensor.load.Engine;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -28,7 +29,7 @@ final class Workbench implements AutoCloseable {
   Workbench(String side, int threads) {
     String[] parts = side.toUpperCase(Locale.ROOT).split("-", -1);
     Engine engine = Engine.valueOf(parts[0]);
-    backend = new Compute(engine, Precision.valueOf(parts[1]), threads).open();
+    backend = new Compute(engine, Precision.valueOf(parts[1]), threads).open(Device.CPU);
   }
 
   Backend backend() {

@@ -115,6 +115,7 @@ public final class ParameterAveraging implements Synchroniser {
                   whole.bytesExact() / n,
                   last ? whole.memory() : new MemoryUse(0, 0),
                   last ? whole.numerics() : new TreeMap<>(),
+                  last ? whole.gpus() : new TreeMap<>(),
                   whole.computeSeconds() / n,
                   whole.seconds() / n)));
     }

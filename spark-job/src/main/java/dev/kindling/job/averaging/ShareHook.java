@@ -6,6 +6,7 @@ import dev.kindling.job.broadcast.ExecutorModels;
 import dev.kindling.job.broadcast.MemoryUse;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.WeightDelivery;
+import dev.kindling.job.gpu.TaskDevice;
 import dev.kindling.job.sync.StepReport;
 import dev.kindling.lora.Prefix;
 import dev.kindling.model.Model;
@@ -91,7 +92,8 @@ final class ShareHook implements TrainingHook {
             ExecutorModels.loads(),
             nanos,
             MemoryUse.now(),
-            spec.compute().numerics())
+            spec.compute().numerics(TaskDevice.of(spec.compute())),
+            models == null ? "" : models.uuid())
         .encode(new StepReport.Payload(result.encodedBytes(), result::encode));
   }
 

@@ -1,5 +1,6 @@
 package dev.kindling.job.broadcast;
 
+import dev.kindling.job.gpu.TaskDevice;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.BaseChange;
 import dev.kindling.lora.Prefix;
@@ -8,6 +9,7 @@ import dev.kindling.model.Model;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.nn.Trainables;
 import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.load.Device;
 import java.util.ArrayDeque;
 import java.util.Deque;
 import java.util.IdentityHashMap;
@@ -26,7 +28,7 @@ import org.slf4j.LoggerFactory;
  */
 public final class ExecutorModels {
   private static final Logger LOG = LoggerFactory.getLogger(ExecutorModels.class);
-  private static final Map<String, ExecutorModels> RUNS = new ConcurrentHashMap<>();
+  private static final Map<Key, ExecutorModels> RUNS = new ConcurrentHashMap<>();
   private static final AtomicInteger LOADS = new AtomicInteger();
 
   /**
@@ -35,6 +37,7 @@ public final class ExecutorModels {
   private static final int MOST_RANKS = 8;
 
   private final ModelSpec spec;
+  private final Device device;
   private final ModelPlan plan;
   private final AdapterLayout layout;
   private final FrozenWeights weights;
@@ -46,13 +49,17 @@ public final class ExecutorModels {
   /** Changes that the weights contain. */
   private int changes;
 
-  private ExecutorModels(ModelSpec spec, WeightDelivery delivery) {
+  /** Each device of a JVM has weights of its own. */
+  private record Key(String run, Device device) {}
+
+  private ExecutorModels(ModelSpec spec, Device device, WeightDelivery delivery) {
     this.spec = spec;
+    this.device = device;
     this.plan = spec.plan();
     this.layout = spec.layout(plan);
     long start = System.nanoTime();
     var slots = plan.weights(layout);
-    this.loading = spec.compute().open();
+    this.loading = spec.compute().open(device);
     FrozenWeights.Loader loader = new FrozenWeights.Loader(loading, slots, spec.storage());
     try {
       delivery.deliver(slots, loader);
@@ -80,13 +87,15 @@ public final class ExecutorModels {
   }
 
   /**
-   * The models of a run; loads the weights if this JVM does not have them yet, and changes them as
-   * others have.
+   * The models of a run on the device of the task at hand; loads the weights if this JVM does not
+   * have them yet, and changes them as others have.
    */
   public static ExecutorModels of(ModelSpec spec, WeightDelivery delivery) {
     release(ModelSpec.uncoded(spec.run())); // what it was compared with
+    Device device = TaskDevice.of(spec.compute());
     ExecutorModels models =
-        RUNS.computeIfAbsent(spec.run(), run -> new ExecutorModels(spec, delivery));
+        RUNS.computeIfAbsent(
+            new Key(spec.run(), device), run -> new ExecutorModels(spec, device, delivery));
     models.change(delivery.changes());
     return models;
   }
@@ -112,7 +121,7 @@ public final class ExecutorModels {
       try {
         weights.add(loading, plan.linears(), layout, change);
       } catch (RuntimeException | Error e) { // changed in part: who comes next loads them anew
-        RUNS.remove(spec.run(), this);
+        RUNS.remove(new Key(spec.run(), device), this);
         release();
         throw e;
       }
@@ -127,9 +136,11 @@ public final class ExecutorModels {
 
   /** Frees a run's models and weights, once no task uses them any more. */
   public static void release(String run) {
-    ExecutorModels models = RUNS.remove(run);
-    if (models != null) {
-      models.release();
+    for (Key key : List.copyOf(RUNS.keySet())) {
+      ExecutorModels models = key.run.equals(run) ? RUNS.remove(key) : null;
+      if (models != null) {
+        models.release();
+      }
     }
   }
 
@@ -145,6 +156,16 @@ public final class ExecutorModels {
     idle.clear();
     weights.close();
     loading.close();
+  }
+
+  /** What they compute on. */
+  public Device device() {
+    return device;
+  }
+
+  /** UUID of the GPU that they compute on; empty on the CPU. */
+  public String uuid() {
+    return device instanceof Device.Gpu gpu ? gpu.uuid() : "";
   }
 
   public ModelPlan plan() {
@@ -188,7 +209,7 @@ public final class ExecutorModels {
     }
     Owned owned = idle.poll();
     if (owned == null) {
-      Backend backend = spec.compute().open();
+      Backend backend = spec.compute().open(device);
       Trainables all = new Trainables(backend, layout, spec.plans());
       owned = new Owned(backend, all, new LinkedHashMap<>());
     }

@@ -53,7 +53,7 @@ public record MemoryPlan(
       List<Integer> ranks) {
     ModelPlan plan = spec.plan();
     AdapterLayout layout = spec.layout(plan);
-    try (Backend backend = spec.compute().open()) {
+    try (Backend backend = spec.compute().sizes()) {
       FrozenWeights weights = FrozenWeights.unplaced(backend, stored, spec.storage());
       weights.planSampling(backend, plan.linears(), layout);
       Trainables unplaced = Trainables.unplaced(backend, layout, spec.plans());

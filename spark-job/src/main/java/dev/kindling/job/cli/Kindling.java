@@ -14,9 +14,12 @@ import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.ConfigSource;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.config.JobConfig.Command;
+import dev.kindling.job.gpu.GpuRequest;
 import dev.kindling.job.report.FinishedRun;
 import dev.kindling.job.report.Outcome;
 import dev.kindling.job.resume.Stop;
+import dev.kindling.tensor.load.Engine;
+import dev.kindling.tensor.load.GpuEngine;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.util.List;
@@ -181,6 +184,11 @@ public final class Kindling {
       String known = conf.get("spark.kryo.registrator", "");
       String arrays = ArrayRegistrator.class.getName();
       conf.set("spark.kryo.registrator", known.isEmpty() ? arrays : known + "," + arrays);
+    }
+    Engine engine = config.compute().choose().engine();
+    if (engine.gpu()) { // before anything is started that would wait for what cannot come
+      GpuEngine.of(engine);
+      new GpuRequest(conf).check(engine.spelled());
     }
     SparkSession session = SparkSession.builder().config(conf).getOrCreate();
     if (command == Command.TRAIN) {

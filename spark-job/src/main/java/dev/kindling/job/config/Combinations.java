@@ -1,6 +1,7 @@
 package dev.kindling.job.config;
 
 import dev.kindling.job.config.JobConfig.Adapter;
+import dev.kindling.job.config.JobConfig.BackendName;
 import dev.kindling.job.config.JobConfig.Exactness;
 import dev.kindling.lora.Ranks;
 import dev.kindling.tensor.Precision;
@@ -40,6 +41,7 @@ final class Combinations {
     combinations.prefixes();
     combinations.magnitudes();
     combinations.sampling();
+    combinations.gpus();
     return combinations.problems;
   }
 
@@ -112,6 +114,18 @@ final class Combinations {
                         + setting
                         + " adds to the frozen weights belongs to all ranks, and no prefix of"
                         + " them would be an adapter; leave one of the two out"));
+  }
+
+  /** What GPU engines do not have yet. */
+  private void gpus() {
+    Storage storage = config.base().storage();
+    BackendName backend = config.compute().backend();
+    refuse(
+        storage.coded() && (backend == BackendName.CUDA || backend == BackendName.ND4J_CUDA),
+        "base.storage = "
+            + storage.spelled()
+            + " is decoded on CPUs only yet: with compute.backend = cuda | nd4j-cuda take fp32 or"
+            + " as-stored");
   }
 
   /** What is chosen once for all executors, and of weights as they are loaded. */

@@ -85,11 +85,13 @@ public record JobConfig(
     FAIL_IF_EXISTS
   }
 
-  /** Engines; auto is the fastest that the driver's machine has. */
+  /** Engines; auto is the fastest for CPUs that the driver's machine has. */
   public enum BackendName {
     AUTO,
     ONEDNN,
-    ND4J
+    ND4J,
+    CUDA,
+    ND4J_CUDA
   }
 
   /** How the frozen weights come to executors. */
@@ -301,6 +303,8 @@ public record JobConfig(
             case AUTO -> Engine.best();
             case ONEDNN -> Engine.ONEDNN;
             case ND4J -> Engine.ND4J;
+            case CUDA -> Engine.CUDA;
+            case ND4J_CUDA -> Engine.ND4J_CUDA;
           };
       return new dev.kindling.tensor.load.Compute(engine, precision, threads);
     }

@@ -72,6 +72,12 @@ final class JobConfigReader {
                     new JobConfig.Target(
                         in.required("to", "a new folder"), in.optionalCount("rank")))
                 : Optional.empty());
+    if (compute.backend() == JobConfig.BackendName.ND4J_CUDA && config.sync().averages()) {
+      in.problem(
+          "compute.backend = nd4j-cuda with sync.mode = averaging: Deeplearning4j's own arrays"
+              + " would be on the GPU before it is known whether ND4J can use it; set sync.mode ="
+              + " gradients");
+    }
     if (trains) {
       Combinations.problems(config, source).forEach(in::problem);
     }
@@ -234,8 +240,10 @@ final class JobConfigReader {
     long seed = in.number("train.seed", v -> true, "a whole number", 0);
     JobConfig.BackendName backend = in.choice("compute.backend", JobConfig.BackendName.class);
     Precision precision = in.choice("train.precision", Precision.class);
-    if (backend == JobConfig.BackendName.ND4J && precision != Precision.FP32) {
-      in.problem("train.precision = bf16 needs compute.backend = onednn, or auto");
+    boolean single =
+        backend == JobConfig.BackendName.ND4J || backend == JobConfig.BackendName.ND4J_CUDA;
+    if (single && precision != Precision.FP32) {
+      in.problem("train.precision = bf16 needs compute.backend = onednn or cuda, or auto");
     }
     return new Compute(
         backend,

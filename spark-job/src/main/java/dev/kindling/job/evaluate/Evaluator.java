@@ -53,7 +53,8 @@ public final class Evaluator implements AutoCloseable {
             window,
             grouping,
             Lanes.balanced(cluster.slots(), window, grouping),
-            cluster.slots());
+            cluster.slots(),
+            cluster.needs());
   }
 
   /**

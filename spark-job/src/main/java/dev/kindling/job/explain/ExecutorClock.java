@@ -6,6 +6,7 @@ import dev.kindling.cost.PairClock;
 import dev.kindling.cost.PairClock.Timed;
 import dev.kindling.cost.Rates;
 import dev.kindling.job.broadcast.ModelSpec;
+import dev.kindling.job.gpu.TaskDevice;
 import dev.kindling.job.ingest.Tasks;
 import dev.kindling.job.sync.Cluster;
 import dev.kindling.lora.AdapterLayout;
@@ -20,7 +21,6 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.stream.IntStream;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.broadcast.Broadcast;
 
@@ -53,7 +53,7 @@ public final class ExecutorClock {
                 cluster.spark(),
                 tasks(1),
                 nothing -> {
-                  try (Backend backend = spec.compute().open()) {
+                  try (Backend backend = spec.compute().open(TaskDevice.of(spec.compute()))) {
                     List<Timed> timed = new ArrayList<>();
                     for (PairShape shape : sent) {
                       timed.addAll(
@@ -81,7 +81,7 @@ public final class ExecutorClock {
                 cluster.spark(),
                 tasks(tasks),
                 nothing -> {
-                  try (Backend backend = spec.compute().open()) {
+                  try (Backend backend = spec.compute().open(TaskDevice.of(spec.compute()))) {
                     return encode(Rates.measure(backend, probe));
                   }
                 })
@@ -122,7 +122,7 @@ public final class ExecutorClock {
   }
 
   private JavaRDD<Integer> tasks(int count) {
-    return cluster.spark().parallelize(IntStream.range(0, count).boxed().toList(), count);
+    return cluster.tasks(count);
   }
 
   private void describe(String what) {

@@ -14,6 +14,7 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import java.util.Optional;
 import java.util.function.ToLongFunction;
 
 /**
@@ -45,7 +46,8 @@ public record Sample(List<List<List<Size>>> steps) {
     int slots = cluster.slots();
     Lanes lanes = Lanes.balanced(slots, batch, grouping);
     Batches batches =
-        Batches.lay(examples, order, 0, looked * batch, batch, grouping, lanes, slots);
+        Batches.lay(
+            examples, order, 0, looked * batch, batch, grouping, lanes, slots, Optional.empty());
     cluster.spark().sc().setJobDescription("the first steps' micro-batches");
     List<List<List<Size>>> all = new ArrayList<>();
     for (long step = 0; step < looked; step++) {

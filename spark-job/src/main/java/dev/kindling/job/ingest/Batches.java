@@ -8,11 +8,13 @@ import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
 import java.util.NoSuchElementException;
+import java.util.Optional;
 import org.apache.spark.Partitioner;
 import org.apache.spark.api.java.JavaPairRDD;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.rdd.PartitionPruningRDD;
+import org.apache.spark.resource.ResourceProfile;
 import org.apache.spark.storage.StorageLevel;
 import scala.Tuple2;
 import scala.runtime.AbstractFunction1;
@@ -113,6 +115,7 @@ public final class Batches {
    * @param grouping how a step's examples are cut into micro-batches
    * @param lanes who computes what of a step
    * @param slots tasks that run at once
+   * @param needs of the stages that compute on the micro-batches; those before need nothing
    */
   public static Batches lay(
       Examples examples,
@@ -122,7 +125,8 @@ public final class Batches {
       int batch,
       Grouping grouping,
       Lanes lanes,
-      int slots) {
+      int slots,
+      Optional<ResourceProfile> needs) {
     long steps = (to - from + batch - 1) / batch;
     Layout layout = new Layout(from / batch, steps, lanes);
     Gathering gathering = new Gathering(from / batch, steps, batch, GATHERING_WAVES * slots);
@@ -140,6 +144,7 @@ public final class Batches {
             .repartitionAndSortWithinPartitions(layout)
             .values()
             .persist(StorageLevel.MEMORY_AND_DISK());
+    needs.ifPresent(frames::withResources); // the same RDD, which now says what its stage needs
     return new Batches(frames, layout);
   }
 

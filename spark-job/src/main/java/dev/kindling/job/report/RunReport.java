@@ -22,7 +22,9 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeMap;
+import java.util.TreeSet;
 import org.apache.spark.SparkContext;
 import org.jspecify.annotations.Nullable;
 
@@ -34,6 +36,7 @@ public final class RunReport {
   private final String baseDigest;
   private final List<String> labels;
   private final Map<String, int[]> executors = new TreeMap<>();
+  private final Map<String, Set<String>> gpus = new TreeMap<>();
   private long steps;
   private long tokens;
   private long bytesDown;
@@ -81,6 +84,7 @@ public final class RunReport {
               seen[0]++;
               seen[1] = loads;
             });
+    exchange.gpus().forEach((id, on) -> gpus.computeIfAbsent(id, i -> new TreeSet<>()).addAll(on));
     ObjectNode line = JSON.createObjectNode();
     line.put("step", committed.step());
     line.put("ledger", Ledger.text(committed.ledger()));
@@ -227,16 +231,22 @@ public final class RunReport {
     versions.put("spark", spark.version());
     versions.put("java", Runtime.version().toString());
     Compute compute = config.compute().choose();
-    versions.put("backend", name(compute.engine()));
+    versions.put("backend", compute.engine().spelled());
     manifest
         .putObject("compute")
-        .put("backend", name(compute.engine()))
+        .put("backend", compute.engine().spelled())
         .put("precision", name(compute.precision()))
         .put("threads", compute.threads());
     versions.put("serializer", spark.env().serializer().getClass().getSimpleName());
     ObjectNode computed = manifest.putObject("executors");
     executors.forEach(
-        (id, seen) -> computed.putObject(id).put("steps", seen[0]).put("weightLoads", seen[1]));
+        (id, seen) -> {
+          ObjectNode one = computed.putObject(id);
+          one.put("steps", seen[0]).put("weightLoads", seen[1]);
+          if (gpus.containsKey(id)) {
+            one.set("gpus", JSON.valueToTree(gpus.get(id)));
+          }
+        });
     return manifest;
   }
 

@@ -6,17 +6,27 @@ import dev.kindling.job.broadcast.MemoryUse;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.SentChanges;
 import dev.kindling.job.broadcast.WeightDelivery;
+import dev.kindling.job.gpu.Fleet;
+import dev.kindling.job.gpu.GpuRequest;
+import dev.kindling.job.gpu.TaskSlot;
 import dev.kindling.job.ingest.Tasks;
 import dev.kindling.lora.BaseChange;
+import dev.kindling.tensor.load.Compute;
 import java.nio.ByteBuffer;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Set;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 import org.apache.spark.SparkConf;
 import org.apache.spark.SparkEnv;
+import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
+import org.apache.spark.resource.ResourceProfile;
+import scala.collection.JavaConverters;
 
 /**
  * The executors with a model on them.
@@ -25,12 +35,28 @@ import org.apache.spark.broadcast.Broadcast;
  * @param spec what to build
  * @param delivery how the weights come
  * @param sent mutable: the changes of the weights that are on their way
+ * @param fleet mutable: who computes on which GPU
+ * @param needs of stages that compute, beyond what every stage needs: where Spark can tell stages
+ *     apart, only those wait for a GPU. One value for all of a run: to Spark each is another one
  */
 public record Cluster(
-    JavaSparkContext spark, ModelSpec spec, WeightDelivery delivery, SentChanges sent) {
+    JavaSparkContext spark,
+    ModelSpec spec,
+    WeightDelivery delivery,
+    SentChanges sent,
+    Fleet fleet,
+    Optional<ResourceProfile> needs) {
   /** With weights as they are. */
   public Cluster(JavaSparkContext spark, ModelSpec spec, WeightDelivery delivery) {
-    this(spark, spec, delivery, new SentChanges());
+    this(
+        spark,
+        spec,
+        delivery,
+        new SentChanges(),
+        new Fleet(),
+        spec.compute().engine().gpu()
+            ? new GpuRequest(spark.getConf()).profile()
+            : Optional.empty());
   }
 
   /** What a task does with the models of its executor. */
@@ -40,7 +66,7 @@ public record Cluster(
 
   /** The same executors with another model to build. */
   public Cluster with(ModelSpec other) {
-    return new Cluster(spark, other, delivery, sent);
+    return new Cluster(spark, other, delivery, sent, fleet, needs);
   }
 
   /** How weights come that have been changed since; each change is sent once. */
@@ -55,9 +81,63 @@ public record Cluster(
     return spark.broadcast(trainables);
   }
 
-  /** Task slots now: partitions worth having. */
+  /** Tasks that compute at once now: partitions worth having. */
   public int slots() {
-    return Math.max(1, spark.defaultParallelism());
+    if (!onGpus()) {
+      return Math.max(1, spark.defaultParallelism());
+    }
+    return spark.isLocal() ? 1 : executors() * gpus().perExecutor();
+  }
+
+  private boolean onGpus() {
+    return spec.compute().engine().gpu();
+  }
+
+  private GpuRequest gpus() {
+    return new GpuRequest(spark.getConf());
+  }
+
+  /** Those that have come, at least one. */
+  private int executors() {
+    int all = spark.sc().statusTracker().getExecutorInfos().length;
+    return Math.max(1, all - 1); // the driver is one of them
+  }
+
+  /** So many tasks where steps compute, numbered from 0. */
+  public JavaRDD<Integer> tasks(int count) {
+    JavaRDD<Integer> tasks = spark.parallelize(IntStream.range(0, count).boxed().toList(), count);
+    return needs.map(tasks::withResources).orElse(tasks);
+  }
+
+  /**
+   * Asks the executors which GPUs they have, if the run wants any, and tells.
+   *
+   * @param allowMixed whether executors without one may compute on the CPU
+   */
+  public void requireGpus(boolean allowMixed) {
+    if (!onGpus()) {
+      return;
+    }
+    Compute compute = spec.compute();
+    spark.sc().setJobDescription("GPUs of the executors");
+    List<TaskSlot> found =
+        Tasks.runAll(spark, tasks(slots()), slot -> TaskSlot.here(compute)).stream()
+            .map(TaskSlot::decode)
+            .toList();
+    fleet.judge(found, compute.engine().spelled(), allowMixed, alive());
+  }
+
+  /** Takes note of who has computed a step on what. */
+  public void see(Map<String, ? extends Set<String>> devices) {
+    if (!devices.isEmpty()) {
+      fleet.see(devices, alive());
+    }
+  }
+
+  private Set<String> alive() {
+    return spark.isLocal()
+        ? Set.of()
+        : Set.copyOf(JavaConverters.seqAsJavaList(spark.sc().getExecutorIds()));
   }
 
   /** What its executors have for tensors. */
@@ -88,6 +168,9 @@ public record Cluster(
   /** Tasks that one executor runs at once, as configured or else as the cluster looks now. */
   public int tasksPerExecutor() {
     SparkConf conf = spark.getConf();
+    if (onGpus()) {
+      return gpus().perExecutor();
+    }
     int cpus = Math.max(1, conf.getInt("spark.task.cpus", 1));
     Matcher local = Pattern.compile("local(?:\\[(\\d+|\\*).*)?").matcher(spark.master());
     if (local.matches()) {
@@ -98,8 +181,7 @@ public record Cluster(
     if (conf.contains("spark.executor.cores")) {
       return Math.max(1, conf.getInt("spark.executor.cores", 1) / cpus);
     }
-    int all = spark.sc().statusTracker().getExecutorInfos().length;
-    int executors = Math.max(1, all - 1); // the driver is one of them
+    int executors = executors();
     return (slots() + executors - 1) / executors;
   }
 
@@ -110,7 +192,7 @@ public record Cluster(
   public static byte[] inTask(
       ModelSpec spec, WeightDelivery delivery, List<byte[]> frames, Use use) {
     if (frames.isEmpty()) {
-      return new StepReport(SparkEnv.get().executorId(), 0, 0, MemoryUse.now(), "")
+      return new StepReport(SparkEnv.get().executorId(), 0, 0, MemoryUse.now(), "", "")
           .encode(StepReport.Payload.NONE);
     }
     ExecutorModels models = ExecutorModels.of(spec, delivery);
@@ -121,7 +203,8 @@ public record Cluster(
             ExecutorModels.loads(),
             System.nanoTime() - start,
             MemoryUse.now(),
-            spec.compute().numerics())
+            spec.compute().numerics(models.device()),
+            models.uuid())
         .encode(payload);
   }
 }

@@ -2,6 +2,7 @@ package dev.kindling.job.sync;
 
 import dev.kindling.job.broadcast.MemoryUse;
 import java.util.TreeMap;
+import java.util.TreeSet;
 
 /**
  * What a step cost.
@@ -12,6 +13,7 @@ import java.util.TreeMap;
  * @param bytesExact what synchronous, exact gradients need at least, {@link #exactBytes}
  * @param memory the most that any executor's JVM held
  * @param numerics what executors say that their bits depend on, each with one that says so
+ * @param gpus UUIDs of the devices that executors computed on, by executor
  * @param computeSeconds of the slowest task
  * @param seconds of the whole exchange, the computation included
  */
@@ -22,6 +24,7 @@ public record Exchange(
     long bytesExact,
     MemoryUse memory,
     TreeMap<String, String> numerics,
+    TreeMap<String, TreeSet<String>> gpus,
     double computeSeconds,
     double seconds) {
   /**
@@ -34,7 +37,8 @@ public record Exchange(
 
   /** What no attempt has cost. */
   static Exchange nothing() {
-    return new Exchange(new TreeMap<>(), 0, 0, 0, new MemoryUse(0, 0), new TreeMap<>(), 0, 0);
+    return new Exchange(
+        new TreeMap<>(), 0, 0, 0, new MemoryUse(0, 0), new TreeMap<>(), new TreeMap<>(), 0, 0);
   }
 
   /** This exchange, with the cost of an attempt before it. */
@@ -48,6 +52,7 @@ public record Exchange(
         bytesExact, // an attempt too many is what the scheme costs beyond its least
         memory.max(attempt.memory),
         said,
+        gpus,
         computeSeconds + attempt.computeSeconds,
         seconds + attempt.seconds);
   }

@@ -2,11 +2,13 @@ package dev.kindling.job.sync;
 
 import dev.kindling.job.broadcast.MemoryUse;
 import java.util.TreeMap;
+import java.util.TreeSet;
 
 /** Mutable: adds up what the tasks of an exchange say beside their results. */
 public final class Gathered {
   private final TreeMap<String, Integer> executors = new TreeMap<>();
   private final TreeMap<String, String> numerics = new TreeMap<>();
+  private final TreeMap<String, TreeSet<String>> gpus = new TreeMap<>();
   private MemoryUse memory = new MemoryUse(0, 0);
   private long up;
   private long slowest;
@@ -22,6 +24,9 @@ public final class Gathered {
       executors.merge(report.executor(), report.weightLoads(), Math::max);
       memory = memory.max(report.memory());
       numerics.putIfAbsent(report.numerics(), report.executor());
+      if (!report.gpu().isEmpty()) {
+        gpus.computeIfAbsent(report.executor(), e -> new TreeSet<>()).add(report.gpu());
+      }
       slowest = Math.max(slowest, report.nanos());
     }
     return read;
@@ -43,6 +48,7 @@ public final class Gathered {
         Exchange.exactBytes(trainables, n, worked) * steps,
         memory,
         numerics,
+        gpus,
         slowest / 1e9,
         seconds);
   }

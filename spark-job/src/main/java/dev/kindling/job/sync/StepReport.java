@@ -15,11 +15,12 @@ import java.util.function.Consumer;
  * @param nanos time in the model
  * @param memory of its JVM
  * @param numerics what its results' bits depend on; empty of a task that had nothing to do
+ * @param gpu UUID of the device that it computed on; empty on the CPU
  */
 public record StepReport(
-    String executor, int weightLoads, long nanos, MemoryUse memory, String numerics) {
-  /** Three ints and three longs. */
-  private static final int HEADER = 36;
+    String executor, int weightLoads, long nanos, MemoryUse memory, String numerics, String gpu) {
+  /** Four ints and three longs. */
+  private static final int HEADER = 40;
 
   /**
    * What a task brings, written straight into its frame: of ten million trainables a copy more is
@@ -56,12 +57,15 @@ public record StepReport(
   public byte[] encode(Payload payload) {
     byte[] name = executor.getBytes(StandardCharsets.UTF_8);
     byte[] numbers = numerics.getBytes(StandardCharsets.UTF_8);
+    byte[] device = gpu.getBytes(StandardCharsets.UTF_8);
     ByteBuffer frame =
-        ByteBuffer.allocate(HEADER + name.length + numbers.length + payload.bytes())
+        ByteBuffer.allocate(HEADER + name.length + numbers.length + device.length + payload.bytes())
             .putInt(name.length)
             .put(name)
             .putInt(numbers.length)
             .put(numbers)
+            .putInt(device.length)
+            .put(device)
             .putInt(weightLoads)
             .putLong(nanos)
             .putLong(memory.nativeBytes())
@@ -73,20 +77,19 @@ public record StepReport(
   /** Reads a task's frame. */
   public static Read decode(byte[] encoded) {
     ByteBuffer frame = ByteBuffer.wrap(encoded);
-    byte[] name = new byte[frame.getInt()];
-    frame.get(name);
-    byte[] numbers = new byte[frame.getInt()];
-    frame.get(numbers);
+    String name = text(frame);
+    String numbers = text(frame);
+    String device = text(frame);
     int loads = frame.getInt();
     long nanos = frame.getLong();
     MemoryUse memory = new MemoryUse(frame.getLong(), frame.getLong());
-    StepReport report =
-        new StepReport(
-            new String(name, StandardCharsets.UTF_8),
-            loads,
-            nanos,
-            memory,
-            new String(numbers, StandardCharsets.UTF_8));
+    StepReport report = new StepReport(name, loads, nanos, memory, numbers, device);
     return new Read(report, frame.slice());
+  }
+
+  private static String text(ByteBuffer frame) {
+    byte[] bytes = new byte[frame.getInt()];
+    frame.get(bytes);
+    return new String(bytes, StandardCharsets.UTF_8);
   }
 }

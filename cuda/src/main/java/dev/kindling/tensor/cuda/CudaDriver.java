@@ -1,0 +1,199 @@
+package dev.kindling.tensor.cuda;
+
+import static dev.kindling.tensor.cuda.Calls.check;
+
+import dev.kindling.InvalidInput;
+import java.nio.ByteBuffer;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import org.bytedeco.cuda.cudart.CUctx_st;
+import org.bytedeco.cuda.cudart.CUfunc_st;
+import org.bytedeco.cuda.cudart.CUmod_st;
+import org.bytedeco.cuda.global.cudart;
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.IntPointer;
+import org.bytedeco.javacpp.LongPointer;
+import org.bytedeco.javacpp.Pointer;
+import org.bytedeco.javacpp.PointerPointer;
+import org.bytedeco.javacpp.SizeTPointer;
+
+/**
+ * The calls to a real device, by its primary context and its default stream. Shared by all backends
+ * of a process on this device and precision; one call at a time.
+ */
+final class CudaDriver implements Driver {
+  /** Bytes: what cuBLAS recommends for Hopper. */
+  private static final long WORKSPACE = 32L << 20;
+
+  private final CUctx_st context = new CUctx_st();
+  private final CUmod_st module = new CUmod_st();
+  private final Map<String, CUfunc_st> functions = new HashMap<>();
+  private final long workspace;
+  private final Blas blas;
+
+  /**
+   * Opens a device and compiles the kernels for it.
+   *
+   * @param ordinal among the devices that this process sees
+   * @param bf16 what the kernels' activations are
+   */
+  CudaDriver(int ordinal, boolean bf16) {
+    int[] found = new int[1];
+    check(cudart.cuInit(0), "cuInit");
+    check(cudart.cuDeviceGet(found, ordinal), "cuDeviceGet");
+    int device = found[0];
+    check(
+        cudart.cuDeviceGetAttribute(
+            found, cudart.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device),
+        "cuDeviceGetAttribute");
+    int capability = 10 * found[0];
+    check(
+        cudart.cuDeviceGetAttribute(
+            found, cudart.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device),
+        "cuDeviceGetAttribute");
+    capability += found[0];
+    check(cudart.cuDevicePrimaryCtxRetain(context, device), "cuDevicePrimaryCtxRetain");
+    enter();
+    try (BytePointer cubin = new BytePointer(Nvrtc.cubin(Sources.all(), capability, bf16))) {
+      check(cudart.cuModuleLoadData(module, cubin), "cuModuleLoadData");
+    }
+    workspace = allocate(WORKSPACE);
+    blas = new Blas(workspace, WORKSPACE);
+  }
+
+  /** A context belongs to a thread, and tasks come on any. */
+  private void enter() {
+    check(cudart.cuCtxSetCurrent(context), "cuCtxSetCurrent");
+  }
+
+  @Override
+  public synchronized long allocate(long bytes) {
+    enter();
+    long[] address = new long[1];
+    int code = cudart.cuMemAlloc(address, bytes);
+    if (code == Calls.OUT_OF_MEMORY) {
+      throw full(bytes);
+    }
+    check(code, "cuMemAlloc");
+    return address[0];
+  }
+
+  private static InvalidInput full(long bytes) {
+    try (SizeTPointer free = new SizeTPointer(1);
+        SizeTPointer total = new SizeTPointer(1)) {
+      check(cudart.cuMemGetInfo(free, total), "cuMemGetInfo");
+      return new InvalidInput(
+          "the GPU's memory",
+          String.format(
+              Locale.ROOT,
+              "%,d MB of %,d MB are free, and %,d MB more are needed",
+              free.get() >> 20,
+              total.get() >> 20,
+              bytes >> 20),
+          "a smaller train.micro-batch-size or data.max-length, train.recompute = block,"
+              + " train.precision = bf16, or a GPU with more: explain tells what a run needs");
+    }
+  }
+
+  @Override
+  public synchronized void free(long address) {
+    enter();
+    check(cudart.cuMemFree(address), "cuMemFree");
+  }
+
+  @Override
+  public synchronized void upload(ByteBuffer from, long to) {
+    enter();
+    try (BytePointer bytes = new BytePointer(direct(from))) {
+      check(cudart.cuMemcpyHtoD(to, bytes, from.remaining()), "cuMemcpyHtoD");
+    }
+  }
+
+  @Override
+  public synchronized void download(long from, ByteBuffer into) {
+    enter();
+    int count = into.remaining();
+    try (BytePointer bytes = new BytePointer(direct(into))) {
+      check(cudart.cuMemcpyDtoH(bytes, from, count), "cuMemcpyDtoH");
+    }
+    into.position(into.position() + count);
+  }
+
+  private static ByteBuffer direct(ByteBuffer buffer) {
+    if (!buffer.isDirect()) {
+      throw new IllegalArgumentException("the driver reads native memory");
+    }
+    return buffer;
+  }
+
+  @Override
+  public synchronized void clear(long address, long bytes) {
+    enter();
+    check(cudart.cuMemsetD8(address, (byte) 0, bytes), "cuMemsetD8");
+  }
+
+  @Override
+  public synchronized void launch(Launch launch) {
+    enter();
+    List<Launch.Argument> arguments = launch.arguments();
+    Pointer[] values = new Pointer[arguments.size()];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = value(arguments.get(i));
+    }
+    try (PointerPointer<Pointer> all = new PointerPointer<>(values)) {
+      check(
+          cudart.cuLaunchKernel(
+              functions.computeIfAbsent(launch.kernel(), this::function),
+              launch.blocks(),
+              1,
+              1,
+              launch.threads(),
+              1,
+              1,
+              0,
+              null,
+              all,
+              null),
+          "cuLaunchKernel " + launch.kernel());
+    } finally {
+      for (Pointer value : values) {
+        value.close();
+      }
+    }
+  }
+
+  private CUfunc_st function(String kernel) {
+    CUfunc_st function = new CUfunc_st();
+    check(cudart.cuModuleGetFunction(function, module, kernel), "cuModuleGetFunction " + kernel);
+    return function;
+  }
+
+  private static Pointer value(Launch.Argument argument) {
+    if (argument instanceof Launch.Address address) {
+      return new LongPointer(new long[] {address.value()});
+    }
+    if (argument instanceof Launch.Int number) {
+      return new IntPointer(new int[] {number.value()});
+    }
+    if (argument instanceof Launch.Long64 number) {
+      return new LongPointer(new long[] {number.value()});
+    }
+    return new FloatPointer(new float[] {((Launch.Real) argument).value()});
+  }
+
+  @Override
+  public synchronized void multiply(Product product) {
+    enter();
+    blas.multiply(product);
+  }
+
+  @Override
+  public synchronized void close() {
+    enter();
+    check(cudart.cuMemFree(workspace), "cuMemFree");
+    check(cudart.cuModuleUnload(module), "cuModuleUnload");
+  }
+}

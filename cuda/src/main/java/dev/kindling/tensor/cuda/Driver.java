@@ -1,0 +1,38 @@
+package dev.kindling.tensor.cuda;
+
+import java.nio.ByteBuffer;
+
+/**
+ * The calls to a device that the backend makes, and no others. Work is done in the order of the
+ * calls; only {@link #download} waits for it. Addresses are the device's.
+ */
+interface Driver extends AutoCloseable {
+  /**
+   * New memory, whatever is in it, aligned to 16 bytes at least.
+   *
+   * @param bytes at least 1
+   * @throws dev.kindling.InvalidInput if the device has no more
+   */
+  long allocate(long bytes);
+
+  /** Gives back what {@link #allocate} returned. */
+  void free(long address);
+
+  /** Copies the remaining bytes to the device; they may be overwritten afterwards. */
+  void upload(ByteBuffer from, long to);
+
+  /** Waits for all work, then copies as many bytes as remain in {@code into}. */
+  void download(long from, ByteBuffer into);
+
+  /** Sets bytes to zero. */
+  void clear(long address, long bytes);
+
+  /** Runs a kernel. */
+  void launch(Launch launch);
+
+  /** Forms a matrix product, or a batch of them. */
+  void multiply(Product product);
+
+  @Override
+  void close();
+}

@@ -1,0 +1,50 @@
+package dev.kindling.tensor.cuda;
+
+import java.nio.ByteBuffer;
+
+/** No device: for a backend that is asked for types and sizes. */
+final class NoDevice implements Driver {
+  private static IllegalStateException none() {
+    return new IllegalStateException("this backend was opened for its sizes, without a device");
+  }
+
+  @Override
+  public long allocate(long bytes) {
+    throw none();
+  }
+
+  @Override
+  public void free(long address) {
+    throw none();
+  }
+
+  @Override
+  public void upload(ByteBuffer from, long to) {
+    throw none();
+  }
+
+  @Override
+  public void download(long from, ByteBuffer into) {
+    throw none();
+  }
+
+  @Override
+  public void clear(long address, long bytes) {
+    throw none();
+  }
+
+  @Override
+  public void launch(Launch launch) {
+    throw none();
+  }
+
+  @Override
+  public void multiply(Product product) {
+    throw none();
+  }
+
+  @Override
+  public void close() {
+    // There is nothing.
+  }
+}

@@ -1,0 +1,111 @@
+package dev.kindling.tensor.cuda;
+
+import dev.kindling.tensor.DType;
+import dev.kindling.tensor.Tensor;
+import dev.kindling.tensor.cpu.KeptMatrix;
+import dev.kindling.tensor.cuda.Product.Operand;
+import org.jspecify.annotations.Nullable;
+
+/**
+ * Mutable: products with frozen matrices and without. A matrix that is not kept in the type of the
+ * products is converted by blocks of rows, each of which takes the place of the last.
+ */
+final class Products {
+  private final Driver driver;
+  private final Kernels kernels;
+  private @Nullable Tensor block;
+
+  Products(Driver driver, Kernels kernels) {
+    this.driver = driver;
+    this.kernels = kernels;
+  }
+
+  private static Operand operand(Tensor matrix) {
+    return operand(DeviceMemory.of(matrix), matrix.type(), matrix.rows(), matrix.columns());
+  }
+
+  private static Operand operand(long address, DType type, int rows, int columns) {
+    return new Operand(address, type, rows, columns, columns, 0, false);
+  }
+
+  void matmul(Tensor a, boolean ta, Tensor b, boolean tb, double alpha, double beta, Tensor c) {
+    Operand left = operand(a).turnedIf(ta);
+    Operand right = operand(b).turnedIf(tb);
+    Operand into = operand(c);
+    if (left.inner() != right.outer()
+        || left.outer() != into.rows()
+        || right.inner() != into.columns()) {
+      throw new IllegalArgumentException(
+          "cannot multiply %s%s by %s%s into %s".formatted(a, ta ? "ᵀ" : "", b, tb ? "ᵀ" : "", c));
+    }
+    driver.multiply(new Product(left, right, into, alpha, beta, 1));
+  }
+
+  /** y [N, out] = x·wᵀ, or += with {@code accumulate}. */
+  void linear(Tensor x, KeptMatrix w, Tensor y, boolean accumulate) {
+    if (w.direct()) {
+      matmul(x, false, w.w(), true, 1, accumulate ? 1 : 0, y);
+      return;
+    }
+    int step = w.blockRows();
+    for (int from = 0; from < w.out(); from += step) {
+      int rows = Math.min(step, w.out() - from);
+      Operand part = operand(converted(w, from, rows)).turnedIf(true);
+      Operand columns = columns(y, from, rows); // of all rows of y
+      driver.multiply(new Product(operand(x), part, columns, 1, accumulate ? 1 : 0, 1));
+    }
+  }
+
+  /** dx [N, in] = dy·w, or += with {@code accumulate}. */
+  void linearBackward(Tensor dy, KeptMatrix w, Tensor dx, boolean accumulate) {
+    if (w.direct()) {
+      matmul(dy, false, w.w(), false, 1, accumulate ? 1 : 0, dx);
+      return;
+    }
+    int step = w.blockRows();
+    for (int from = 0; from < w.out(); from += step) {
+      int rows = Math.min(step, w.out() - from);
+      Operand part = operand(converted(w, from, rows));
+      double before = accumulate || from > 0 ? 1 : 0;
+      driver.multiply(new Product(columns(dy, from, rows), part, operand(dx), 1, before, 1));
+    }
+  }
+
+  private static Operand columns(Tensor matrix, int from, int count) {
+    long address = DeviceMemory.of(matrix) + (long) from * matrix.type().bytes();
+    return new Operand(address, matrix.type(), matrix.rows(), count, matrix.columns(), 0, false);
+  }
+
+  private Tensor converted(KeptMatrix w, int from, int rows) {
+    Tensor room = block;
+    if (room == null || room.elements() < w.blockElements()) {
+      close();
+      long bytes = w.blockElements() * w.active().bytes();
+      DeviceMemory memory = new DeviceMemory(driver.allocate(bytes), w.active());
+      room = new Tensor(w.active(), memory, w.blockElements());
+      block = room;
+    }
+    Tensor into = room.slice(0, rows, w.in());
+    convert(w.part(from, rows), into);
+    return into;
+  }
+
+  /** to = from, rounded to the type of {@code to}. */
+  void convert(Tensor from, Tensor to) {
+    kernels.overElements(
+        "convert",
+        to.elements(),
+        from,
+        DeviceMemory.code(from.type()),
+        to,
+        DeviceMemory.code(to.type()),
+        to.elements());
+  }
+
+  void close() {
+    if (block != null) {
+      driver.free(DeviceMemory.of(block));
+      block = null;
+    }
+  }
+}

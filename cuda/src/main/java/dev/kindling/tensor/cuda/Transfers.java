@@ -1,0 +1,124 @@
+package dev.kindling.tensor.cuda;
+
+import dev.kindling.tensor.DType;
+import dev.kindling.tensor.StoredType;
+import dev.kindling.tensor.Tensor;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import java.nio.ShortBuffer;
+
+/**
+ * Mutable: copies numbers to and from the device through one staging buffer, a few megabytes at a
+ * time, widened or rounded on the way.
+ */
+final class Transfers {
+  /** Bytes: enough that the call does not show. */
+  private static final int STAGED = 4 << 20;
+
+  private final Driver driver;
+  private final ByteBuffer staged =
+      ByteBuffer.allocateDirect(STAGED).order(ByteOrder.LITTLE_ENDIAN);
+
+  Transfers(Driver driver) {
+    this.driver = driver;
+  }
+
+  /** The values of a source, one after another. */
+  private interface Values {
+    float next();
+  }
+
+  /** values[from …] to elements at … of a real or active tensor. */
+  void write(Tensor to, long at, float[] values, int from, int count) {
+    FloatBuffer source = FloatBuffer.wrap(values, from, count);
+    write(to, at, count, source::get);
+  }
+
+  private void write(Tensor to, long at, long count, Values values) {
+    int size = to.type().bytes();
+    for (long done = 0; done < count; ) {
+      int part = (int) Math.min(count - done, STAGED / size);
+      staged.clear();
+      for (int i = 0; i < part; i++) {
+        if (to.type() == DType.F32) {
+          staged.putFloat(values.next());
+        } else {
+          staged.putShort(StoredType.BF16.narrow(values.next()));
+        }
+      }
+      send(to, at + done);
+      done += part;
+    }
+  }
+
+  private void send(Tensor to, long at) {
+    staged.flip();
+    if (staged.hasRemaining()) {
+      driver.upload(staged, DeviceMemory.of(to.slice(at)));
+    }
+  }
+
+  void write(Tensor to, int[] values) {
+    for (int done = 0; done < values.length; ) {
+      int part = Math.min(values.length - done, STAGED / Integer.BYTES);
+      staged.clear();
+      staged.asIntBuffer().put(values, done, part);
+      staged.position(part * Integer.BYTES);
+      send(to, done);
+      done += part;
+    }
+  }
+
+  void write(Tensor to, long[] values) {
+    for (int done = 0; done < values.length; ) {
+      int part = Math.min(values.length - done, STAGED / Long.BYTES);
+      staged.clear();
+      staged.asLongBuffer().put(values, done, part);
+      staged.position(part * Long.BYTES);
+      send(to, done);
+      done += part;
+    }
+  }
+
+  /** Little-endian stored weights, as they are where the tensor keeps them so. */
+  void decode(Tensor to, long at, ByteBuffer stored, StoredType as) {
+    ByteBuffer little = stored.slice().order(ByteOrder.LITTLE_ENDIAN);
+    if (to.type() == as.kept()) {
+      ByteBuffer all = little.duplicate();
+      for (int done = 0; done < little.limit(); ) {
+        int part = Math.min(little.limit() - done, STAGED);
+        staged.clear();
+        staged.put(all.slice(done, part));
+        send(to, at + done / as.bytes());
+        done += part;
+      }
+      return;
+    }
+    long count = little.remaining() / as.bytes();
+    if (as == StoredType.F32) {
+      write(to, at, count, little::getFloat);
+    } else {
+      write(to, at, count, () -> as.widen(little.getShort()));
+    }
+  }
+
+  void read(Tensor from, float[] into) {
+    int size = from.type().bytes();
+    for (int done = 0; done < into.length; ) {
+      int part = Math.min(into.length - done, STAGED / size);
+      staged.clear().limit(part * size);
+      driver.download(DeviceMemory.of(from.slice(done)), staged);
+      staged.flip();
+      if (from.type() == DType.F32) {
+        staged.asFloatBuffer().get(into, done, part);
+      } else {
+        ShortBuffer words = staged.asShortBuffer();
+        for (int i = 0; i < part; i++) {
+          into[done + i] = StoredType.BF16.widen(words.get(i));
+        }
+      }
+      done += part;
+    }
+  }
+}

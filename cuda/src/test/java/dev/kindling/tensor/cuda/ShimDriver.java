@@ -1,0 +1,125 @@
+package dev.kindling.tensor.cuda;
+
+import dev.kindling.tensor.cuda.Launch.Argument;
+import dev.kindling.tensor.cuda.Product.Operand;
+import java.io.BufferedOutputStream;
+import java.io.DataInputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.io.UncheckedIOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+
+/** A device that is a process on the CPU, which runs the very kernels: src/test/cpp/shim.cpp. */
+final class ShimDriver implements Driver {
+  private final Process process;
+  private final OutputStream calls;
+  private final DataInputStream answers;
+
+  ShimDriver(Path program) {
+    try {
+      process =
+          new ProcessBuilder(program.toString())
+              .redirectError(ProcessBuilder.Redirect.INHERIT)
+              .start();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    }
+    calls = new BufferedOutputStream(process.getOutputStream());
+    answers = new DataInputStream(process.getInputStream());
+  }
+
+  private static ByteBuffer call(char op, int bytes) {
+    return ByteBuffer.allocate(1 + bytes).order(ByteOrder.LITTLE_ENDIAN).put((byte) op);
+  }
+
+  private ByteBuffer answer(ByteBuffer call) {
+    try {
+      byte[] bytes = new byte[call.position()];
+      call.flip().get(bytes);
+      calls.write(bytes);
+      calls.flush();
+      boolean wrong = answers.readByte() != 0;
+      byte[] said = new byte[Integer.reverseBytes(answers.readInt())];
+      answers.readFully(said);
+      if (wrong) {
+        throw new AssertionError("the device: " + new String(said, StandardCharsets.UTF_8));
+      }
+      return ByteBuffer.wrap(said).order(ByteOrder.LITTLE_ENDIAN);
+    } catch (IOException e) {
+      throw new AssertionError("the device is gone; its last words are on stderr", e);
+    }
+  }
+
+  @Override
+  public long allocate(long bytes) {
+    return answer(call('A', 8).putLong(bytes)).getLong();
+  }
+
+  @Override
+  public void free(long address) {
+    answer(call('F', 8).putLong(address));
+  }
+
+  @Override
+  public void upload(ByteBuffer from, long to) {
+    int bytes = from.remaining();
+    answer(call('U', 16 + bytes).putLong(to).putLong(bytes).put(from.duplicate()));
+  }
+
+  @Override
+  public void download(long from, ByteBuffer into) {
+    into.put(answer(call('D', 16).putLong(from).putLong(into.remaining())));
+  }
+
+  @Override
+  public void clear(long address, long bytes) {
+    answer(call('S', 16).putLong(address).putLong(bytes));
+  }
+
+  @Override
+  public void launch(Launch launch) {
+    byte[] name = launch.kernel().getBytes(StandardCharsets.US_ASCII);
+    ByteBuffer call = call('L', 12 + name.length + 9 * launch.arguments().size());
+    call.putShort((short) name.length).put(name);
+    call.putInt(launch.blocks()).putInt(launch.threads());
+    call.putShort((short) launch.arguments().size());
+    for (Argument argument : launch.arguments()) {
+      if (argument instanceof Launch.Address address) {
+        call.put((byte) 'p').putLong(address.value());
+      } else if (argument instanceof Launch.Int number) {
+        call.put((byte) 'i').putLong(number.value());
+      } else if (argument instanceof Launch.Long64 number) {
+        call.put((byte) 'l').putLong(number.value());
+      } else if (argument instanceof Launch.Real number) {
+        call.put((byte) 'f').putLong(Float.floatToRawIntBits(number.value()));
+      }
+    }
+    answer(call);
+  }
+
+  @Override
+  public void multiply(Product product) {
+    ByteBuffer call = call('M', 3 * 37 + 20);
+    for (Operand o : new Operand[] {product.a(), product.b(), product.c()}) {
+      call.putLong(o.address()).putInt(DeviceMemory.code(o.type()));
+      call.putInt(o.rows()).putInt(o.columns()).putLong(o.leading()).putLong(o.stride());
+      call.put((byte) (o.turned() ? 1 : 0));
+    }
+    answer(call.putDouble(product.alpha()).putDouble(product.beta()).putInt(product.batch()));
+  }
+
+  @Override
+  public void close() {
+    try {
+      calls.close();
+      process.waitFor();
+    } catch (IOException e) {
+      throw new UncheckedIOException(e);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    }
+  }
+}

@@ -1,0 +1,35 @@
+package dev.kindling.tensor.cuda;
+
+import dev.kindling.tensor.ForwardingBackend;
+import dev.kindling.tensor.Precision;
+
+/** The backend on a device that is a process, under strict supervision. */
+final class Shimmed extends ForwardingBackend {
+  private final StrictDriver driver;
+
+  private Shimmed(Precision precision, StrictDriver driver, long mostScores) {
+    super(new CudaBackend(precision, driver, mostScores));
+    this.driver = driver;
+  }
+
+  static Shimmed open(Precision precision, long mostScores) {
+    StrictDriver driver =
+        new StrictDriver(new ShimDriver(Compiler.shim(precision == Precision.BF16)));
+    return new Shimmed(precision, driver, mostScores);
+  }
+
+  StrictDriver driver() {
+    return driver;
+  }
+
+  /** Closes the backend and not its device, which can be asked then. */
+  void closeInner() {
+    super.close();
+  }
+
+  @Override
+  public void close() {
+    closeInner();
+    driver.close();
+  }
+}

@@ -1,0 +1,126 @@
+package dev.kindling.tensor.cuda;
+
+import dev.kindling.tensor.cuda.Product.Operand;
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.NavigableMap;
+import java.util.TreeMap;
+
+/**
+ * Writes calls down and holds them to account before another driver makes them: whatever is touched
+ * must be alive and large enough, what is freed must have been allocated, and no product may
+ * overwrite what it reads.
+ */
+final class StrictDriver implements Driver {
+  private final Driver inner;
+  private final NavigableMap<Long, Long> live = new TreeMap<>();
+  private final List<Launch> launches = new ArrayList<>();
+  private int allocations;
+  private int products;
+
+  StrictDriver(Driver inner) {
+    this.inner = inner;
+  }
+
+  /** Bytes of what is allocated. */
+  long liveBytes() {
+    return live.values().stream().mapToLong(Long::longValue).sum();
+  }
+
+  /** How often something was allocated. */
+  int allocations() {
+    return allocations;
+  }
+
+  /** Products so far. */
+  int products() {
+    return products;
+  }
+
+  /** Kernels so far. */
+  List<Launch> launches() {
+    return launches;
+  }
+
+  private void requireLive(String what, long address, long bytes) {
+    Map.Entry<Long, Long> block = live.floorEntry(address);
+    if (block == null || address + bytes > block.getKey() + block.getValue()) {
+      throw new IllegalStateException(
+          what + " touches " + bytes + " bytes that are not in one allocation");
+    }
+  }
+
+  @Override
+  public long allocate(long bytes) {
+    if (bytes < 1) {
+      throw new IllegalStateException("allocates " + bytes + " bytes");
+    }
+    long address = inner.allocate(bytes);
+    live.put(address, bytes);
+    allocations++;
+    return address;
+  }
+
+  @Override
+  public void free(long address) {
+    if (live.remove(address) == null) {
+      throw new IllegalStateException("frees what is not allocated, or is free already");
+    }
+    inner.free(address);
+  }
+
+  @Override
+  public void upload(ByteBuffer from, long to) {
+    if (!from.isDirect()) {
+      throw new IllegalStateException("uploads from the heap, which a device cannot read");
+    }
+    requireLive("upload", to, from.remaining());
+    inner.upload(from, to);
+  }
+
+  @Override
+  public void download(long from, ByteBuffer into) {
+    requireLive("download", from, into.remaining());
+    inner.download(from, into);
+  }
+
+  @Override
+  public void clear(long address, long bytes) {
+    requireLive("clear", address, bytes);
+    inner.clear(address, bytes);
+  }
+
+  @Override
+  public void launch(Launch launch) {
+    for (Launch.Argument argument : launch.arguments()) {
+      if (argument instanceof Launch.Address address) {
+        requireLive(launch.kernel(), address.value(), 1);
+      }
+    }
+    launches.add(launch);
+    inner.launch(launch);
+  }
+
+  @Override
+  public void multiply(Product product) {
+    for (Operand operand : List.of(product.a(), product.b(), product.c())) {
+      requireLive("a product", operand.address(), operand.extent(product.batch()));
+    }
+    long from = product.c().address();
+    long to = from + product.c().extent(product.batch());
+    for (Operand read : List.of(product.a(), product.b())) {
+      if (read.address() < to && from < read.address() + read.extent(product.batch())) {
+        throw new IllegalStateException("a product overwrites what it reads: " + product);
+      }
+    }
+    products++;
+    inner.multiply(product);
+  }
+
+  @Override
+  public void close() {
+    inner.close();
+  }
+}

@@ -1,0 +1,158 @@
+package dev.kindling.job;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.kindling.job.cli.InProcess;
+import dev.kindling.job.gpu.RecordedGpus;
+import dev.kindling.tensor.load.GpuEngine;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.jar.JarEntry;
+import java.util.jar.JarOutputStream;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/**
+ * Spark's GPU scheduling from discovery to the backend, with a script that finds devices where
+ * there are none and an engine that writes down which one it was given.
+ */
+class GpuIT {
+  @TempDir Path temp;
+
+  /** One worker with two devices and an executor for each: reading needs none, steps one each. */
+  @Test
+  void train_twoExecutorsWithAGpuEach_computeOnTheirOwn() throws Exception {
+    GoldenFolder bert = GoldenFolder.copy("bert", temp);
+    Path one = temp.resolve("one");
+    Path two = temp.resolve("two");
+    String[] settings = {"train.micro-batch-size=1", "compute.backend=onednn"};
+    assertThat(InProcess.kindling(1, bert.train(one, settings)).code()).isZero();
+    Path events = Files.createDirectory(temp.resolve("events"));
+    List<String> arguments = new ArrayList<>(options("local-cluster[1,2,1024]", "0\",\"1"));
+    arguments.addAll(
+        List.of(
+            "--conf",
+            "spark.executor.memory=512m",
+            "--conf",
+            "spark.eventLog.enabled=true",
+            "--conf",
+            "spark.eventLog.dir=file:" + events));
+    arguments.addAll(bert.train(two, "train.micro-batch-size=1", "compute.backend=cuda"));
+    Launched run = Launched.kindling(arguments.toArray(new String[0]));
+    assertThat(run.code()).as(run.stderr()).isZero();
+
+    Set<String> opened = new TreeSet<>(Files.readAllLines(record()));
+    assertThat(opened.stream().map(line -> line.split(" ", -1)[0]).distinct()).hasSize(2);
+    assertThat(opened.stream().map(line -> line.split(" ", -1)[1]).distinct()).hasSize(2);
+    assertThat(opened).as("executor and device").hasSize(2);
+    for (String line : opened) {
+      String[] parts = line.split(" ", -1);
+      assertThat(run.stderr())
+          .contains("executor " + parts[0] + " computes on GPU-fake-" + parts[1]);
+    }
+    JsonNode manifest = new ObjectMapper().readTree(two.resolve("_SUCCESS").toFile());
+    assertThat(manifest.at("/compute/backend").asText()).isEqualTo("cuda");
+    assertThat(manifest.get("executors").findValuesAsText("gpus")).hasSize(2);
+    Path adapter = Path.of("adapter/adapter_model.safetensors");
+    assertThat(two.resolve(adapter)).hasSameBinaryContentAs(one.resolve(adapter));
+    stagesAskForGpusOnlyToCompute(events);
+  }
+
+  /** By what Spark wrote down of each stage. */
+  private static void stagesAskForGpusOnlyToCompute(Path events) throws IOException {
+    Set<Integer> reading = new TreeSet<>();
+    Set<Integer> steps = new TreeSet<>();
+    try (Stream<Path> logs = Files.walk(events)) {
+      for (Path log : logs.filter(Files::isRegularFile).toList()) {
+        for (String line : Files.readAllLines(log)) {
+          JsonNode event = new ObjectMapper().readTree(line);
+          if (!event.path("Event").asText().equals("SparkListenerStageSubmitted")) {
+            continue;
+          }
+          String job = event.at("/Properties/spark.job.description").asText();
+          int profile = event.at("/Stage Info/Resource Profile Id").asInt(-1);
+          if (job.startsWith("read")) {
+            reading.add(profile);
+          } else if (job.startsWith("step")) {
+            steps.add(profile);
+          }
+        }
+      }
+    }
+    assertThat(reading).as("profiles of stages that read").containsExactly(0);
+    assertThat(steps).as("what brings examples together, and what computes").hasSize(2).contains(0);
+  }
+
+  /** Two workers on one machine whose script shows both the same device. */
+  @Test
+  void train_twoExecutorsOnOneGpu_isRefused() throws Exception {
+    GoldenFolder bert = GoldenFolder.copy("bert", temp);
+    Path output = temp.resolve("out");
+    List<String> arguments = new ArrayList<>(options("local-cluster[2,1,1024]", "0"));
+    arguments.addAll(bert.train(output, "compute.backend=cuda"));
+    Launched run = Launched.kindling(arguments.toArray(new String[0]));
+    assertThat(run.code()).as(run.stderr()).isEqualTo(2);
+    assertThat(run.json().at("/error/messages/0").asText())
+        .contains("executors share a GPU")
+        .contains("on GPU-fake-0")
+        .contains("CUDA_VISIBLE_DEVICES");
+    assertThat(Files.exists(output.resolve("_SUCCESS"))).isFalse();
+  }
+
+  private Path record() {
+    return temp.resolve("record");
+  }
+
+  private List<String> options(String master, String addresses) throws IOException {
+    Path script = temp.resolve("gpus.sh");
+    Files.writeString(
+        script, "#!/bin/sh\necho '{\"name\":\"gpu\",\"addresses\":[\"" + addresses + "\"]}'\n");
+    assertThat(script.toFile().setExecutable(true)).isTrue();
+    int devices = addresses.split(",").length;
+    return List.of(
+        "--master",
+        master,
+        "--jars",
+        engine().toString(),
+        "--conf",
+        "spark.executor.cores=1",
+        "--conf",
+        "spark.worker.resource.gpu.amount=" + devices,
+        "--conf",
+        "spark.worker.resource.gpu.discoveryScript=" + script,
+        "--conf",
+        "spark.executor.resource.gpu.amount=1",
+        "--conf",
+        "spark.executorEnv." + RECORD + "=" + record(),
+        "--conf",
+        "spark.scheduler.minRegisteredResourcesRatio=1");
+  }
+
+  private static final String RECORD = "KINDLING_RECORD";
+
+  /** The engine in a jar, as the real ones come. */
+  private Path engine() throws IOException {
+    Path jar = temp.resolve("engine.jar");
+    String name = RecordedGpus.class.getName().replace('.', '/') + ".class";
+    try (OutputStream out = Files.newOutputStream(jar);
+        JarOutputStream entries = new JarOutputStream(out);
+        InputStream in = RecordedGpus.class.getClassLoader().getResourceAsStream(name)) {
+      entries.putNextEntry(new JarEntry(name));
+      in.transferTo(entries);
+      entries.putNextEntry(new JarEntry("META-INF/services/" + GpuEngine.class.getName()));
+      entries.write(RecordedGpus.class.getName().getBytes(StandardCharsets.UTF_8));
+    }
+    return jar;
+  }
+}

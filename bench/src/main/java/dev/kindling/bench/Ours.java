@@ -9,6 +9,7 @@ import dev.kindling.model.FrozenWeights;
 import dev.kindling.model.Model;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.nn.Trainables;
+import dev.kindling.optim.Group;
 import dev.kindling.optim.Optimizer;
 import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.Schedule;
@@ -18,6 +19,7 @@ import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
 import dev.kindling.tensor.load.Compute;
 import dev.kindling.tensor.load.Engine;
+import dev.kindling.tensor.onednn.InstructionSet;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.List;
@@ -36,6 +38,7 @@ final class Ours implements Side {
   private final Optimizer optimizer;
   private final float[] trainables;
   private final float[] gradient;
+  private long steps;
 
   private Ours(Case setting, Backend backend, PlanChooser plans) {
     ModelPlan plan = setting.plan();
@@ -68,9 +71,10 @@ final class Ours implements Side {
     return List.of("onednn");
   }
 
-  /** Whether a backend computes in a precision. */
+  /** Whether a backend computes in a precision on this machine. */
   static boolean offers(String backend, Precision precision) {
-    return backend.equals("onednn") || precision == Precision.FP32;
+    return precision == Precision.FP32
+        || (backend.equals("onednn") && InstructionSet.multipliesBf16());
   }
 
   /** With the plans of the fewest operations. */
@@ -111,7 +115,8 @@ final class Ours implements Side {
     for (int i = 0; i < gradient.length; i++) {
       gradient[i] /= result.targets();
     }
-    optimizer.step(trainables, gradient, LEARNING_RATE);
+    Group all = new Group(0, trainables.length, 1, steps++);
+    optimizer.step(trainables, gradient, LEARNING_RATE, List.of(all));
     model.load(trainables);
     return result.loss() / result.targets();
   }

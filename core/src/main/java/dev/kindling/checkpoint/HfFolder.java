@@ -31,7 +31,7 @@ public final class HfFolder {
       new ObjectMapper().enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION);
 
   /** Bytes handed on at a time: what one broadcast carries. */
-  public static final long CHUNK_BYTES = 64L << 20;
+  public static final long CHUNK_BYTES = (64L << 20) - (4L << 10);
 
   private final Path folder;
   private final JsonNode config;

@@ -199,6 +199,17 @@ public final class DryBackend implements Backend {
     product(w.out(), inner, w.in(), 2 * read(w) + bytes(left, right));
   }
 
+  @Override
+  public void rowSquares(FrozenMatrix w, Tensor squares) {
+    add(Kind.ELEMENTS, 0, read(w) + bytes(squares));
+  }
+
+  @Override
+  public void rowLengths(
+      Tensor squares, Tensor projected, Tensor b, Tensor bGram, double scale, Tensor lengths) {
+    elements(squares, projected, b, bGram, lengths);
+  }
+
   // ── rows and elements ─────────────────────────────────────────────────────────────────────────
 
   @Override
@@ -224,6 +235,16 @@ public final class DryBackend implements Backend {
   @Override
   public void addBiasBackward(Tensor dy, Tensor db, boolean accumulate) {
     elements(dy, db);
+  }
+
+  @Override
+  public void scaleColumns(Tensor x, Tensor by, Tensor over, @Nullable Tensor bias, Tensor y) {
+    elements(x, y);
+  }
+
+  @Override
+  public void dotColumns(Tensor a, Tensor b, Tensor over, Tensor into, boolean accumulate) {
+    elements(a, b, into);
   }
 
   @Override
@@ -284,6 +305,11 @@ public final class DryBackend implements Backend {
   @Override
   public void takeColumns(Tensor x, int from, Tensor part) {
     elements(part, part);
+  }
+
+  @Override
+  public void gatherColumns(Tensor x, Tensor columns, Tensor out) {
+    elements(x, out);
   }
 
   @Override

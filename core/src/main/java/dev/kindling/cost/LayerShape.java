@@ -3,12 +3,15 @@ package dev.kindling.cost;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.LinearModule.Kind;
+import dev.kindling.lora.Parameter;
 import dev.kindling.lora.Parameter.Role;
+import dev.kindling.lora.Sampling;
 import dev.kindling.lora.plan.PairShape;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 
 /**
  * Layers of a model whose pairs have the same sizes, so that one plan serves them all.
@@ -24,17 +27,27 @@ public record LayerShape(PairShape shape, List<String> modules) {
       List<LinearModule> modules, AdapterLayout layout, int rows, int tokens) {
     Map<PairShape, List<String>> distinct = new LinkedHashMap<>();
     for (LinearModule m : modules) {
-      if (m.kind() == Kind.EMBEDDING || layout.find(m.name(), Role.A).isEmpty()) {
+      Optional<Parameter> a = layout.find(m.name(), Role.A);
+      if (m.kind() == Kind.EMBEDDING || a.isEmpty()) {
         continue;
       }
       boolean once = m.kind() == Kind.HEAD || m.kind() == Kind.SUMMARY;
       long n = once ? rows : (long) rows * tokens;
-      PairShape shape = new PairShape(n, m.in(), m.out(), layout.settings().r());
+      PairShape shape = shape(m, layout, n, a.get().rank());
       distinct.computeIfAbsent(shape, s -> new ArrayList<>()).add(m.name());
     }
     List<LayerShape> layers = new ArrayList<>();
     distinct.forEach((shape, names) -> layers.add(new LayerShape(shape, List.copyOf(names))));
     return layers;
+  }
+
+  private static PairShape shape(LinearModule m, AdapterLayout layout, long n, int rank) {
+    if (layout.find(m.name(), Role.SELECTION).isEmpty()) {
+      return new PairShape(n, m.in(), m.out(), rank);
+    }
+    Sampling sampling = layout.settings().sampling();
+    int kept = sampling.kept(m.name(), m.out());
+    return new PairShape(n, m.in(), m.out(), rank, kept, sampling.rank(m.in(), m.out()));
   }
 
   /** The last words of the names, each once: {@code query, key, value}. */

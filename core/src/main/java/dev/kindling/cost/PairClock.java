@@ -42,7 +42,10 @@ public final class PairClock {
   /** The orders worth timing: of those that form the same products one, and plain always. */
   public static List<PairPlan> candidates(PairShape shape, PlanRules rules) {
     Map<Object, PairPlan> distinct = new LinkedHashMap<>();
-    rules.legal().forEach(plan -> distinct.putIfAbsent(plan.products(shape, true), plan));
+    rules
+        .over(shape)
+        .offered()
+        .forEach(plan -> distinct.putIfAbsent(plan.products(shape, true), plan));
     long fewest =
         distinct.values().stream().mapToLong(plan -> plan.flops(shape, true)).min().orElse(0);
     return distinct.values().stream()
@@ -50,12 +53,17 @@ public final class PairClock {
         .toList();
   }
 
-  /** The table that a run pins: for each shape the fastest. */
-  public static PlanChooser.Measured table(List<Timed> timed) {
+  /** For each shape the fastest. */
+  public static List<Timed> fastest(List<Timed> timed) {
     Map<PairShape, Timed> fastest = new LinkedHashMap<>();
     timed.forEach(one -> fastest.merge(one.shape, one, (a, b) -> a.seconds <= b.seconds ? a : b));
+    return List.copyOf(fastest.values());
+  }
+
+  /** The table that a run pins: the fastest. */
+  public static PlanChooser.Measured table(List<Timed> timed) {
     return new PlanChooser.Measured(
-        fastest.values().stream()
+        fastest(timed).stream()
             .map(
                 one ->
                     new PlanChooser.Measured.Choice(one.shape, PairPlan.of(one.plan).orElseThrow()))

@@ -6,6 +6,7 @@ import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.lora.plan.PairShape;
 import dev.kindling.lora.plan.PlanChooser;
+import dev.kindling.nn.FrozenLayers;
 import dev.kindling.nn.Linear;
 import dev.kindling.nn.Trainables;
 import dev.kindling.tensor.Arena;
@@ -93,7 +94,7 @@ public final class PairLayer implements AutoCloseable {
       Trainables own = new Trainables(backend, layout, chooser);
       trainables.add(own);
       own.load(Seeds.uniform(0, layout.elements(), WIDTH));
-      layers.add(own.linear(module, 0, name -> matrix, PairLayer::noBias));
+      layers.add(own.linear(module, 0, FrozenLayers.of(name -> matrix, PairLayer::noBias)));
     }
     List<Step> steps = arena.lay(a -> steps(a, layers));
     fill(steps.get(0).x);

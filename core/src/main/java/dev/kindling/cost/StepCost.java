@@ -43,12 +43,10 @@ public final class StepCost {
     this.backend = new DryBackend(sizes);
     this.plan = plan;
     this.gradient = new float[layout.elements()];
+    FrozenWeights weights = FrozenWeights.unplaced(backend, stored, storage);
+    weights.planSampling(backend, plan.linears(), layout);
     this.model =
-        plan.build(
-            backend,
-            FrozenWeights.unplaced(backend, stored, storage),
-            Trainables.unplaced(backend, layout, chooser),
-            recompute);
+        plan.build(backend, weights, Trainables.unplaced(backend, layout, chooser), recompute);
   }
 
   /** Loss and gradient of a micro-batch of this shape. */

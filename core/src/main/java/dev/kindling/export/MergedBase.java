@@ -10,6 +10,7 @@ import dev.kindling.checkpoint.WeightSlot;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.LinearModule.Kind;
+import dev.kindling.lora.Magnitudes;
 import dev.kindling.lora.Parameter;
 import dev.kindling.lora.Parameter.Role;
 import java.io.IOException;
@@ -99,7 +100,10 @@ public record MergedBase(
     }
   }
 
-  /** w + s·B·A of a module with a pair; of a table w [rows, d] + s·A [rows, r]·(B [d, r])ᵀ. */
+  /**
+   * w + s·B·A of a module with a pair, its rows as long as they have learned to be; of a table w
+   * [rows, d] + s·A [rows, r]·(B [d, r])ᵀ.
+   */
   private Optional<Supplier<float[]>> pair(LinearModule module) {
     boolean table = module.kind() == Kind.EMBEDDING;
     Optional<Parameter> down = layout.find(module.name(), table ? Role.EMBEDDING_A : Role.A);
@@ -116,12 +120,15 @@ public record MergedBase(
             for (int i = 0; i < w.length; i++) {
               sum.data[i] = w[i];
             }
-            double scale = layout.settings().scale();
+            double scale = layout.scale(module.name());
             if (table) {
               CommonOps_DDRM.multAddTransB(scale, left, right, sum);
             } else {
               CommonOps_DDRM.multAdd(scale, left, right, sum);
             }
+            layout
+                .find(module.name(), Role.MAGNITUDE)
+                .ifPresent(m -> Magnitudes.give(trainables, m.offset(), sum));
             for (int i = 0; i < w.length; i++) {
               w[i] = (float) sum.data[i];
             }

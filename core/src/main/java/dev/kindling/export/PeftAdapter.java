@@ -7,8 +7,10 @@ import dev.kindling.checkpoint.Safetensors;
 import dev.kindling.checkpoint.StoredTensor;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.AdapterSettings;
+import dev.kindling.lora.LayerPatterns;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.Parameter;
+import dev.kindling.lora.Sampling;
 import dev.kindling.lora.Scaling;
 import dev.kindling.lora.TargetModules;
 import java.nio.file.Files;
@@ -57,7 +59,10 @@ public final class PeftAdapter {
           "megatron_core",
           "qalora_group_size",
           "runtime_config",
-          "use_rslora");
+          "use_rslora",
+          "use_dora",
+          "rank_pattern",
+          "alpha_pattern");
 
   /** Flags that may change the function, and the values besides null that leave it alone. */
   private static final Set<String> OFF = Set.of("null", "false", "[]", "{}");
@@ -122,7 +127,7 @@ public final class PeftAdapter {
       throw new InvalidInput(
           file.toString(),
           "uses " + String.join(", ", new TreeSet<>(refused)),
-          "not supported yet: plain LoRA and use_rslora are");
+          "not supported yet: plain LoRA, use_rslora, use_dora and patterns are");
     }
     Path weights = folder.resolve(WEIGHTS_FILE);
     if (!Files.exists(weights)) {
@@ -148,7 +153,8 @@ public final class PeftAdapter {
   private static String plain(String key) {
     return key.replace(".default.", ".")
         .replace(".modules_to_save.", ".")
-        .replaceFirst("(lora_embedding_[AB])\\.default$", "$1");
+        .replaceFirst("(lora_embedding_[AB])\\.default$", "$1")
+        .replaceFirst("(lora_magnitude_vector)(\\.default)?(\\.weight)?$", "$1");
   }
 
   private static AdapterSettings settings(Path file, JsonNode config) {
@@ -165,9 +171,40 @@ public final class PeftAdapter {
         r,
         alpha,
         config.path("use_rslora").asBoolean() ? Scaling.RANK_STABILISED : Scaling.STANDARD,
+        patterns(file, config),
+        config.path("use_dora").asBoolean(),
+        Sampling.NONE,
         dropout,
         targets(file, config),
         strings(config.path("modules_to_save")));
+  }
+
+  private static LayerPatterns patterns(Path file, JsonNode config) {
+    Map<String, Integer> ranks = new LinkedHashMap<>();
+    Map<String, Double> alphas = new LinkedHashMap<>();
+    config
+        .path("rank_pattern")
+        .fields()
+        .forEachRemaining(e -> ranks.put(e.getKey(), e.getValue().asInt()));
+    config
+        .path("alpha_pattern")
+        .fields()
+        .forEachRemaining(e -> alphas.put(e.getKey(), e.getValue().asDouble()));
+    try {
+      ranks.keySet().forEach(Pattern::compile);
+      alphas.keySet().forEach(Pattern::compile);
+    } catch (PatternSyntaxException e) {
+      throw new InvalidInput(
+          file.toString(), "rank_pattern, alpha_pattern: " + e.getMessage(), "mend the key");
+    }
+    if (ranks.values().stream().anyMatch(r -> r < 1)
+        || alphas.values().stream().anyMatch(a -> !(a > 0))) {
+      throw new InvalidInput(
+          file.toString(),
+          "rank_pattern " + ranks + ", alpha_pattern " + alphas,
+          "expected ranks of at least 1 and alphas above 0");
+    }
+    return new LayerPatterns(ranks, alphas);
   }
 
   private static TargetModules targets(Path file, JsonNode config) {
@@ -249,6 +286,14 @@ public final class PeftAdapter {
    * @throws InvalidInput if names or patterns match nothing
    */
   public AdapterLayout layout(List<LinearModule> modules, double dropout) {
+    return layout(modules, new Training(dropout, Sampling.NONE));
+  }
+
+  /** What a folder says nothing of. */
+  public record Training(double dropout, Sampling sampling) {}
+
+  /** The same for any training to come. */
+  public AdapterLayout layout(List<LinearModule> modules, Training training) {
     Set<String> present = new HashSet<>();
     for (LinearModule module : modules) {
       String name = PREFIX + module.name();
@@ -262,13 +307,10 @@ public final class PeftAdapter {
             .filter(s -> modules.stream().anyMatch(m -> m.liesIn(s)))
             .toList(); // PEFT lists every name that heads go by: classifier, score
     AdapterSettings effective =
-        new AdapterSettings(
-            settings.r(),
-            settings.alpha(),
-            settings.scaling(),
-            dropout,
-            new TargetModules.Present(settings.targets(), Set.copyOf(present)),
-            saved);
+        settings
+            .on(new TargetModules.Present(settings.targets(), Set.copyOf(present)), saved)
+            .dropping(training.dropout)
+            .sampling(training.sampling);
     if (modules.stream().noneMatch(effective.targets()::matches) && saved.isEmpty()) {
       throw new InvalidInput(
           folder.resolve(CONFIG_FILE).toString(),
@@ -284,10 +326,10 @@ public final class PeftAdapter {
    * @throws InvalidInput naming missing, extra or misshapen tensors
    */
   public float[] values(AdapterLayout layout) {
-    float[] vector = new float[layout.elements()];
+    float[] vector = layout.unlearned();
     Set<String> extra = new TreeSet<>(tensors.keySet());
     List<String> missing = new ArrayList<>();
-    for (Parameter p : layout.parameters()) {
+    for (Parameter p : layout.learned()) {
       StoredTensor tensor = tensors.get(p.peftName());
       extra.remove(p.peftName());
       if (tensor == null) {

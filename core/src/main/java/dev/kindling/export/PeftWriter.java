@@ -52,7 +52,7 @@ public final class PeftWriter {
       Notes notes)
       throws IOException {
     Map<String, Safetensors.Values> tensors = new HashMap<>();
-    for (Parameter p : layout.parameters()) {
+    for (Parameter p : layout.learned()) {
       float[] values = Arrays.copyOfRange(vector, p.offset(), p.offset() + p.elements());
       tensors.put(p.peftName(), new Safetensors.Values(p.toStored(values), p.storedShape()));
     }
@@ -76,22 +76,30 @@ public final class PeftWriter {
     config.put("task_type", base.predictsTokens ? "CAUSAL_LM" : "SEQ_CLS");
     config.put("base_model_name_or_path", base.name);
     config.put("r", settings.r());
-    if (settings.alpha() == Math.rint(settings.alpha())) {
-      config.put("lora_alpha", (long) settings.alpha());
-    } else {
-      config.put("lora_alpha", settings.alpha());
-    }
+    alpha(config, "lora_alpha", settings.alpha());
+    config.set("rank_pattern", JSON.valueToTree(settings.patterns().ranks()));
+    ObjectNode alphas = config.putObject("alpha_pattern");
+    settings.patterns().alphas().forEach((key, value) -> alpha(alphas, key, value));
     config.put("lora_dropout", settings.dropout());
     config.put("bias", "none");
     config.put("fan_in_fan_out", base.storesTransposed);
     config.put("inference_mode", true);
     config.put("init_lora_weights", true);
     config.put("use_rslora", settings.scaling() == Scaling.RANK_STABILISED);
-    config.put("use_dora", false);
+    config.put("use_dora", settings.magnitudes());
     config.set("target_modules", JSON.valueToTree(targets(modules, layout)));
     List<String> saved = settings.modulesToSave();
     config.set("modules_to_save", saved.isEmpty() ? null : JSON.valueToTree(saved));
     return config;
+  }
+
+  /** As PEFT writes it, without a point where it can. */
+  private static void alpha(ObjectNode node, String key, double value) {
+    if (value == Math.rint(value)) {
+      node.put(key, (long) value);
+    } else {
+      node.put(key, value);
+    }
   }
 
   /** The regex as given, or the shortest names that match the adapted layers and no others. */

@@ -5,11 +5,9 @@ import dev.kindling.lora.LinearModule.Kind;
 import dev.kindling.lora.Parameter.Role;
 import dev.kindling.tensor.Seeds;
 import java.util.ArrayList;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
-import java.util.Set;
 import java.util.function.Function;
 
 /**
@@ -55,7 +53,7 @@ public final class AdapterLayout {
     long all = 0;
     for (LinearModule m : modules) {
       long whole = (long) m.in() * m.out() + m.out();
-      long pair = (long) settings.r() * (m.in() + m.out());
+      long pair = (long) settings.r(m.name()) * (m.in() + m.out());
       all += isSaved(m, settings) ? whole : settings.targets().matches(m) ? pair : 0;
     }
     if (all > MOST_TRAINABLES) {
@@ -71,7 +69,7 @@ public final class AdapterLayout {
   }
 
   private static List<Parameter> trainables(LinearModule m, AdapterSettings settings, int at) {
-    int r = settings.r();
+    int r = settings.r(m.name());
     if (isSaved(m, settings)) {
       Parameter weight = new Parameter(m.name(), Role.WEIGHT, at, m.turned(), m.weightShape());
       return m.bias()
@@ -82,67 +80,34 @@ public final class AdapterLayout {
       return List.of();
     }
     if (m.kind() == Kind.EMBEDDING) {
+      if (settings.magnitudes()) {
+        throw new InvalidInput(
+            "adapter.magnitudes",
+            m.name() + " is an embedding",
+            "magnitudes are for linear layers: take it out of adapter.target-modules");
+      }
       Parameter a = new Parameter(m.name(), Role.EMBEDDING_A, at, true, m.in(), r);
       return List.of(a, new Parameter(m.name(), Role.EMBEDDING_B, at + a.elements(), m.out(), r));
     }
     Parameter a = new Parameter(m.name(), Role.A, at, r, m.in());
-    return List.of(a, new Parameter(m.name(), Role.B, at + a.elements(), m.out(), r));
+    Parameter b = new Parameter(m.name(), Role.B, at + a.elements(), m.out(), r);
+    List<Parameter> all = new ArrayList<>(List.of(a, b));
+    if (settings.magnitudes()) {
+      all.add(new Parameter(m.name(), Role.MAGNITUDE, end(all), m.out()));
+    }
+    if (settings.sampling().samples(m.name())) {
+      all.add(new Parameter(m.name(), Role.SELECTION, end(all), m.out()));
+    }
+    return all;
   }
 
-  private static boolean isSaved(LinearModule module, AdapterSettings settings) {
+  private static int end(List<Parameter> parameters) {
+    Parameter last = parameters.get(parameters.size() - 1);
+    return last.offset() + last.elements();
+  }
+
+  static boolean isSaved(LinearModule module, AdapterSettings settings) {
     return settings.modulesToSave().stream().anyMatch(module::liesIn);
-  }
-
-  /**
-   * What is wrong with the settings for this model: names and patterns that match no layer.
-   *
-   * @return one sentence each, naming near ones; empty if all is well
-   */
-  public static List<String> problems(List<LinearModule> modules, AdapterSettings settings) {
-    List<String> problems = new ArrayList<>();
-    List<LinearModule> free = modules.stream().filter(m -> !isSaved(m, settings)).toList();
-    if (settings.targets() instanceof TargetModules.Names wanted) {
-      for (String name : wanted.names()) {
-        if (free.stream().noneMatch(m -> m.isNamed(name))) {
-          problems.add(
-              "adapter.target-modules: '" + name + "' matches no linear layer; " + choice(free));
-        }
-      }
-    } else if (settings.targets() instanceof TargetModules.Regex regex
-        && free.stream().noneMatch(regex::matches)) {
-      problems.add(
-          "adapter.target-modules: no linear layer's full name matches the regular expression '"
-              + regex.pattern()
-              + "' from end to end (a list takes plain names, ["
-              + regex.pattern()
-              + "]); "
-              + choice(free)
-              + ", for example "
-              + free.get(0).name());
-    }
-    for (String saved : settings.modulesToSave()) {
-      if (modules.stream().noneMatch(m -> m.liesIn(saved))) {
-        problems.add(
-            "adapter.modules-to-save: '" + saved + "' matches no linear layer; " + choice(modules));
-      }
-    }
-    return problems;
-  }
-
-  /** The distinct last components of names, behind which layers of all blocks stand. */
-  private static String choice(List<LinearModule> modules) {
-    Set<String> seen = new HashSet<>();
-    List<String> last = new ArrayList<>();
-    for (LinearModule module : modules) {
-      String[] parts = module.name().split("\\.", -1);
-      String tail = parts[parts.length - 1];
-      String name =
-          tail.equals("dense") && parts.length > 1 ? parts[parts.length - 2] + ".dense" : tail;
-      if (seen.add(name)) {
-        last.add(name);
-      }
-    }
-    return "there are " + String.join(", ", last);
   }
 
   public AdapterSettings settings() {
@@ -152,6 +117,16 @@ public final class AdapterLayout {
   /** All trainables in vector order. */
   public List<Parameter> parameters() {
     return parameters;
+  }
+
+  /** Those that are the adapter's, in vector order: all but marks of the run's own. */
+  public List<Parameter> learned() {
+    return parameters.stream().filter(p -> p.role().learned()).toList();
+  }
+
+  /** How many of the vector's elements are learned. */
+  public int learnedElements() {
+    return learned().stream().mapToInt(Parameter::elements).sum();
   }
 
   /** Length of the flat vector. */
@@ -166,7 +141,15 @@ public final class AdapterLayout {
         .findFirst();
   }
 
-  /** The same modules, their pairs at another rank with the same scale. */
+  /** s of a layer with a pair. */
+  public double scale(String module) {
+    return settings.scale(module);
+  }
+
+  /**
+   * The same modules, their pairs at another rank with the same scale; of those with a rank of
+   * their own in proportion.
+   */
   public AdapterLayout atRank(int rank) {
     return resized(rank, settings.scaling().alpha(settings.scale(), rank));
   }
@@ -177,25 +160,18 @@ public final class AdapterLayout {
   }
 
   private AdapterLayout resized(int rank, double alpha) {
+    AdapterSettings same = settings.at(rank, alpha);
     List<Parameter> resized = new ArrayList<>();
     int at = 0;
     for (Parameter p : parameters) {
       long[] shape = p.shape().clone();
       if (!p.role().whole()) {
-        shape[p.role() == Role.A ? 0 : 1] = rank;
+        shape[p.role() == Role.A ? 0 : 1] = same.r(p.module());
       }
       Parameter next = new Parameter(p.module(), p.role(), at, p.turned(), shape);
       resized.add(next);
       at = Math.addExact(at, next.elements());
     }
-    AdapterSettings same =
-        new AdapterSettings(
-            rank,
-            alpha,
-            settings.scaling(),
-            settings.dropout(),
-            settings.targets(),
-            settings.modulesToSave());
     return new AdapterLayout(same, resized, at);
   }
 
@@ -216,16 +192,17 @@ public final class AdapterLayout {
   /**
    * The vector before the first step: A ~ U(−1/√in, 1/√in), which is PEFT's kaiming_uniform(√5); B
    * zero, so that the adapted model starts as the base (of embeddings A zero and B ~ N(0, 1), as
-   * PEFT); whole layers from the base, or N(0, 0.02²) with zero bias where the base has none.
+   * PEFT); whole layers from the base, or N(0, 0.02²) with zero bias where the base has none;
+   * magnitudes the lengths of the base's rows.
    *
-   * @param base values of a base tensor by its name, if there is one
+   * @param base what a trainable is in the base, if there is such a thing
    */
   public Start start(long seed, Function<Parameter, Optional<float[]>> base) {
-    float[] vector = new float[elements];
+    float[] vector = unlearned();
     List<String> fresh = new ArrayList<>();
     drawPairs(seed, vector);
     for (Parameter p : parameters) {
-      if (p.role().whole()) {
+      if (p.role().whole() && p.role().learned()) {
         float[] values = base.apply(p).orElse(null);
         if (values == null && p.role() == Role.WEIGHT) {
           fresh.add(p.module());
@@ -247,9 +224,20 @@ public final class AdapterLayout {
         }
         case EMBEDDING_B -> put(Seeds.normal(draw(seed, p), p.elements(), 1), p, vector);
         case B, EMBEDDING_A -> put(new float[p.elements()], p, vector);
-        case WEIGHT, BIAS -> {} // not of a pair
+        case WEIGHT, BIAS, MAGNITUDE, SELECTION -> {} // not of a pair
       }
     }
+  }
+
+  /** A vector of zeros, but for what is not learned, which is as at the start. */
+  public float[] unlearned() {
+    float[] vector = new float[elements];
+    for (Parameter p : parameters) {
+      if (p.role() == Role.SELECTION) {
+        put(Selection.start(p.elements()), p, vector);
+      }
+    }
+    return vector;
   }
 
   private static long draw(long seed, Parameter p) {

@@ -77,8 +77,8 @@ public record BaseChange(int rank, float[] factors) {
       }
       if (from.role().whole()) {
         System.arraycopy(values, from.offset(), into, to.offset(), to.elements());
-      } else {
-        place(from, values, to, into, first);
+      } else { // of layers with a rank of their own in proportion
+        place(from, values, to, into, first * to.rank() / wider.settings().r());
       }
     }
   }

@@ -9,8 +9,8 @@ import dev.kindling.tensor.Tensor;
  * @param role what it is to that layer
  * @param offset first element in the flat vector
  * @param turned whether files hold its transpose
- * @param shape [r, in] for A, [out, r] for B, [out, in] or [out] for whole layers; of embeddings
- *     [rows, r], [features, r] and [rows, features]
+ * @param shape [r, in] for A, [out, r] for B, [out, in] or [out] for whole layers and magnitudes;
+ *     of embeddings [rows, r], [features, r] and [rows, features]
  */
 public record Parameter(String module, Role role, int offset, boolean turned, long... shape) {
   /** What a trainable is to its layer, and how PEFT names it. */
@@ -23,6 +23,10 @@ public record Parameter(String module, Role role, int offset, boolean turned, lo
     EMBEDDING_A("lora_embedding_A"),
     /** Up-projection of an embedding [features, r]. */
     EMBEDDING_B("lora_embedding_B"),
+    /** Lengths of the rows of the adapted weight [out] (DoRA, arXiv:2402.09353). */
+    MAGNITUDE("lora_magnitude_vector"),
+    /** Marks of the output features that gradients go on through [out] ({@link Selection}). */
+    SELECTION("kindling_selection"),
     /** Whole weight [out, in]. */
     WEIGHT("weight"),
     /** Whole bias [out]. */
@@ -34,15 +38,25 @@ public record Parameter(String module, Role role, int offset, boolean turned, lo
       this.suffix = suffix;
     }
 
-    /** Whether it is trained in full, rather than half of a pair. */
+    /** Whether it has no rank: is trained in full, rather than half of a pair. */
     public boolean whole() {
-      return this == WEIGHT || this == BIAS;
+      return this == WEIGHT || this == BIAS || this == MAGNITUDE || this == SELECTION;
+    }
+
+    /** Whether it is part of the adapter: learned, and to be written down. */
+    public boolean learned() {
+      return this != SELECTION;
     }
   }
 
   /** A trainable that files hold as it is used. */
   public Parameter(String module, Role role, int offset, long... shape) {
     this(module, role, offset, false, shape);
+  }
+
+  /** Of half of a pair: how many ranks it has. */
+  public int rank() {
+    return (int) shape[role == Role.A ? 0 : 1];
   }
 
   public int elements() {

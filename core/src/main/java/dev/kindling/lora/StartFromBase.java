@@ -56,7 +56,6 @@ public final class StartFromBase {
       FromBase initialiser,
       Function<String, float[]> weight) {
     int r = layout.settings().r();
-    double s = layout.settings().scale();
     layout.parameters().stream()
         .filter(p -> p.role() == Role.A)
         .forEach(
@@ -64,7 +63,9 @@ public final class StartFromBase {
               Parameter b = layout.find(a.module(), Role.B).orElseThrow();
               int in = (int) a.shape()[1];
               int out = (int) b.shape()[0];
-              Pair pair = pair(initialiser, a.module(), weight.apply(a.module()), out, in, r, s);
+              double s = layout.scale(a.module());
+              Pair pair =
+                  pair(initialiser, a.module(), weight.apply(a.module()), out, in, a.rank(), s);
               System.arraycopy(pair.a(), 0, vector, a.offset(), a.elements());
               System.arraycopy(pair.b(), 0, vector, b.offset(), b.elements());
             });

@@ -6,6 +6,11 @@
  * in], b [out, r] and s = alpha / r (Hu et al., arXiv:2106.09685; layouts as PEFT stores them). All
  * trainables of a run are views of one flat vector, laid out by {@link
  * dev.kindling.lora.AdapterLayout}.
+ *
+ * <p>Of the axes on which methods differ these lie here: how pairs begin ({@link
+ * dev.kindling.lora.Initialiser}), their ranks in a step and by layer ({@link
+ * dev.kindling.lora.Ranks}, {@link dev.kindling.lora.LayerPatterns}), and how gradients go on
+ * through frozen weights ({@link dev.kindling.lora.Sampling}).
  */
 @NullMarked
 package dev.kindling.lora;

@@ -7,6 +7,8 @@ import dev.kindling.lora.BaseChange;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.LinearModule.Kind;
 import dev.kindling.lora.Parameter;
+import dev.kindling.nn.FrozenLayers;
+import dev.kindling.nn.SampledWeight;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
@@ -18,16 +20,19 @@ import java.nio.ByteBuffer;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.jspecify.annotations.Nullable;
 
 /**
  * The base's tensors in backend memory, by Hugging Face name; shared by all tasks, changed by
  * {@link #add} alone.
  */
-public final class FrozenWeights implements AutoCloseable {
+public final class FrozenWeights implements AutoCloseable, FrozenLayers {
   private final Map<String, Tensor> tensors;
   private final Map<String, FrozenMatrix> matrices;
   private final Runnable free;
+  private Map<String, SampledWeight> sampled = Map.of();
+  private Runnable freeSampled = () -> {};
 
   private FrozenWeights(
       Map<String, Tensor> tensors, Map<String, FrozenMatrix> matrices, Runnable free) {
@@ -37,13 +42,37 @@ public final class FrozenWeights implements AutoCloseable {
   }
 
   /** A tensor that is no matrix: norms, biases. */
+  @Override
   public Tensor tensor(String name) {
     return known(tensors.get(name), name);
   }
 
   /** The prepared w [out, in] of a linear layer, or a table. */
+  @Override
   public FrozenMatrix matrix(String name) {
     return known(matrices.get(name), name);
+  }
+
+  @Override
+  public Optional<SampledWeight> sampled(String module) {
+    return Optional.ofNullable(sampled.get(module));
+  }
+
+  /**
+   * Takes apart the weights that gradients go on through in part; before any model is built.
+   *
+   * @param backend that made them
+   * @param modules of the model
+   * @param layout of the trainables
+   */
+  public void sample(Backend backend, List<LinearModule> modules, AdapterLayout layout) {
+    sampled = SampledWeights.of(backend, modules, layout, this::matrix);
+    freeSampled = () -> sampled.values().forEach(s -> s.release(backend));
+  }
+
+  /** The same without memory, where the weights have none. */
+  public void planSampling(Backend backend, List<LinearModule> modules, AdapterLayout layout) {
+    sampled = SampledWeights.unplaced(backend, modules, layout, this::matrix);
   }
 
   /**
@@ -58,9 +87,9 @@ public final class FrozenWeights implements AutoCloseable {
     Map<String, LinearModule> byName = new HashMap<>();
     modules.forEach(module -> byName.put(module.name(), module));
     List<Parameter> pairs = layout.pairs(change.rank()).parameters();
-    double scale = layout.settings().scale();
     for (int p = 0; p < pairs.size(); p += 2) { // A, then B
       LinearModule module = byName.get(pairs.get(p).module());
+      double scale = layout.scale(module.name());
       boolean table = module.kind() == Kind.EMBEDDING;
       Tensor down = placed(backend, pairs.get(p), change.factors());
       Tensor up = placed(backend, pairs.get(p + 1), change.factors());
@@ -83,6 +112,7 @@ public final class FrozenWeights implements AutoCloseable {
   /** Frees the memory; no model may use it any more. */
   @Override
   public void close() {
+    freeSampled.run();
     matrices.values().forEach(FrozenMatrix::release);
     free.run();
   }
@@ -90,12 +120,17 @@ public final class FrozenWeights implements AutoCloseable {
   /** Bytes of backend memory. */
   public long bytes() {
     return matrices.values().stream().mapToLong(FrozenMatrix::bytes).sum()
-        + tensors.values().stream().mapToLong(t -> t.elements() * t.type().bytes()).sum();
+        + tensors.values().stream().mapToLong(t -> t.elements() * t.type().bytes()).sum()
+        + sampledBytes();
   }
 
-  /** Those of them that are arrangements made for products. */
+  /** Those of them that are arrangements made for products, and parts that gradients go through. */
   public long packedBytes() {
-    return matrices.values().stream().mapToLong(FrozenMatrix::packedBytes).sum();
+    return matrices.values().stream().mapToLong(FrozenMatrix::packedBytes).sum() + sampledBytes();
+  }
+
+  private long sampledBytes() {
+    return sampled.values().stream().mapToLong(SampledWeight::bytes).sum();
   }
 
   /** The most that a product with any of them needs for itself. */

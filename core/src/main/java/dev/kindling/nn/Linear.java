@@ -8,16 +8,26 @@ import java.util.Collection;
 import org.jspecify.annotations.Nullable;
 
 /** A linear layer x [N, in] → y [N, out]: frozen, frozen beside a low-rank pair, or trained. */
-public sealed interface Linear permits FrozenLinear, LoraLinear, TrainedLinear {
+public sealed interface Linear permits DoraLinear, FrozenLinear, LoraLinear, TrainedLinear {
   /**
    * What the backward reads besides x.
    *
    * @param plan in which order a pair's products are formed; null without a pair
    * @param p projection onto the rank [N, r]; null if it is not kept
+   * @param u what a pair's layer gives before its rows are given lengths [N, out]; null without
    */
-  record Saved(@Nullable PairPlan plan, @Nullable Tensor p) {
+  record Saved(@Nullable PairPlan plan, @Nullable Tensor p, @Nullable Tensor u) {
     /** Of a layer without a pair. */
-    public static final Saved NOTHING = new Saved(null, null);
+    public static final Saved NOTHING = new Saved(null, null, null);
+
+    Saved with(Tensor before) {
+      return new Saved(plan, p, before);
+    }
+
+    /** The part for these rows, which may be fewer than there is room for. */
+    Tensor u(int rows) {
+      return u.rows() == rows ? u : u.slice(0, rows, u.columns());
+    }
   }
 
   /**

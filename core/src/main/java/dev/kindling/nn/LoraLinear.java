@@ -36,6 +36,7 @@ import org.jspecify.annotations.Nullable;
  * @param scale s
  * @param dropout share of x dropped before a, in training
  * @param number of the layer within the model, for its random masks
+ * @param sampled how gradients go on through w, if not exactly
  * @param plans for the sizes of a step, always the same for the same sizes
  */
 record LoraLinear(
@@ -49,6 +50,7 @@ record LoraLinear(
     double scale,
     double dropout,
     long number,
+    @Nullable Sampled sampled,
     Function<PairShape, PairPlan> plans)
     implements Linear {
   @Override
@@ -65,24 +67,27 @@ record LoraLinear(
   }
 
   private PairShape shape(int rows) {
-    return new PairShape(rows, w.in(), w.out(), rank());
+    return sampled == null
+        ? new PairShape(rows, w.in(), w.out(), rank())
+        : new PairShape(rows, w.in(), w.out(), rank(), sampled.kept(), sampled.exact());
   }
 
   private PairPlan plan(int rows) {
     return plans.apply(shape(rows));
   }
 
-  /** Projections of x and of dy, dropped inputs, and what is as large as w. */
+  /** Projections of x and of dy, dropped inputs, what is as large as w, and what samples it. */
   @Override
   public long scratch(int rows) {
     long dropped = drops() ? (long) rows * w.in() : 0;
-    return 2L * rows * rank() + dropped + plan(rows).scratchElements(shape(rows));
+    long sampling = sampled == null ? 0 : sampled.scratch(rows);
+    return 2L * rows * rank() + dropped + plan(rows).scratchElements(shape(rows)) + sampling;
   }
 
   @Override
   public Saved save(Arena.Layout arena, int rows) {
     PairPlan plan = plan(rows);
-    return new Saved(plan, plan.keepsProjection() ? arena.active(rows, rank()) : null);
+    return new Saved(plan, plan.keepsProjection() ? arena.active(rows, rank()) : null, null);
   }
 
   /** The scratch of one call, in parts; the last two may be beyond what the plan has taken. */
@@ -119,6 +124,12 @@ record LoraLinear(
     Tensor weightGradient(PairPlan plan) {
       long from = afterInputs() + (plan.merges() ? (long) w.out() * w.in() : 0);
       return room.slice(from, w.out(), w.in());
+    }
+
+    /** All that is behind them. */
+    Tensor rest(PairPlan plan) {
+      long from = afterInputs() + plan.scratchElements(shape(rows));
+      return room.slice(from, room.elements() - from);
     }
   }
 
@@ -184,6 +195,9 @@ record LoraLinear(
       Tensor g = parts.weightGradient(plan);
       backend.matmul(b, true, g, false, scale, beta, da); // [r, out]·[out, in]
     }
+    if (sampled != null) {
+      sampled.score(backend, dy, more);
+    }
     if (dx != null) {
       inputGradient(plan, dy, z, dx, accumulate, parts, scratch);
     }
@@ -202,7 +216,11 @@ record LoraLinear(
       backend.matmul(dy, false, parts.merged(), false, 1, accumulate ? 1 : 0, dx);
       return;
     }
-    backend.linearBackward(dy, w, dx, accumulate); // [N, out]·[out, in]
+    if (sampled == null) {
+      backend.linearBackward(dy, w, dx, accumulate); // [N, out]·[out, in]
+    } else {
+      sampled.inputGradient(backend, dy, dx, accumulate, parts.rest(plan));
+    }
     if (!drops()) {
       backend.matmul(z, false, a, false, 1, 1, dx); // [N, r]·[r, in]
       return;

@@ -14,9 +14,11 @@ import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Tensor;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.function.Function;
 import org.jspecify.annotations.Nullable;
@@ -32,10 +34,15 @@ public final class Trainables implements AutoCloseable {
   private final PlanChooser chooser;
   private final PlanRules rules;
   private final Map<PairShape, PairPlan> plans = new HashMap<>();
+  private final List<Sampled> sampled = new ArrayList<>();
   private final Tensor values;
   private final Tensor operands;
   private final Tensor gradients;
   private final Arena arena;
+
+  /** Of layers that learn theirs; null if none does. */
+  private final @Nullable RowLengths lengths;
+
   private final boolean owner;
 
   /** Plans with the fewest operations. */
@@ -57,6 +64,7 @@ public final class Trainables implements AutoCloseable {
             : backend.allocate(backend.active(), layout.elements()),
         backend.allocate(backend.real(), layout.elements()),
         new Arena(backend),
+        layout.settings().magnitudes() ? RowLengths.of(backend, layout) : null,
         true);
   }
 
@@ -68,6 +76,7 @@ public final class Trainables implements AutoCloseable {
       @Nullable Tensor rounded,
       Tensor gradients,
       Arena arena,
+      @Nullable RowLengths lengths,
       boolean owner) {
     this.backend = backend;
     this.layout = layout;
@@ -77,6 +86,7 @@ public final class Trainables implements AutoCloseable {
     this.operands = rounded == null ? values : rounded;
     this.gradients = gradients;
     this.arena = arena;
+    this.lengths = lengths;
     this.owner = owner;
   }
 
@@ -94,6 +104,7 @@ public final class Trainables implements AutoCloseable {
         operands == values ? null : operands.slice(0, n),
         gradients.slice(0, n),
         arena,
+        lengths,
         false);
   }
 
@@ -106,13 +117,17 @@ public final class Trainables implements AutoCloseable {
   public static Trainables unplaced(Backend backend, AdapterLayout layout, PlanChooser chooser) {
     Tensor none = Arena.unplaced(backend.real(), layout.elements());
     Tensor rounded = Arena.unplaced(backend.active(), layout.elements());
-    return new Trainables(backend, layout, chooser, none, rounded, none, new Arena(backend), false);
+    RowLengths lengths =
+        layout.settings().magnitudes() ? RowLengths.unplaced(backend, layout) : null;
+    Arena arena = new Arena(backend);
+    return new Trainables(backend, layout, chooser, none, rounded, none, arena, lengths, false);
   }
 
-  /** Bytes of backend memory: values, their rounded copy if there is one, gradients. */
+  /** Bytes of backend memory: values, their rounded copy if there is one, gradients, lengths. */
   public long bytes() {
     long rounded = backend.active() == backend.real() ? 0 : backend.active().bytes();
-    return layout.elements() * (2L * backend.real().bytes() + rounded);
+    long vectors = layout.elements() * (2L * backend.real().bytes() + rounded);
+    return vectors + (lengths == null ? 0 : lengths.bytes());
   }
 
   /** Overwrites all trainables. */
@@ -125,6 +140,10 @@ public final class Trainables implements AutoCloseable {
     if (operands != values) {
       backend.convert(values, operands);
     }
+    if (lengths != null) {
+      lengths.forget();
+    }
+    sampled.forEach(s -> s.choose(backend, vector));
   }
 
   /** Copies all gradients out; waits for the backend. */
@@ -146,14 +165,9 @@ public final class Trainables implements AutoCloseable {
    * The layer for a module: trained in full, adapted or frozen, as the layout says.
    *
    * @param number of the layer within the model, for random masks
-   * @param matrix gives frozen weights by name
-   * @param tensor gives frozen biases by name
+   * @param weights frozen ones
    */
-  public Linear linear(
-      LinearModule module,
-      long number,
-      Function<String, FrozenMatrix> matrix,
-      Function<String, Tensor> tensor) {
+  public Linear linear(LinearModule module, long number, FrozenLayers weights) {
     Optional<Parameter> whole = layout.find(module.name(), Role.WEIGHT);
     if (whole.isPresent()) {
       Parameter w = whole.get();
@@ -165,13 +179,40 @@ public final class Trainables implements AutoCloseable {
           view(gradients, w),
           bias.map(b -> view(gradients, b)).orElse(null));
     }
-    FrozenMatrix w = matrix.apply(module.weight());
-    Tensor bias = module.bias() ? tensor.apply(module.name() + ".bias") : null;
-    Optional<Parameter> down = layout.find(module.name(), Role.A);
-    if (down.isEmpty()) {
+    FrozenMatrix w = weights.matrix(module.weight());
+    Tensor bias = module.bias() ? weights.tensor(module.name() + ".bias") : null;
+    if (layout.find(module.name(), Role.A).isEmpty()) {
       return new FrozenLinear(backend, w, bias);
     }
-    Parameter a = down.get();
+    Optional<Parameter> magnitude = layout.find(module.name(), Role.MAGNITUDE);
+    Sampled own = weights.sampled(module.name()).map(s -> sampled(module, s)).orElse(null);
+    LoraLinear pair = pair(module, number, w, magnitude.isPresent() ? null : bias, own);
+    return magnitude.isEmpty()
+        ? pair
+        : new DoraLinear(
+            backend,
+            module.name(),
+            pair,
+            bias,
+            view(values, magnitude.get()),
+            view(gradients, magnitude.get()),
+            Objects.requireNonNull(lengths));
+  }
+
+  private Sampled sampled(LinearModule module, SampledWeight weight) {
+    Parameter marks = layout.find(module.name(), Role.SELECTION).orElseThrow();
+    Sampled own = new Sampled(weight, view(gradients, marks), marks.offset());
+    sampled.add(own);
+    return own;
+  }
+
+  private LoraLinear pair(
+      LinearModule module,
+      long number,
+      FrozenMatrix w,
+      @Nullable Tensor bias,
+      @Nullable Sampled own) {
+    Parameter a = layout.find(module.name(), Role.A).orElseThrow();
     Parameter b = layout.find(module.name(), Role.B).orElseThrow();
     return new LoraLinear(
         backend,
@@ -181,15 +222,16 @@ public final class Trainables implements AutoCloseable {
         view(operands, b),
         view(gradients, a),
         view(gradients, b),
-        layout.settings().scale(),
+        layout.scale(module.name()),
         layout.settings().dropout(),
         number,
+        own,
         this::plan);
   }
 
   /** Chosen once: layers of the same sizes ask again and again. */
   private PairPlan plan(PairShape shape) {
-    return plans.computeIfAbsent(shape, sizes -> chooser.choose(sizes, rules));
+    return plans.computeIfAbsent(shape, sizes -> chooser.choose(sizes, rules.over(sizes)));
   }
 
   /** The table for a module: trained in full, adapted or frozen, as the layout says. */
@@ -213,18 +255,15 @@ public final class Trainables implements AutoCloseable {
         view(operands, b),
         view(gradients, a),
         view(gradients, b),
-        layout.settings().scale());
+        layout.scale(module.name()));
   }
 
   /** All linear layers of a model by name, numbered in order. */
-  public Map<String, Linear> linears(
-      List<LinearModule> modules,
-      Function<String, FrozenMatrix> matrix,
-      Function<String, Tensor> tensor) {
+  public Map<String, Linear> linears(List<LinearModule> modules, FrozenLayers weights) {
     Map<String, Linear> linears = new HashMap<>();
     for (LinearModule module : modules) {
       if (module.kind() != Kind.EMBEDDING) {
-        linears.put(module.name(), linear(module, linears.size(), matrix, tensor));
+        linears.put(module.name(), linear(module, linears.size(), weights));
       }
     }
     return linears;
@@ -240,6 +279,9 @@ public final class Trainables implements AutoCloseable {
       return;
     }
     arena.close();
+    if (lengths != null) {
+      lengths.close();
+    }
     if (operands != values) {
       backend.free(operands);
     }

@@ -139,7 +139,10 @@ public interface Backend extends AutoCloseable {
       double beta,
       Tensor c);
 
-  /** into [out, in] = w + scale · b [out, r] · a [r, in], all but w active. */
+  /**
+   * into [out, in] = w + scale · b [out, r] · a [r, in], all but w active. Where that is narrower
+   * than the sum, some elements are rounded up and others down, so that small changes are not lost.
+   */
   void merge(FrozenMatrix w, Tensor b, Tensor a, double scale, Tensor into);
 
   /**
@@ -152,6 +155,21 @@ public interface Backend extends AutoCloseable {
    *     lost
    */
   void change(FrozenMatrix w, Tensor left, Tensor right, boolean transposeRight, double scale);
+
+  /** squares [out] = the sum of the squares of each row of w; real. */
+  void rowSquares(FrozenMatrix w, Tensor squares);
+
+  /**
+   * lengths [out] of the rows of w + scale·b·a by way of its parts, at least the smallest normal
+   * number: √(squares + 2·scale·Σₖ b∘projectedᵀ + scale²·Σₖ b∘bGram).
+   *
+   * @param squares [out], {@link #rowSquares} of w
+   * @param projected [r, out] = a·wᵀ; real
+   * @param b [out, r]; active
+   * @param bGram [out, r] = b·(a·aᵀ); real
+   */
+  void rowLengths(
+      Tensor squares, Tensor projected, Tensor b, Tensor bGram, double scale, Tensor lengths);
 
   // ── rows and elements ─────────────────────────────────────────────────────────────────────────
 
@@ -172,6 +190,14 @@ public interface Backend extends AutoCloseable {
 
   /** db [d] = sum of the rows of dy [N, d], or += with {@code accumulate}; db is real. */
   void addBiasBackward(Tensor dy, Tensor db, boolean accumulate);
+
+  /**
+   * y [N, d] = x·by/over + bias, each row times the same; by, over and bias [d] real; y may be x.
+   */
+  void scaleColumns(Tensor x, Tensor by, Tensor over, @Nullable Tensor bias, Tensor y);
+
+  /** into [d] = Σ over rows of a∘b / over, or += with {@code accumulate}; over and into real. */
+  void dotColumns(Tensor a, Tensor b, Tensor over, Tensor into, boolean accumulate);
 
   /** out = a + b, element by element; out may be a or b. */
   void add(Tensor a, Tensor b, Tensor out);
@@ -233,6 +259,9 @@ public interface Backend extends AutoCloseable {
 
   /** Columns {@code from …} of x [N, wide], as many as part [N, d] has. */
   void takeColumns(Tensor x, int from, Tensor part);
+
+  /** out [N, k] = x [N, d] at {@code columns} I32 [k]. */
+  void gatherColumns(Tensor x, Tensor columns, Tensor out);
 
   /** Overwrites columns {@code from …} of x [N, wide] with part [N, d]. */
   void putColumns(Tensor part, int from, Tensor x);

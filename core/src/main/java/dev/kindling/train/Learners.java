@@ -50,24 +50,30 @@ public record Learners(Halves halves, double ratio) implements Serializable {
 
   /** Ranks that have been moved as often are together: rows of A, columns of all others. */
   private static void ofPair(Parameter p, double factor, long[] taken, List<Group> groups) {
-    int r = taken.length;
+    int r = p.rank();
     int each = p.elements() / r;
     int end = p.offset() + p.elements();
     for (int first = 0, next; first < r; first = next) {
       next = first + 1;
-      while (next < r && taken[next] == taken[first]) {
+      while (next < r && taken(taken, next) == taken(taken, first)) {
         next++;
       }
-      if (taken[first] < 0) {
+      if (taken(taken, first) < 0) {
         continue;
       }
       if (p.role() == Role.A || next - first == r) {
         int from = p.offset() + first * each;
-        join(groups, new Group(from, p.offset() + next * each, factor, taken[first]));
+        join(groups, new Group(from, p.offset() + next * each, factor, taken(taken, first)));
       } else {
-        groups.add(new Group(p.offset() + first, end, r, next - first, factor, taken[first]));
+        groups.add(
+            new Group(p.offset() + first, end, r, next - first, factor, taken(taken, first)));
       }
     }
+  }
+
+  /** A layer with more ranks than others has them in all steps, as all then have. */
+  private static long taken(long[] taken, int rank) {
+    return taken[Math.min(rank, taken.length - 1)];
   }
 
   private static void join(List<Group> groups, Group next) {
@@ -87,7 +93,8 @@ public record Learners(Halves halves, double ratio) implements Serializable {
     return switch (role) {
       case A, EMBEDDING_B -> halves == Halves.B ? 0 : 1;
       case B, EMBEDDING_A -> halves == Halves.A ? 0 : ratio;
-      case WEIGHT, BIAS -> 1;
+      case WEIGHT, BIAS, MAGNITUDE -> 1;
+      case SELECTION -> 0;
     };
   }
 }

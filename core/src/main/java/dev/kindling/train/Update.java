@@ -4,6 +4,7 @@ import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.BaseChange;
 import dev.kindling.lora.Prefix;
 import dev.kindling.lora.Ranks;
+import dev.kindling.lora.Selection;
 import dev.kindling.optim.Group;
 import dev.kindling.optim.Optimizer;
 import dev.kindling.optim.OptimizerSettings;
@@ -121,6 +122,8 @@ public final class Update {
     }
     double rate = settings.learningRate() * settings.schedule().factor(step);
     optimizer.step(trainables, gradient, rate, groups);
+    int every = layout.settings().sampling().every();
+    Selection.next(layout, trainables, gradient, (step + 1) % every == 0);
     return new Taken(rate, norm);
   }
 

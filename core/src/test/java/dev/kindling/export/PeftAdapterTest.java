@@ -56,9 +56,6 @@ class PeftAdapterTest {
   @CsvSource(
       delimiter = ';',
       value = {
-        "{\"use_dora\": true}; use_dora = true",
-        "{\"rank_pattern\": {\"query\": 2}}; rank_pattern = {\"query\":2}",
-        "{\"alpha_pattern\": {\"query\": 2}}; alpha_pattern = {\"query\":2}",
         "{\"bias\": \"all\"}; bias = all",
         "{\"bias\": \"lora_only\"}; bias = lora_only",
         "{\"lora_bias\": true}; lora_bias = true",
@@ -103,8 +100,8 @@ class PeftAdapterTest {
   @Test
   void open_severalFlags_areRefusedAllAtOnce() {
     folder.configure(
-        config -> config.put("use_dora", true).put("bias", "all").put("peft_type", "LOHA"));
-    refused(folder::open, "bias = all, peft_type \"LOHA\", use_dora = true");
+        config -> config.put("lora_bias", true).put("bias", "all").put("peft_type", "LOHA"));
+    refused(folder::open, "bias = all, lora_bias = true, peft_type \"LOHA\"");
   }
 
   /** As current PEFT versions write them, whether used or not. */

@@ -8,8 +8,11 @@ import dev.kindling.checkpoint.Safetensors;
 import dev.kindling.data.TokenBatch;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.AdapterSettings;
+import dev.kindling.lora.LayerPatterns;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.Parameter.Role;
+import dev.kindling.lora.Sampling;
+import dev.kindling.lora.Scaling;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.model.Golden;
 import dev.kindling.model.Model;
@@ -129,6 +132,50 @@ class PeftWriterTest {
     assertThat(a[2 * v + 5]).isEqualTo(vector[stored + 5 * 3 + 2]); // row 2 of token 5
     PeftAdapter read = folder.open();
     assertThat(read.values(read.layout(modules, 0))).isEqualTo(vector);
+  }
+
+  /** Layers of other ranks and alphas, and rows with lengths: as PEFT names and matches them. */
+  @Test
+  void write_patternsAndMagnitudes_areReadAsTheyWereMade() {
+    List<LinearModule> modules = new Golden("llama-gqa").plan.linears();
+    LayerPatterns patterns =
+        new LayerPatterns(
+            Map.of("layers.0.self_attn.q_proj", 5, "v_pro.", 1), Map.of("q_proj", 3.5));
+    AdapterLayout layout =
+        AdapterLayout.of(
+            modules,
+            new AdapterSettings(
+                2,
+                8,
+                Scaling.STANDARD,
+                patterns,
+                true,
+                Sampling.NONE,
+                0,
+                names("q_proj", "k_proj", "v_proj"),
+                List.of()));
+    float[] vector = random(layout);
+    PeftFolder folder = new PeftFolder(path).write(modules, layout, vector);
+    JsonNode config = folder.config();
+    assertThat(config.get("use_dora").asBoolean()).isTrue();
+    assertThat(config.at("/rank_pattern/v_pro.").asInt()).isEqualTo(1);
+    assertThat(config.at("/alpha_pattern/q_proj").asDouble()).isEqualTo(3.5);
+    String at = "base_model.model.model.layers.";
+    assertThat(shapes(path))
+        .hasEntrySatisfying(
+            at + "0.self_attn.q_proj.lora_A.weight", s -> assertThat(s).startsWith("F32[5, "))
+        .hasEntrySatisfying(
+            at + "1.self_attn.q_proj.lora_A.weight", s -> assertThat(s).startsWith("F32[2, "))
+        .hasEntrySatisfying(
+            at + "1.self_attn.v_proj.lora_A.weight", s -> assertThat(s).startsWith("F32[1, "))
+        .containsKey(at + "1.self_attn.v_proj.lora_magnitude_vector");
+    PeftAdapter read = folder.open();
+    AdapterLayout again = read.layout(modules, 0);
+    assertThat(read.values(again)).isEqualTo(vector);
+    assertThat(again.scale("model.layers.0.self_attn.q_proj")).isEqualTo(3.5 / 5);
+    assertThat(again.scale("model.layers.1.self_attn.q_proj")).isEqualTo(3.5 / 2);
+    assertThat(again.scale("model.layers.1.self_attn.v_proj")).isEqualTo(8);
+    assertThat(again.scale("model.layers.1.self_attn.k_proj")).isEqualTo(4);
   }
 
   private static Map<String, String> shapes(Path folder) {

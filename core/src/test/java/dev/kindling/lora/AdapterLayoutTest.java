@@ -120,7 +120,7 @@ class AdapterLayoutTest {
   @Test
   void problems_namesThatMatchNothing_areListedAllAtOnceWithNearOnes() {
     List<String> problems =
-        AdapterLayout.problems(MODULES, settings(names("q_proj", "query", "v_proj"), "scores"));
+        SettingsProblems.of(MODULES, settings(names("q_proj", "query", "v_proj"), "scores"));
     assertThat(problems).hasSize(3);
     assertThat(problems.get(0))
         .contains("adapter.target-modules", "'q_proj'", "query, key, value", "output.dense");
@@ -130,7 +130,7 @@ class AdapterLayoutTest {
 
   @Test
   void problems_nameOfASavedLayer_isOne() {
-    assertThat(AdapterLayout.problems(MODULES, settings(names("classifier"), "classifier")))
+    assertThat(SettingsProblems.of(MODULES, settings(names("classifier"), "classifier")))
         .singleElement()
         .asString()
         .contains("'classifier' matches no linear layer");
@@ -138,7 +138,7 @@ class AdapterLayoutTest {
 
   @Test
   void problems_regexThatMatchesNothing_explainsItself() {
-    assertThat(AdapterLayout.problems(MODULES, settings(regex("query"))))
+    assertThat(SettingsProblems.of(MODULES, settings(regex("query"))))
         .singleElement()
         .asString()
         .contains("'query'", "from end to end", "[query]", L + "0.attention.self.query");
@@ -146,10 +146,10 @@ class AdapterLayoutTest {
 
   @Test
   void problems_goodSettings_areNone() {
-    assertThat(AdapterLayout.problems(MODULES, settings(names("query", "dense"), "classifier")))
+    assertThat(SettingsProblems.of(MODULES, settings(names("query", "dense"), "classifier")))
         .isEmpty();
-    assertThat(AdapterLayout.problems(MODULES, settings(regex(".*dense")))).isEmpty();
-    assertThat(AdapterLayout.problems(MODULES, settings(new TargetModules.Blocks()))).isEmpty();
+    assertThat(SettingsProblems.of(MODULES, settings(regex(".*dense")))).isEmpty();
+    assertThat(SettingsProblems.of(MODULES, settings(new TargetModules.Blocks()))).isEmpty();
   }
 
   @Test
@@ -171,7 +171,7 @@ class AdapterLayoutTest {
           }
           assertThat(deviation(values)).isBetween(0.35 * bound, 0.8 * bound); // 1/√3 expected
         }
-        case B, BIAS, EMBEDDING_A -> assertThat(values).containsOnly(0f);
+        case B, BIAS, EMBEDDING_A, MAGNITUDE, SELECTION -> assertThat(values).containsOnly(0f);
         case EMBEDDING_B -> assertThat(deviation(values)).isBetween(0.6, 1.4);
         case WEIGHT -> assertThat(deviation(values)).isBetween(0.012, 0.03); // 0.02 expected
       }

@@ -9,6 +9,7 @@ import dev.kindling.lora.Parameter.Role;
 import dev.kindling.model.FrozenWeights;
 import dev.kindling.model.Golden;
 import dev.kindling.model.Model;
+import dev.kindling.nn.FrozenLayers;
 import dev.kindling.nn.Linear;
 import dev.kindling.nn.Trainables;
 import dev.kindling.tensor.Arena;
@@ -227,7 +228,8 @@ class LoraInvariantsTest {
       ReferenceBackend.set(trainables.values(), i, random.nextGaussian());
     }
     Tensor zero = exact.allocate(DType.F64, out, in);
-    Linear layer = trainables.linear(module, 0, name -> exact.freeze(zero), name -> zero);
+    Linear layer =
+        trainables.linear(module, 0, FrozenLayers.of(name -> exact.freeze(zero), name -> zero));
     Tensor x = exact.allocate(DType.F64, in, in);
     for (int i = 0; i < in; i++) {
       ReferenceBackend.set(x, i * in + i, 1);

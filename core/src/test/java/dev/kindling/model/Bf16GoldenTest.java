@@ -2,19 +2,27 @@ package dev.kindling.model;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.data.Offset.offset;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.kindling.data.TokenBatch;
 import dev.kindling.lora.Parameter;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.Precision;
+import dev.kindling.tensor.onednn.InstructionSet;
 import dev.kindling.tensor.onednn.OneDnnBackend;
 import dev.kindling.train.TrainingState;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Activations and operands in bf16: losses stay within 2e-2 of PyTorch's in float64. */
 class Bf16GoldenTest {
   private final Backend backend = new OneDnnBackend(Precision.BF16, 1);
+
+  @BeforeAll
+  static void needsBf16() {
+    assumeTrue(InstructionSet.multipliesBf16());
+  }
 
   @ParameterizedTest
   @MethodSource("dev.kindling.model.GoldenTest#cases")

@@ -33,6 +33,8 @@ class GoldenTest {
         "llama-table-saved-head",
         "gpt2-table-head",
         "llama-rslora",
+        "llama-dora",
+        "gpt2-dora",
         "llama-loraplus");
   }
 
@@ -101,6 +103,8 @@ class GoldenTest {
     "llama-table-saved-head,2",
     "gpt2-table-head,4",
     "llama-rslora,4",
+    "llama-dora,4",
+    "gpt2-dora,4",
     "llama-loraplus,3"
   })
   void training_anyMicroBatchSize_followsPyTorch(String name, int micro) {

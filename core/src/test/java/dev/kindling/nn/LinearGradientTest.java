@@ -5,7 +5,10 @@ import static org.assertj.core.data.Offset.offset;
 
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.AdapterSettings;
+import dev.kindling.lora.LayerPatterns;
 import dev.kindling.lora.LinearModule;
+import dev.kindling.lora.Sampling;
+import dev.kindling.lora.Scaling;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.DType;
@@ -33,7 +36,8 @@ class LinearGradientTest {
   }
 
   /**
-   * Frozen, trained in full, and adapted with and without dropout; rank 1 and rank = min(in, out).
+   * Frozen, trained in full, and adapted with and without dropout and lengths of its rows; rank 1
+   * and rank = min(in, out). Lengths once known stay, as constants to the gradient do.
    */
   @ParameterizedTest
   @CsvSource({
@@ -43,7 +47,10 @@ class LinearGradientTest {
     "adapted, 1, 0, 5, 7, 3, true",
     "adapted, 3, 0, 5, 7, 3, false",
     "adapted, 2, 0.3, 11, 7, 5, true",
-    "adapted, 1, 0.7, 13, 1, 1, true"
+    "adapted, 1, 0.7, 13, 1, 1, true",
+    "dora, 2, 0, 5, 7, 3, true",
+    "dora, 3, 0.3, 11, 3, 7, false",
+    "dora, 1, 0, 13, 1, 1, true"
   })
   void everyKind_inputAndTrainables_matchDifferences(
       String kind, int r, double dropout, int n, int in, int out, boolean bias) {
@@ -54,8 +61,12 @@ class LinearGradientTest {
             new AdapterSettings(
                 Math.max(1, r),
                 3,
+                Scaling.STANDARD,
+                LayerPatterns.NONE,
+                kind.equals("dora"),
+                Sampling.NONE,
                 dropout,
-                kind.equals("adapted") ? new TargetModules.Blocks() : new TargetModules.None(),
+                r > 0 ? new TargetModules.Blocks() : new TargetModules.None(),
                 kind.equals("trained") ? List.of("layer") : List.of()));
     Trainables trainables = new Trainables(backend, layout);
     for (int i = 0; i < layout.elements(); i++) {
@@ -63,7 +74,7 @@ class LinearGradientTest {
     }
     FrozenMatrix w = backend.freeze(filled(out, in));
     Tensor frozenBias = filled(out);
-    Linear layer = trainables.linear(module, 3, name -> w, name -> frozenBias);
+    Linear layer = trainables.linear(module, 3, FrozenLayers.of(name -> w, name -> frozenBias));
     assertThat(layer.trains()).isEqualTo(!kind.equals("frozen"));
 
     Tensor keys = backend.allocate(DType.I64, n);

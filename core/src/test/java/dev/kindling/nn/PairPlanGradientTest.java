@@ -23,7 +23,6 @@ import dev.kindling.tensor.onednn.OneDnnBackend;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
-import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -33,28 +32,30 @@ class PairPlanGradientTest {
   private static final int TOKENS = 11;
   private static final int IN = 7;
   private static final int OUT = 5;
-  private static final int RANK = 3;
 
   private final Random random = new Random(5);
 
-  static Stream<Arguments> plans() {
-    return Stream.of(0.0, 0.3)
-        .flatMap(
-            dropout ->
-                new PlanRules(dropout > 0, false)
-                    .legal().stream()
-                        .flatMap(
-                            plan ->
-                                Stream.of(true, false).map(dx -> Arguments.of(plan, dropout, dx))));
+  static List<Arguments> plans() {
+    List<Arguments> all = new ArrayList<>();
+    for (double dropout : new double[] {0, 0.3}) {
+      for (PairPlan plan : new PlanRules(dropout > 0, false).legal()) {
+        for (int rank : new int[] {1, 3, Math.min(IN, OUT)}) {
+          all.add(Arguments.of(plan, rank, dropout, true));
+          all.add(Arguments.of(plan, rank, dropout, false));
+        }
+      }
+    }
+    return all;
   }
 
   @ParameterizedTest
   @MethodSource("plans")
   void everyPlan_float64_equalsPlainByThePromisedProducts(
-      PairPlan plan, double dropout, boolean inputWanted) {
+      PairPlan plan, int rank, double dropout, boolean inputWanted) {
     List<Product> products = new ArrayList<>();
-    float[][] wanted = run(new ReferenceBackend(), PairPlan.PLAIN, dropout, inputWanted, null);
-    float[][] found = run(new ReferenceBackend(), plan, dropout, inputWanted, products);
+    float[][] wanted =
+        run(new ReferenceBackend(), PairPlan.PLAIN, rank, dropout, inputWanted, null);
+    float[][] found = run(new ReferenceBackend(), plan, rank, dropout, inputWanted, products);
     for (int k = 0; k < wanted.length; k++) {
       for (int i = 0; i < wanted[k].length; i++) {
         assertThat(found[k][i]).isCloseTo(wanted[k][i], offset(2e-6f));
@@ -63,16 +64,18 @@ class PairPlanGradientTest {
     if (dropout == 0) { // where inputs are dropped, the branch is not added by the product itself
       assertThat(products)
           .containsExactlyElementsOf(
-              plan.products(new PairShape(TOKENS, IN, OUT, RANK), inputWanted));
+              plan.products(new PairShape(TOKENS, IN, OUT, rank), inputWanted));
     }
   }
 
   @ParameterizedTest
   @MethodSource("plans")
-  void everyPlan_oneDnn_equalsPlainInFloat64(PairPlan plan, double dropout, boolean inputWanted) {
-    float[][] wanted = run(new ReferenceBackend(), PairPlan.PLAIN, dropout, inputWanted, null);
+  void everyPlan_oneDnn_equalsPlainInFloat64(
+      PairPlan plan, int rank, double dropout, boolean inputWanted) {
+    float[][] wanted =
+        run(new ReferenceBackend(), PairPlan.PLAIN, rank, dropout, inputWanted, null);
     try (Backend backend = new OneDnnBackend(Precision.FP32, 1)) {
-      float[][] found = run(backend, plan, dropout, inputWanted, null);
+      float[][] found = run(backend, plan, rank, dropout, inputWanted, null);
       for (int k = 0; k < wanted.length; k++) {
         double off = 0;
         double norm = 1e-30;
@@ -87,7 +90,12 @@ class PairPlanGradientTest {
 
   /** Output, gradients of the pair, and of the input, which is added to. */
   private float[][] run(
-      Backend plain, PairPlan plan, double dropout, boolean inputWanted, List<Product> products) {
+      Backend plain,
+      PairPlan plan,
+      int rank,
+      double dropout,
+      boolean inputWanted,
+      List<Product> products) {
     random.setSeed(5);
     Counting counting = new Counting(plain);
     Backend backend = counting.backend();
@@ -95,12 +103,12 @@ class PairPlanGradientTest {
     AdapterLayout layout =
         AdapterLayout.of(
             List.of(module),
-            new AdapterSettings(RANK, 5, dropout, new TargetModules.Blocks(), List.of()));
+            new AdapterSettings(rank, 5, dropout, new TargetModules.Blocks(), List.of()));
     Trainables trainables = new Trainables(backend, layout, new PlanChooser.Fixed(plan));
     trainables.load(floats(layout.elements()));
     FrozenMatrix w = backend.freeze(filled(backend, OUT, IN));
     Tensor bias = filled(backend, OUT);
-    Linear layer = trainables.linear(module, 3, name -> w, name -> bias);
+    Linear layer = trainables.linear(module, 3, FrozenLayers.of(name -> w, name -> bias));
     record Step(Linear.Saved saved, Linear.Scratch scratch) {}
     Step step =
         new Arena(backend)

@@ -114,6 +114,7 @@ class TokenLossTest {
             2,
             0.4,
             7,
+            null,
             sizes -> PairPlan.PLAIN);
     Linear whole = new TrainedLinear(backend, w, null, gradients[2], null);
     for (Linear head : List.of(pair, whole)) {

@@ -2,10 +2,12 @@ package dev.kindling.tensor;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.data.Offset.offset;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
@@ -193,6 +195,75 @@ public abstract class BackendContract {
     ours.release();
   }
 
+  /** Lengths of the rows of a changed weight by their parts, and straight from what is merged. */
+  @ParameterizedTest
+  @CsvSource({"1,1,1", "5,3,2", "37,19,11", "129,64,33"})
+  void rowLengths_ofAPairBesideAWeight_areThoseOfTheMergedOne(int out, int in, int r) {
+    Twin w = filled(1, out, in);
+    Twin a = filled(1, r, in);
+    Twin b = filled(1, out, r);
+    FrozenMatrix ours = backend.freeze(w.ours);
+    FrozenMatrix theirs = reference.freeze(w.theirs);
+    Twin squares = empty(backend.real(), out);
+    backend.rowSquares(ours, squares.ours);
+    reference.rowSquares(theirs, squares.theirs);
+    same(squares, TOLERANCE);
+    Twin projected = real(1, r, out);
+    Twin gram = real(0.1, out, r);
+    Twin lengths = empty(backend.real(), out);
+    backend.rowLengths(squares.ours, projected.ours, b.ours, gram.ours, 0.01, lengths.ours);
+    reference.rowLengths(
+        squares.theirs, projected.theirs, b.theirs, gram.theirs, 0.01, lengths.theirs);
+    same(lengths, TOLERANCE);
+
+    reference.linear(a.theirs, theirs, null, projected.theirs, false);
+    Twin square = empty(backend.real(), r, r);
+    reference.matmul(a.theirs, false, a.theirs, true, 1, 0, square.theirs);
+    reference.matmul(b.theirs, false, square.theirs, false, 1, 0, gram.theirs);
+    reference.rowLengths(
+        squares.theirs, projected.theirs, b.theirs, gram.theirs, 0.5, lengths.theirs);
+    Tensor merged = reference.allocate(DType.F64, out, in);
+    reference.merge(theirs, b.theirs, a.theirs, 0.5, merged);
+    double[] values = ReferenceBackend.values(merged);
+    double[] found = ReferenceBackend.values(lengths.theirs);
+    for (int row = 0; row < out; row++) {
+      double sum = 0;
+      for (int c = 0; c < in; c++) {
+        sum += values[row * in + c] * values[row * in + c];
+      }
+      assertThat(found[row]).isCloseTo(Math.sqrt(sum), offset(1e-9));
+    }
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1,1", "7,5", "131,67"})
+  void columns_scaledAndMultiplied_equalReference(int n, int d) {
+    Twin x = filled(1, n, d);
+    Twin z = filled(1, n, d);
+    Twin by = real(1, d);
+    Twin bias = real(1, d);
+    Twin over = empty(backend.real(), d);
+    float[] lengths = new float[d];
+    for (int i = 0; i < d; i++) {
+      lengths[i] = 0.5f + i;
+    }
+    backend.write(over.ours, 0, lengths, 0, d);
+    adopt(over);
+    Twin into = real(1, d);
+    for (boolean accumulate : new boolean[] {true, false}) {
+      backend.dotColumns(x.ours, z.ours, over.ours, into.ours, accumulate);
+      reference.dotColumns(x.theirs, z.theirs, over.theirs, into.theirs, accumulate);
+      same(into, TOLERANCE);
+    }
+    Twin y = empty(n, d);
+    backend.scaleColumns(x.ours, by.ours, over.ours, bias.ours, y.ours);
+    reference.scaleColumns(x.theirs, by.theirs, over.theirs, bias.theirs, y.theirs);
+    same(y);
+    backend.scaleColumns(x.ours, by.ours, over.ours, null, x.ours);
+    reference.scaleColumns(x.theirs, by.theirs, over.theirs, null, x.theirs);
+    same(x);
+  }
+
   /** Of a layer, then of a table, whose right factor is turned; seen through a product. */
   @ParameterizedTest
   @CsvSource({"1,1,1", "5,3,2", "19,37,11", "64,129,33"})
@@ -323,6 +394,10 @@ public abstract class BackendContract {
       reference.linear(x.theirs, theirs, null, y.theirs, accumulate);
       same(y);
     }
+    Twin squares = real(1, out);
+    backend.rowSquares(ours, squares.ours);
+    reference.rowSquares(theirs, squares.theirs);
+    same(squares, backend.active() == DType.BF16 ? HALF_WIDTH_TOLERANCE : TOLERANCE);
     adopt(y);
     usedAlike(ours, theirs, y);
     Twin a = filled(1, 2, in);
@@ -335,15 +410,17 @@ public abstract class BackendContract {
         .isInstanceOf(IllegalStateException.class);
   }
 
-  @Test
-  void rows_gatheredScatteredAndBiased_equalReference() {
-    Twin table = filled(1, 11, 5);
-    int[] id = new int[71]; // more rows than a thread takes at a time
+  /** 71 rows are more than a thread takes at a time. */
+  @ParameterizedTest
+  @CsvSource({"11,71,5", "1,1,1", "1,67,3", "7,1,13", "13,5,1"})
+  void rows_gatheredScatteredAndBiased_equalReference(int entries, int rows, int d) {
+    Twin table = filled(1, entries, d);
+    int[] id = new int[rows];
     for (int n = 0; n < id.length; n++) {
-      id[n] = n * n % 11;
+      id[n] = n * n % entries;
     }
     Twin ids = integers(id);
-    Twin out = filled(1, 71, 5);
+    Twin out = filled(1, rows, d);
     FrozenMatrix ours = backend.freeze(table.ours);
     FrozenMatrix theirs = reference.freeze(table.theirs);
     for (boolean accumulate : new boolean[] {true, false}) {
@@ -354,14 +431,14 @@ public abstract class BackendContract {
     backend.gatherRows(table.ours, ids.ours, out.ours);
     reference.gatherRows(table.theirs, ids.theirs, out.theirs);
     same(out);
-    for (Twin dx : List.of(filled(1, 11, 5), real(1, 11, 5))) {
+    for (Twin dx : List.of(filled(1, entries, d), real(1, entries, d))) {
       for (boolean accumulate : new boolean[] {true, false}) {
         backend.gatherRowsBackward(out.ours, ids.ours, dx.ours, accumulate);
         reference.gatherRowsBackward(out.theirs, ids.theirs, dx.theirs, accumulate);
         same(dx);
       }
     }
-    Twin bias = real(1, 5);
+    Twin bias = real(1, d);
     backend.addBias(out.ours, bias.ours);
     reference.addBias(out.theirs, bias.theirs);
     same(out);
@@ -371,7 +448,7 @@ public abstract class BackendContract {
       reference.addBiasBackward(out.theirs, bias.theirs, accumulate);
       same(bias);
     }
-    Twin sum = filled(1, 71, 5);
+    Twin sum = filled(1, rows, d);
     backend.add(out.ours, sum.ours, sum.ours);
     reference.add(out.theirs, sum.theirs, sum.theirs);
     same(sum);
@@ -450,16 +527,17 @@ public abstract class BackendContract {
     }
   }
 
-  @Test
-  void swiGlu_forwardAndBackward_equalReference() {
-    Twin gate = filled(3, 7, 43);
-    Twin up = filled(1, 7, 43);
-    Twin out = empty(7, 43);
+  @ParameterizedTest
+  @CsvSource({"1,1", "1,101", "13,1", "7,43"})
+  void swiGlu_forwardAndBackward_equalReference(int n, int d) {
+    Twin gate = filled(3, n, d);
+    Twin up = filled(1, n, d);
+    Twin out = empty(n, d);
     backend.swiGlu(gate.ours, up.ours, out.ours);
     reference.swiGlu(gate.theirs, up.theirs, out.theirs);
     same(out);
-    Twin dout = filled(1, 7, 43);
-    Twin dup = empty(7, 43);
+    Twin dout = filled(1, n, d);
+    Twin dup = empty(n, d);
     backend.swiGluBackward(gate.ours, up.ours, dout.ours, dout.ours, dup.ours);
     reference.swiGluBackward(gate.theirs, up.theirs, dout.theirs, dout.theirs, dup.theirs);
     same(dout);
@@ -476,31 +554,68 @@ public abstract class BackendContract {
     same(y);
   }
 
-  @Test
-  void columns_takenAndPut_equalReference() {
-    Twin wide = filled(1, 5, 9);
-    Twin part = filled(1, 5, 3);
-    backend.putColumns(part.ours, 6, wide.ours);
-    reference.putColumns(part.theirs, 6, wide.theirs);
+  /** The last columns are put, others taken. */
+  @ParameterizedTest
+  @CsvSource({"1,1,1,0", "5,9,3,2", "131,7,1,5", "67,31,31,0"})
+  void columns_takenAndPut_equalReference(int rows, int all, int some, int from) {
+    Twin wide = filled(1, rows, all);
+    Twin part = filled(1, rows, some);
+    backend.putColumns(part.ours, all - some, wide.ours);
+    reference.putColumns(part.theirs, all - some, wide.theirs);
     same(wide);
-    backend.takeColumns(wide.ours, 2, part.ours);
-    reference.takeColumns(wide.theirs, 2, part.theirs);
+    backend.takeColumns(wide.ours, from, part.ours);
+    reference.takeColumns(wide.theirs, from, part.theirs);
     same(part);
+  }
+
+  /** Between all pairs of types that activations and trainables have. */
+  @ParameterizedTest
+  @CsvSource({"1,1", "1,7", "13,1", "101,67"})
+  void convert_realAndActive_equalsReference(int rows, int columns) {
+    for (DType from : List.of(backend.real(), backend.active())) {
+      for (DType to : List.of(backend.real(), backend.active())) {
+        Twin x = filled(from, 1, rows, columns);
+        Twin y = filled(to, 1, rows, columns);
+        backend.convert(x.ours, y.ours);
+        reference.convert(x.theirs, y.theirs);
+        same(y);
+      }
+    }
+  }
+
+  /** Into a third tensor, the first and the second. */
+  @ParameterizedTest
+  @CsvSource({"1,1", "1,7", "13,1", "101,67"})
+  void add_anywhere_equalsReference(int rows, int columns) {
+    Twin a = filled(1, rows, columns);
+    Twin b = filled(1, rows, columns);
+    Twin c = filled(1, rows, columns);
+    for (Twin out : List.of(c, a, b)) {
+      backend.add(a.ours, b.ours, out.ours);
+      reference.add(a.theirs, b.theirs, out.theirs);
+      same(out);
+      adopt(out);
+    }
   }
 
   @ParameterizedTest
   @EnumSource(Activation.class)
   void activation_forwardAndBackward_equalReference(Activation kind) {
-    for (double scale : new double[] {0, 0.01, 1, 3}) {
-      Twin x = filled(scale, 7, 43);
-      Twin y = empty(7, 43);
-      backend.activation(kind, x.ours, y.ours);
-      reference.activation(kind, x.theirs, y.theirs);
-      same(y);
-      Twin dy = filled(1, 7, 43);
-      backend.activationBackward(kind, x.ours, y.ours, dy.ours, dy.ours);
-      reference.activationBackward(kind, x.theirs, y.theirs, dy.theirs, dy.theirs);
-      same(dy);
+    for (long[] shape : new long[][] {{1, 1}, {1, 101}, {13, 1}, {7, 43}}) {
+      // Approximations of erf and tanh are 2e-5 of a small value off, which counts where it is
+      // alone.
+      boolean alone = Tensor.elements(shape) == 1;
+      for (double scale : alone ? new double[] {0, 3} : new double[] {0, 0.01, 1, 3}) {
+        Twin x = filled(scale, shape);
+        Twin y = empty(shape);
+        backend.activation(kind, x.ours, y.ours);
+        reference.activation(kind, x.theirs, y.theirs);
+        same(y);
+        Twin dy = filled(1, shape);
+        backend.activationBackward(kind, x.ours, y.ours, dy.ours, dy.ours);
+        reference.activationBackward(kind, x.theirs, y.theirs, dy.theirs, dy.theirs);
+        same(dy);
+      }
     }
   }
 
@@ -560,7 +675,7 @@ public abstract class BackendContract {
   @CsvSource({"1,1,1", "1,1,17", "2,3,8", "1,5,5"})
   void attention_keysKeptFromEarlier_equalsReference(int batch, int queries, int keys) {
     int[] length = new int[batch];
-    java.util.Arrays.fill(length, keys);
+    Arrays.fill(length, keys);
     AttentionShape shape = new AttentionShape(batch, queries, keys, 6, 2, 4, true);
     checkForward(shape, new int[batch * queries], ends(shape, length), new ArrayList<>());
   }
@@ -704,6 +819,24 @@ public abstract class BackendContract {
     backend.crossEntropy(again.ours, labels.ours, losses.ours, null);
     reference.crossEntropy(again.theirs, labels.theirs, losses.theirs, null);
     same(losses);
+  }
+
+  /** Rows of padding alone: no loss, and no gradient whatever the logits. */
+  @ParameterizedTest
+  @CsvSource({"1,1", "3,2", "7,31"})
+  void crossEntropy_everyRowIgnored_isZero(int n, int classes) {
+    int[] label = new int[n];
+    Arrays.fill(label, Backend.IGNORED);
+    Twin labels = integers(label);
+    Twin losses = real(1, n);
+    Twin dlogits = filled(1, n, classes);
+    backend.crossEntropy(real(5, n, classes).ours, labels.ours, losses.ours, dlogits.ours);
+    float[] loss = new float[n];
+    backend.read(losses.ours, loss);
+    assertThat(loss).containsOnly(0f);
+    float[] gradient = new float[n * classes];
+    backend.read(dlogits.ours, gradient);
+    assertThat(gradient).containsOnly(0f);
   }
 
   @Test

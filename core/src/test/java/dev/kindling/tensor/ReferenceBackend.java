@@ -232,6 +232,55 @@ public final class ReferenceBackend implements Backend {
   }
 
   @Override
+  public void rowSquares(FrozenMatrix w, Tensor squares) {
+    Tensor all = ((Matrix) w).w();
+    for (int row = 0; row < w.out(); row++) {
+      double sum = 0;
+      for (int c = 0; c < w.in(); c++) {
+        sum += get(all, row * w.in() + c) * get(all, row * w.in() + c);
+      }
+      put(squares, row, sum);
+    }
+  }
+
+  @Override
+  public void rowLengths(
+      Tensor squares, Tensor projected, Tensor b, Tensor bGram, double scale, Tensor lengths) {
+    int out = b.rows();
+    int r = b.columns();
+    for (int o = 0; o < out; o++) {
+      double sum = get(squares, o);
+      for (int k = 0; k < r; k++) {
+        sum += 2 * scale * get(b, o * r + k) * get(projected, k * out + o);
+        sum += scale * scale * get(b, o * r + k) * get(bGram, o * r + k);
+      }
+      put(lengths, o, Math.max(Float.MIN_NORMAL, Math.sqrt(Math.max(0, sum))));
+    }
+  }
+
+  @Override
+  public void scaleColumns(Tensor x, Tensor by, Tensor over, @Nullable Tensor bias, Tensor y) {
+    int d = x.columns();
+    for (int i = 0; i < x.elements(); i++) {
+      int c = i % d;
+      double added = bias == null ? 0 : get(bias, c);
+      put(y, i, get(x, i) * get(by, c) / get(over, c) + added);
+    }
+  }
+
+  @Override
+  public void dotColumns(Tensor a, Tensor b, Tensor over, Tensor into, boolean accumulate) {
+    int d = a.columns();
+    for (int c = 0; c < d; c++) {
+      double sum = 0;
+      for (int row = 0; row < a.rows(); row++) {
+        sum += get(a, row * d + c) * get(b, row * d + c);
+      }
+      put(into, c, sum / get(over, c) + (accumulate ? get(into, c) : 0));
+    }
+  }
+
+  @Override
   public void embed(Tensor ids, FrozenMatrix table, Tensor out, boolean accumulate) {
     int d = out.columns();
     for (int i = 0; i < out.rows() * d; i++) {
@@ -444,6 +493,14 @@ public final class ReferenceBackend implements Backend {
     int d = part.columns();
     for (int i = 0; i < part.elements(); i++) {
       put(part, i, get(x, i / d * x.columns() + from + i % d));
+    }
+  }
+
+  @Override
+  public void gatherColumns(Tensor x, Tensor columns, Tensor out) {
+    int k = out.columns();
+    for (int i = 0; i < out.elements(); i++) {
+      put(out, i, get(x, i / k * x.columns() + integer(columns, i % k)));
     }
   }
 

@@ -1,13 +1,9 @@
 package dev.kindling.job;
 
-import dev.kindling.checkpoint.HfFolder;
-import dev.kindling.checkpoint.StoredTensor;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.lora.BaseChange;
 import dev.kindling.lora.Initialiser.FromBase;
 import dev.kindling.lora.LinearModule;
-import dev.kindling.lora.Parameter;
-import dev.kindling.lora.Parameter.Role;
 import dev.kindling.lora.StartFromBase;
 import java.util.HashMap;
 import java.util.List;
@@ -40,14 +36,7 @@ record Beginning(float[] values, List<BaseChange> changes) {
             prepared.layout(),
             values,
             initialiser.get(),
-            name -> weight(prepared.base(), modules.get(name)));
+            name -> Sources.weight(prepared.base(), modules.get(name)));
     return new Beginning(values, List.of(change));
-  }
-
-  /** [out, in] of a layer. */
-  private static float[] weight(HfFolder base, LinearModule m) {
-    Parameter whole = new Parameter(m.name(), Role.WEIGHT, 0, m.turned(), m.weightShape());
-    StoredTensor stored = base.find(m.weight()).orElseThrow();
-    return whole.fromStored(stored.require(whole.storedShape()).floats());
   }
 }

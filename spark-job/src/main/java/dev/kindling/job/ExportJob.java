@@ -54,7 +54,7 @@ public final class ExportJob {
     ObjectNode result = new ObjectMapper().createObjectNode();
     result.put("to", target.to());
     result.put("rank", rank);
-    result.put("parameters", prefix.narrow().elements());
+    result.put("parameters", prefix.narrow().learnedElements());
     System.err.printf("exported: rank %d of %d, in %s%n", rank, most, target.to());
     return result;
   }

@@ -3,6 +3,7 @@ package dev.kindling.job;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.kindling.cost.PairClock;
 import dev.kindling.cost.PairClock.Timed;
 import dev.kindling.export.Notes;
 import dev.kindling.export.PeftWriter;
@@ -188,11 +189,13 @@ public final class FineTuneJob {
         Notes.of(prepared.labels().names(), nested, prepared.cluster().spec().storage()));
     folder.keep(config.source());
     ObjectNode result = report.result(before, after);
+    result.put("trainables", prepared.layout().learnedElements());
     if (!ranks.isEmpty()) {
       result.set("ranks", Evaluation.table(ranks));
     }
     ObjectNode manifest = report.manifest(examples, held, adapter.layout(), session.sparkContext());
     manifest.set("plans", new ObjectMapper().valueToTree(plans.layers()));
+    manifest.set("pinned", new ObjectMapper().valueToTree(PairClock.fastest(timed)));
     manifest.set("inputs", new ObjectMapper().valueToTree(inputs));
     manifest.put("baseStorage", prepared.cluster().spec().storage().spelled());
     manifest.put("submission", submission);

@@ -83,18 +83,26 @@ record Needs(
 
   /** Bytes of that. */
   private long change() {
-    return Float.BYTES * changedRank() * layout().pairs(1).elements();
+    long rank = changedRank();
+    return rank == 0 ? 0 : (long) Float.BYTES * layout().pairs(Math.toIntExact(rank)).elements();
+  }
+
+  /** Elements of the largest pair of that rank. */
+  private long largestPair(long rank) {
+    long largest = 0;
+    if (rank > 0) {
+      List<Parameter> pairs = layout().pairs(Math.toIntExact(rank)).parameters();
+      for (int p = 0; p < pairs.size(); p += 2) { // A, then B
+        largest = Math.max(largest, pairs.get(p).elements() + (long) pairs.get(p + 1).elements());
+      }
+    }
+    return largest;
   }
 
   /** What an executor's tensors occupy. */
   MemoryPlan memory(MemoryPlan tensors) {
-    List<Parameter> pairs = layout().pairs(1).parameters();
-    long largest = 0;
-    for (int p = 0; p < pairs.size(); p += 2) {
-      largest = Math.max(largest, pairs.get(p).elements() + (long) pairs.get(p + 1).elements());
-    }
     long rank = Math.max(changedRank(), whole() > 0 ? layout().settings().r() : 0);
-    MemoryPlan changed = tensors.withFactors(Float.BYTES * rank * largest);
+    MemoryPlan changed = tensors.withFactors(Float.BYTES * largestPair(rank));
     return workers.isPresent() ? changed.averaging(trainables(), optimizer()) : changed;
   }
 
@@ -111,12 +119,14 @@ record Needs(
             : HeapPlan.gradients(
                 trainables(), tasks, Math.min(slots, config.compute().parts()), optimizer());
     HeapPlan changed = plan.withChanges(wholeChange(), whole());
-    if (!beginsFromBase()) {
-      return changed;
-    }
     long each = 2 * Float.BYTES + Double.BYTES; // read, turned, and to be factored
-    long reading = each * largestWeight() + Float.BYTES * trainables();
-    return changed.withDriver(reading + 2 * wholeChange());
+    long reading = each * largestWeight();
+    boolean driverReads = beginsFromBase() || layout().settings().magnitudes();
+    HeapPlan read =
+        driverReads
+            ? changed.withDriver(reading + Float.BYTES * trainables() + 2 * wholeChange())
+            : changed;
+    return layout().settings().sampling().any() ? read.withExecutor(reading) : read;
   }
 
   /** What to ask for. */

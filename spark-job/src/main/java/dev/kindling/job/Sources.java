@@ -3,6 +3,7 @@ package dev.kindling.job;
 import com.fasterxml.jackson.databind.JsonNode;
 import dev.kindling.InvalidInput;
 import dev.kindling.checkpoint.HfFolder;
+import dev.kindling.checkpoint.StoredTensor;
 import dev.kindling.data.Labels;
 import dev.kindling.export.PeftAdapter;
 import dev.kindling.job.config.ConfigProblems;
@@ -13,7 +14,12 @@ import dev.kindling.job.ingest.Query;
 import dev.kindling.job.storage.Location;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.AdapterSettings;
+import dev.kindling.lora.LinearModule;
+import dev.kindling.lora.Magnitudes;
+import dev.kindling.lora.Parameter;
 import dev.kindling.lora.Parameter.Role;
+import dev.kindling.lora.Sampling;
+import dev.kindling.lora.SettingsProblems;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.model.load.Families;
@@ -69,19 +75,25 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
   private void refuseChangesOfCodes(JobConfig config) {
     Storage storage = storage(config);
     if (config.training().isPresent() && storage.coded()) {
-      config
-          .changesBase()
-          .ifPresent(
-              setting -> {
-                throw new ConfigProblems(
-                    List.of(
-                        "adapter.init-from has learned beside base.storage = "
-                            + storage.spelled()
-                            + ": "
-                            + setting
-                            + " adds to the frozen weights, and needs them in fp32; set"
-                            + " base.storage = fp32"));
-              });
+      Optional<String> needs =
+          config
+              .changesBase()
+              .map(setting -> setting + " adds to the frozen weights, and")
+              .or(
+                  () ->
+                      config.adapter().sampling().any()
+                          ? Optional.of("sampling.kept gathers rows of weights, and")
+                          : Optional.empty());
+      needs.ifPresent(
+          setting -> {
+            throw new ConfigProblems(
+                List.of(
+                    "adapter.init-from has learned beside base.storage = "
+                        + storage.spelled()
+                        + ": "
+                        + setting
+                        + " needs them in fp32; set base.storage = fp32"));
+          });
     }
     codes()
         .filter(learned -> learned != storage)
@@ -161,32 +173,49 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
   /** The trainables of a run: the adapter's, or those that the configuration asks for. */
   AdapterLayout layout(JobConfig config, ModelPlan plan) {
     return adapter
-        .map(a -> a.layout(plan.linears(), dropout(config.adapter(), a.settings())))
+        .map(a -> a.layout(plan.linears(), trained(config, a.settings())))
         .orElseGet(() -> AdapterLayout.of(plan.linears(), settings(config, plan)));
   }
 
   /** Their values before the first step. */
   float[] start(JobConfig config, ModelPlan plan, AdapterLayout layout) {
-    Map<String, String> weights = new HashMap<>();
-    plan.linears().forEach(m -> weights.put(m.name(), m.weight()));
+    Map<String, LinearModule> modules = new HashMap<>();
+    plan.linears().forEach(m -> modules.put(m.name(), m));
     if (adapter.isPresent()) {
-      adapter.get().requireCopiesOf(m -> base.find(weights.getOrDefault(m, m)));
+      adapter
+          .get()
+          .requireCopiesOf(m -> base.find(modules.containsKey(m) ? modules.get(m).weight() : m));
       return adapter.get().values(layout);
     }
     AdapterLayout.Start start =
-        layout.start(
-            config.compute().seed(),
-            p ->
-                base.find(p.role() == Role.WEIGHT ? weights.get(p.module()) : p.name())
-                    .map(t -> p.fromStored(t.require(p.storedShape()).floats())));
+        layout.start(config.compute().seed(), p -> inBase(p, modules.get(p.module())));
     start.fresh().forEach(m -> LOG.info("{} is not in the base: initialised from the seed", m));
     return start.values();
+  }
+
+  /** What the base has of a trainable, read from its files. */
+  private Optional<float[]> inBase(Parameter p, LinearModule module) {
+    return switch (p.role()) {
+      case MAGNITUDE -> Optional.of(Magnitudes.of(weight(base, module), module.out()));
+      case WEIGHT -> base.find(module.weight()).map(t -> values(p, t));
+      default -> base.find(p.name()).map(t -> values(p, t));
+    };
+  }
+
+  /** [out, in] of a layer. */
+  static float[] weight(HfFolder base, LinearModule m) {
+    Parameter whole = new Parameter(m.name(), Role.WEIGHT, 0, m.turned(), m.weightShape());
+    return values(whole, base.find(m.weight()).orElseThrow());
+  }
+
+  private static float[] values(Parameter p, StoredTensor stored) {
+    return p.fromStored(stored.require(p.storedShape()).floats());
   }
 
   /** Names and patterns that match nothing are found before anything is read. */
   void checkTargets(JobConfig config) {
     if (adapter.isEmpty()) {
-      ConfigProblems.check(AdapterLayout.problems(outline.linears(), settings(config, outline)));
+      ConfigProblems.check(SettingsProblems.of(outline.linears(), settings(config, outline)));
     }
   }
 
@@ -197,6 +226,9 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
         a.r(),
         a.alpha(),
         a.scaling(),
+        a.patterns(),
+        a.magnitudes(),
+        a.sampling(),
         a.dropout(),
         config.training().isPresent() ? a.targets() : new TargetModules.None(),
         a.modulesToSave().orElse(plan.head()));
@@ -250,6 +282,9 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
             case "r" -> user.r();
             case "alpha" -> user.alpha();
             case "scaling" -> user.scaling().spelled();
+            case "rank-pattern" -> user.patterns().ranks();
+            case "alpha-pattern" -> user.patterns().alphas();
+            case "magnitudes" -> user.magnitudes();
             case "target-modules" -> comparable(user.targets());
             case "modules-to-save" ->
                 user.modulesToSave().orElse(List.of()).stream().sorted().toList();
@@ -260,6 +295,9 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
             case "r" -> folder.r();
             case "alpha" -> folder.alpha();
             case "scaling" -> folder.scaling().spelled();
+            case "rank-pattern" -> folder.patterns().ranks();
+            case "alpha-pattern" -> folder.patterns().alphas();
+            case "magnitudes" -> folder.magnitudes();
             case "target-modules" -> comparable(folder.targets());
             case "modules-to-save" -> folder.modulesToSave().stream().sorted().toList();
             default -> null;
@@ -281,8 +319,11 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
     return targets instanceof TargetModules.Regex regex ? regex.pattern().pattern() : targets;
   }
 
-  /** The folder's dropout, unless the user set another. */
-  private static double dropout(JobConfig.Adapter user, AdapterSettings folder) {
-    return user.userSet().contains("dropout") ? user.dropout() : folder.dropout();
+  /** What a folder says nothing of, and its dropout, unless the user set another. */
+  private static PeftAdapter.Training trained(JobConfig config, AdapterSettings folder) {
+    JobConfig.Adapter user = config.adapter();
+    return new PeftAdapter.Training(
+        user.userSet().contains("dropout") ? user.dropout() : folder.dropout(),
+        config.training().isPresent() ? user.sampling() : Sampling.NONE);
   }
 }

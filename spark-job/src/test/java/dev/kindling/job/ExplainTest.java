@@ -13,6 +13,8 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.NavigableMap;
+import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -89,16 +91,22 @@ class ExplainTest {
   }
 
   @Test
-  void explain_inBf16_offersNothingThatMerges() {
+  void explain_inBf16_mergesOnlyIfFixed() {
     assumeTrue(InstructionSet.multipliesBf16());
     GoldenFolder golden = GoldenFolder.copy("llama-gqa", temp);
-    InProcess run = kindling(2, explain(golden.train(temp.resolve("out"), "train.precision=bf16")));
+    List<String> arguments = explain(golden.train(temp.resolve("out"), "train.precision=bf16"));
+    InProcess run = kindling(2, arguments);
     assertThat(run.code()).as(run.stdout()).isZero();
     for (JsonNode layer : run.json().at("/plans/layers")) {
       assertThat(layer.get("why").asText()).contains("in bf16 nothing is merged");
       layer
           .get("candidates")
           .forEach(one -> assertThat(one.get("plan").asText()).matches("f[13]k?b[1236]"));
+    }
+    arguments.add("plan.chooser=fixed:f2b5");
+    for (JsonNode layer : kindling(2, arguments).json().at("/plans/layers")) {
+      assertThat(layer.get("plan").asText()).isEqualTo("f2b5");
+      assertThat(layer.get("why").asText()).contains("in bf16 the merged weight is rounded");
     }
   }
 
@@ -133,7 +141,24 @@ class ExplainTest {
       }
       assertThat(chosen).isEqualTo(fastest);
       assertThat(layer.get("why").asText()).startsWith("the fastest when measured");
+      NavigableMap<Long, String> pinned = pinned(manifest, layer); // of smaller micro-batches too
+      assertThat(pinned).hasSize(4);
+      assertThat(pinned.lastKey()).isEqualTo(layer.at("/shape/tokens").asLong());
+      assertThat(pinned.lastEntry().getValue()).isEqualTo(layer.get("plan").asText());
     }
+  }
+
+  /** Plans that the run pinned for a layer, by tokens. */
+  private static NavigableMap<Long, String> pinned(JsonNode manifest, JsonNode layer) {
+    NavigableMap<Long, String> plans = new TreeMap<>();
+    for (JsonNode one : manifest.get("pinned")) {
+      JsonNode shape = one.get("shape");
+      if (shape.get("in").equals(layer.at("/shape/in"))
+          && shape.get("out").equals(layer.at("/shape/out"))) {
+        plans.put(shape.get("tokens").asLong(), one.get("plan").asText());
+      }
+    }
+    return plans;
   }
 
   /** Eight slots or a thousand: sizes are for any cluster of executors with so many tasks each. */

@@ -48,6 +48,7 @@ class FineTuneJobTest {
         "llama-table-saved-head",
         "gpt2-table-head",
         "llama-rslora",
+        "gpt2-dora",
         "llama-loraplus"
       })
   void train_goldenCase_followsPyTorchAndEvaluatesTheSame(String name) throws IOException {

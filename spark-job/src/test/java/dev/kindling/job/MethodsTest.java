@@ -34,9 +34,25 @@ import org.junit.jupiter.params.provider.ValueSource;
  * Methods by name, from a fresh adapter to an exported one, and what tells each from plain LoRA.
  */
 class MethodsTest {
-  /** All methods, and settings of several at once. */
-  private static List<String> methods() {
+  /** Layers of another rank, and of another alpha. */
+  private static final String PATTERNS =
+      " adapter.rank-pattern={\"(query|q_proj|c_attn)\"=6} adapter.alpha-pattern={\"(output.dense|mlp.+)\"=9}";
+
+  /** All methods, and, of one family, settings of several at once. */
+  private static List<String> methods(boolean combined) {
     List<String> all = new ArrayList<>(Methods.names());
+    if (!combined) {
+      return all;
+    }
+    all.add("lora" + PATTERNS);
+    all.add("olora" + PATTERNS);
+    all.add("cola" + PATTERNS);
+    all.add("dora" + PATTERNS);
+    all.add("dora adapter.initialiser=olora");
+    all.add("dora adapter.ranks=prefix");
+    all.add("ce-lora adapter.magnitudes=true sampling.every-steps=2");
+    all.add("ce-lora sampling.score=weight");
+    all.add("ce-lora adapter.ranks=prefix adapter.dropout=0.1");
     all.add("rslora adapter.initialiser=olora optimizer.lora-plus-ratio=3");
     all.add("ffa-lora adapter.initialiser=olora");
     all.add("olora adapter.train=a");
@@ -81,7 +97,7 @@ class MethodsTest {
     GoldenFolder golden = GoldenFolder.copy(family, temp);
     String held = "data.validation=" + golden.path("data.jsonl");
     Map<ByteBuffer, String> seen = new TreeMap<>();
-    for (String method : methods()) {
+    for (String method : methods(family.equals("llama-gqa"))) {
       Path output = temp.resolve(method.replaceAll("\\W", "-"));
       List<String> arguments = fresh(golden, output, held);
       arguments.addAll(words("method=" + method));
@@ -117,6 +133,23 @@ class MethodsTest {
         });
   }
 
+  /** With all features and the whole rank it is LoRA, to the bit; with fewer it is not. */
+  @Test
+  void train_ceLoraOfAllFeatures_isLora() throws IOException {
+    GoldenFolder golden = GoldenFolder.copy("llama-gqa", temp);
+    Path plain = train(golden, "lora");
+    Path all = train(golden, "lora", "sampling.kept={q_proj=1}");
+    assertThat(all.resolve("adapter/adapter_model.safetensors"))
+        .hasSameBinaryContentAs(plain.resolve("adapter/adapter_model.safetensors"));
+    Path some = train(golden, "ce-lora", "sampling.rank-share=1");
+    assertThat(adapter(some).keySet()).isEqualTo(adapter(plain).keySet());
+    assertThat(
+            Files.mismatch(
+                some.resolve("adapter/adapter_model.safetensors"),
+                plain.resolve("adapter/adapter_model.safetensors")))
+        .isNotNegative();
+  }
+
   /** Each setting of a method stands in the resolved configuration, and can be set otherwise. */
   @Test
   void method_anySetting_isShownAndYields() throws IOException {
@@ -145,7 +178,7 @@ class MethodsTest {
     assertThat(refused.messages())
         .contains(
             key.isEmpty()
-                ? "method is lorra: expected cola | dylora | ffa-lora | lora"
+                ? "method is lorra: expected ce-lora | cola | dora | dylora"
                 : "adapter.scaling is rank-stabilised, but adapter.init-from says standard");
   }
 
@@ -180,6 +213,8 @@ class MethodsTest {
     "olora,sync.mode=averaging",
     "relora,sync.mode=gradients",
     "cola,sync.mode=averaging",
+    "dora,sync.mode=averaging",
+    "ce-lora,sync.mode=gradients",
     "dylora,sync.mode=gradients",
     "dylora,sync.mode=averaging",
     "qlora,sync.mode=gradients",
@@ -191,7 +226,8 @@ class MethodsTest {
         new ArrayList<>(
             List.of("method=" + method, mode, "train.steps=6", "checkpoint.every-steps=2"));
     if (mode.endsWith("averaging")) {
-      String exactness = method.matches("dylora|qlora") ? "none" : "fedex"; // these cannot
+      boolean cannot = method.matches("dylora|dora|qlora");
+      String exactness = cannot ? "none" : "fedex";
       settings.addAll(
           List.of("sync.workers=2", "sync.averaging-frequency=2", "sync.exactness=" + exactness));
     }
@@ -387,6 +423,19 @@ class MethodsTest {
         "method=dylora sync.mode=averaging sync.outer=nesterov | would move ranks that no worker",
         "method=dylora adapter.initialiser=olora | no prefix of them would be an adapter",
         "method=cola adapter.ranks=last | merge.links = 3 adds to the frozen weights belongs to all",
+        "method=dora merge.links=2 | adapter.magnitudes: merge.links adds pairs",
+        "method=dora sync.mode=averaging sync.exactness=fedex | adapter.magnitudes: sync.exactness",
+        "method=dylora adapter.rank-pattern={query=2} | a step's rank is one for all layers",
+        "adapter.rank-pattern={query=0,\"(\"=1} | 'query' is 0: expected whole numbers",
+        "adapter.rank-pattern={query=0,\"(\"=1} | '(' is no regular expression",
+        "method=ce-lora sync.mode=averaging | sampling.kept: features are chosen by all gradients",
+        "method=ce-lora adapter.initialiser=olora | weights are taken apart as they are loaded, and",
+        "sampling.kept={query=1.5} | sampling.kept: 'query' is 1.5: expected numbers above 0",
+        "sampling.every-steps=3 | is for sampled gradients: set sampling.kept",
+        "sampling.kept={quarry=0.5} | match no layer with a pair",
+        "method=ce-lora plan.chooser=fixed:f2b5 | of whose gradient only a part goes on",
+        "adapter.alpha-pattern=3 | adapter.alpha-pattern is 3: expected {name = number}",
+        "adapter.alpha-pattern={quarry=3} | 'quarry' matches no layer with a pair",
         "method=cola train.precision=bf16 | merge.links = 3 adds to the frozen weights"
       })
   void train_settingsThatCannotBe_areNamed(String settings, String message) {

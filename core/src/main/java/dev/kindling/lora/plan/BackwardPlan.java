@@ -104,7 +104,13 @@ public record BackwardPlan(Gradient da, Gradient db, InputGradient dx) implement
             ? Product.of(s.rank(), n, s.in())
             : Product.of(s.rank(), s.out(), s.in()));
     if (inputWanted && dx == InputGradient.SPLIT) {
-      products.add(Product.of(n, s.out(), s.in()));
+      if (s.samples()) {
+        products.add(Product.of(n, s.kept(), s.in()));
+        products.add(Product.of(n, s.out(), s.exact()));
+        products.add(Product.adding(n, s.exact(), s.in()));
+      } else {
+        products.add(Product.of(n, s.out(), s.in()));
+      }
       products.add(Product.adding(n, s.rank(), s.in()));
     } else if (inputWanted) {
       products.add(Product.adding(s.out(), s.rank(), s.in()));

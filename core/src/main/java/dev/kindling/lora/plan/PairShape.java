@@ -9,16 +9,29 @@ import java.io.Serializable;
  * @param in columns of x and of w [out, in]
  * @param out rows of w
  * @param rank rows of a [rank, in], columns of b [out, rank]
+ * @param kept rows of w that the input's gradient goes on through; 0 for all
+ * @param exact rank of the part of w that it goes on through as well; 0 where that is all of it
  */
-public record PairShape(long tokens, long in, long out, long rank) implements Serializable {
+public record PairShape(long tokens, long in, long out, long rank, long kept, long exact)
+    implements Serializable {
+  /** With an exact gradient of the input. */
+  public PairShape(long tokens, long in, long out, long rank) {
+    this(tokens, in, out, rank, 0, 0);
+  }
+
+  /** Whether the input's gradient goes on through a part of w. */
+  public boolean samples() {
+    return kept > 0;
+  }
+
   /** The same layer with other rows. */
   public PairShape over(long other) {
-    return new PairShape(other, in, out, rank);
+    return new PairShape(other, in, out, rank, kept, exact);
   }
 
   /** The same layer at another rank. */
   PairShape at(long other) {
-    return new PairShape(tokens, in, out, other);
+    return new PairShape(tokens, in, out, other, kept, exact);
   }
 
   /** Whether it is the same layer, whatever the tokens. */

@@ -23,7 +23,7 @@ public sealed interface PlanChooser extends Serializable {
 
     @Override
     public PairPlan choose(PairShape shape, PlanRules rules) {
-      return rules.legal().stream()
+      return rules.offered().stream()
           .min(Comparator.comparingLong(plan -> plan.flops(shape, true)))
           .orElseThrow();
     }

@@ -5,12 +5,24 @@ import java.util.List;
 import java.util.Optional;
 
 /**
- * What a layer allows: the only place that says which plans are legal.
+ * What a layer allows: the only place that says which plans are legal, and which of them are chosen
+ * unasked.
  *
  * @param drops whether inputs of the adapter's branch are dropped in training
- * @param half whether products are made in bf16
+ * @param half whether products are made in bf16, where merged weights are rounded once more
+ * @param samples whether the input's gradient goes on through a part of the weight
  */
-public record PlanRules(boolean drops, boolean half) implements Serializable {
+public record PlanRules(boolean drops, boolean half, boolean samples) implements Serializable {
+  /** Of layers with exact gradients. */
+  public PlanRules(boolean drops, boolean half) {
+    this(drops, half, false);
+  }
+
+  /** Those of layers of a shape. */
+  public PlanRules over(PairShape shape) {
+    return new PlanRules(drops, half, shape.samples());
+  }
+
   /** Why a plan is not legal; empty if it is. */
   public Optional<String> against(PairPlan plan) {
     if (plan.merges() && drops) {
@@ -18,9 +30,9 @@ public record PlanRules(boolean drops, boolean half) implements Serializable {
           plan
               + " merges the adapter into the weight, but dropout acts on the adapter's branch only");
     }
-    if (plan.merges() && half) {
+    if (samples && plan.backward().merges()) {
       return Optional.of(
-          plan + " merges the adapter into the weight, which in bf16 rounds small updates away");
+          plan + " merges the adapter into the weight, of whose gradient only a part goes on");
     }
     if (plan.keepsProjection() && plan.forward().merges()) {
       return Optional.of(plan + " keeps a projection that its forward does not form");
@@ -34,5 +46,14 @@ public record PlanRules(boolean drops, boolean half) implements Serializable {
   /** All legal plans, plain first. */
   public List<PairPlan> legal() {
     return PairPlan.all().stream().filter(plan -> against(plan).isEmpty()).toList();
+  }
+
+  /**
+   * Legal plans whose results differ by the order of sums alone, plain first: a chooser takes no
+   * others by itself. In bf16 a merged weight is rounded, if without bias, so that whoever wants it
+   * has to ask for it.
+   */
+  public List<PairPlan> offered() {
+    return legal().stream().filter(plan -> !(half && plan.merges())).toList();
   }
 }

@@ -7,7 +7,8 @@
  *
  * <pre>
  * dropout             no merged weight: dropped inputs reach the adapter's branch only
- * bf16                no merged weight: w + s·b·a rounded to eight bits loses what was just learned
+ * bf16                a merged weight only if it is asked for: w + s·b·a is rounded to eight bits
+ * sampled gradients   no merged dx: of dy·w alone a part goes on (CE-LoRA)
  * x·aᵀ kept           the forward has formed it (factored), and the backward reads it
  * </pre>
  */

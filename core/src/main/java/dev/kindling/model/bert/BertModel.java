@@ -54,8 +54,7 @@ final class BertModel implements Model {
     this.weights = weights;
     this.trainables = trainables;
     this.steps = new StepCache<>(trainables.arena(), this::lay);
-    Map<String, Linear> byName =
-        trainables.linears(plan.linears(), weights::matrix, weights::tensor);
+    Map<String, Linear> byName = trainables.linears(plan.linears(), weights);
     embeddingNorm = norm(config.embedding("LayerNorm"));
     List<BertBlock> blocks = new ArrayList<>();
     for (int l = 0; l < config.layers(); l++) {

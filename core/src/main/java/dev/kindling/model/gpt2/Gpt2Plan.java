@@ -93,7 +93,7 @@ public record Gpt2Plan(Gpt2Config config) implements ModelPlan {
   @Override
   public Model build(
       Backend backend, FrozenWeights weights, Trainables trainables, boolean recompute) {
-    Map<String, Linear> linears = trainables.linears(linears(), weights::matrix, weights::tensor);
+    Map<String, Linear> linears = trainables.linears(linears(), weights);
     Linear head = linears.remove(HEAD);
     List<Gpt2Block> blocks = new ArrayList<>();
     for (int l = 0; l < config.layers(); l++) {

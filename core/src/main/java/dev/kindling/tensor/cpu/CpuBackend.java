@@ -15,6 +15,7 @@ import java.nio.ByteOrder;
 import java.nio.IntBuffer;
 import java.nio.LongBuffer;
 import java.nio.ShortBuffer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What all CPU backends do alike: memory, and the operations on single rows that cost too little to
@@ -29,6 +30,7 @@ public abstract class CpuBackend implements Backend {
   private final Lines lines;
   private final Rotations rotations;
   private final Decoder decoder;
+  private final Columns columns;
 
   /**
    * @param workers for loops over many rows; closed with the backend
@@ -38,6 +40,7 @@ public abstract class CpuBackend implements Backend {
     this.lines = new Lines(workers);
     this.rotations = new Rotations(workers, lines);
     this.decoder = new Decoder(workers);
+    this.columns = new Columns(workers, lines);
   }
 
   @Override
@@ -158,6 +161,31 @@ public abstract class CpuBackend implements Backend {
   }
 
   @Override
+  public void rowSquares(FrozenMatrix w, Tensor squares) {
+    if (w instanceof CodedMatrix coded) {
+      decoder.squares(coded, squares);
+    } else {
+      columns.squares(kept(w).w(), squares);
+    }
+  }
+
+  @Override
+  public void rowLengths(
+      Tensor squares, Tensor projected, Tensor b, Tensor bGram, double scale, Tensor lengths) {
+    columns.lengths(squares, projected, b, bGram, scale, lengths);
+  }
+
+  @Override
+  public void scaleColumns(Tensor x, Tensor by, Tensor over, @Nullable Tensor bias, Tensor y) {
+    columns.scale(x, by, over, bias, y);
+  }
+
+  @Override
+  public void dotColumns(Tensor a, Tensor b, Tensor over, Tensor into, boolean accumulate) {
+    columns.dots(a, b, over, into, accumulate);
+  }
+
+  @Override
   public void embed(Tensor ids, FrozenMatrix table, Tensor out, boolean accumulate) {
     Tensor all = kept(table).w();
     int d = out.columns();
@@ -241,6 +269,11 @@ public abstract class CpuBackend implements Backend {
     int d = part.columns();
     int all = x.columns();
     workers.eachRow(x.rows(), (worker, row) -> narrow.copy(row * d, wide, row * all + from, d));
+  }
+
+  @Override
+  public void gatherColumns(Tensor x, Tensor chosen, Tensor out) {
+    columns.gather(x, ints(chosen), out);
   }
 
   @Override

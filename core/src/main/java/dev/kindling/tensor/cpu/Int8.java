@@ -4,10 +4,11 @@ import dev.kindling.tensor.StoredType;
 
 /**
  * Whole numbers from −127 to 127 times scale / 127, the nearest one, ties to even: symmetric, so
- * that zero is exact. In blocks of 64 with scales as {@link Nf4}'s, rather than with one scale for a
- * whole output feature: a weight far from all others spoils 63 neighbours, not thousands. Of N(0, 1)
- * the error has 0.0063 of the values' root mean square (0.0055 if scales were not rounded
- * themselves, for 0.37 bits an element more); with its scale a weight is off by scale / 254 at most.
+ * that zero is exact. In blocks of 64 with scales as {@link Nf4}'s, rather than with one scale for
+ * a whole output feature: a weight far from all others spoils 63 neighbours, not thousands. Of N(0,
+ * 1) the error has 0.0063 of the values' root mean square (0.0055 if scales were not rounded
+ * themselves, for 0.37 bits an element more); with its scale a weight is off by scale / 254 at
+ * most.
  */
 final class Int8 implements Coding {
   private static final int MOST = 127;

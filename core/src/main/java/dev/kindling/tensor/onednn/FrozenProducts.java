@@ -6,6 +6,7 @@ import dev.kindling.tensor.cpu.CodedMatrix;
 import dev.kindling.tensor.cpu.CodedMatrix.Piece;
 import dev.kindling.tensor.cpu.CodedMatrix.Side;
 import dev.kindling.tensor.cpu.Decoder;
+import dev.kindling.tensor.cpu.Dither;
 import dev.kindling.tensor.cpu.KeptMatrix;
 import org.jspecify.annotations.Nullable;
 
@@ -17,12 +18,17 @@ final class FrozenProducts implements AutoCloseable {
   private final Products products;
   private final Elementwise elementwise;
   private final Decoder decoder;
+  private final Dither dither;
   private final Room block;
+  private final Room rows;
 
-  FrozenProducts(DType active, Products products, Elementwise elementwise, Decoder decoder) {
+  FrozenProducts(
+      DType active, Products products, Elementwise elementwise, Decoder decoder, Dither dither) {
     this.products = products;
     this.elementwise = elementwise;
     this.decoder = decoder;
+    this.dither = dither;
+    this.rows = new Room(active);
     this.block = new Room(active);
   }
 
@@ -81,18 +87,28 @@ final class FrozenProducts implements AutoCloseable {
     }
   }
 
-  /** into [out, in] = w + scale · b·a. */
+  /** into [out, in] = w + scale · b·a; in BF16 by {@link Dither}. */
   void merge(CodedMatrix w, Tensor b, Tensor a, double scale, Tensor into) {
+    boolean half = into.type() == DType.BF16;
+    if (half) {
+      products.multiply(Operand.matrix(b), Operand.matrix(a), scale, 0, Operand.matrix(into));
+    }
     for (int from = 0; from < w.out(); from += w.step(Side.OUT)) {
       Piece piece = w.piece(Side.OUT, from);
-      Tensor rows = into.slice((long) from * w.in(), piece.count(), w.in());
+      Tensor target = into.slice((long) from * w.in(), piece.count(), w.in());
+      Tensor part = half ? rows.of(w.pieceElements()) : target;
       if (piece.transposed()) {
-        decoder.decode(piece, rows);
+        decoder.decode(piece, part);
       } else {
-        elementwise.copy(decoded(piece).turned(), Operand.matrix(rows));
+        elementwise.copy(decoded(piece).turned(), Operand.dense(part, piece.count(), w.in()));
+      }
+      if (half) {
+        dither.add(part.slice(0, piece.count(), w.in()), target);
       }
     }
-    products.multiply(Operand.matrix(b), Operand.matrix(a), scale, 1, Operand.matrix(into));
+    if (!half) {
+      products.multiply(Operand.matrix(b), Operand.matrix(a), scale, 1, Operand.matrix(into));
+    }
   }
 
   private Operand decoded(Piece piece) {
@@ -101,9 +117,14 @@ final class FrozenProducts implements AutoCloseable {
     return Operand.dense(room, piece.rows(), piece.columns());
   }
 
-  /** into [out, in] = w + scale · b·a. */
+  /** into [out, in] = w + scale · b·a; of two BF16 by {@link Dither}. */
   void merge(KeptMatrix w, Tensor b, Tensor a, double scale, Tensor into) {
     Operand whole = Operand.matrix(w.w());
+    if (w.direct() && into.type() == DType.BF16) {
+      products.multiply(Operand.matrix(b), Operand.matrix(a), scale, 0, Operand.matrix(into));
+      dither.add(w.w(), into);
+      return;
+    }
     if (w.direct()) {
       products.multiplyAndAdd(
           Operand.matrix(b), Operand.matrix(a), scale, whole, Operand.matrix(into));
@@ -140,5 +161,6 @@ final class FrozenProducts implements AutoCloseable {
   @Override
   public void close() {
     block.close();
+    rows.close();
   }
 }

@@ -15,6 +15,7 @@ import dev.kindling.tensor.cpu.CodedMatrix;
 import dev.kindling.tensor.cpu.CodedMatrix.Side;
 import dev.kindling.tensor.cpu.CpuBackend;
 import dev.kindling.tensor.cpu.CpuMemory;
+import dev.kindling.tensor.cpu.Dither;
 import dev.kindling.tensor.cpu.KeptMatrix;
 import dev.kindling.tensor.cpu.RmsGradient;
 import dev.kindling.tensor.cpu.Workers;
@@ -60,7 +61,8 @@ public final class OneDnnBackend extends CpuBackend {
       single.add(new Primitives(1));
     }
     this.attention = new Attention(workers, single.stream().map(Attention.Kernels::new).toList());
-    this.frozen = new FrozenProducts(active, products, elementwise, decoder());
+    Dither dither = new Dither(workers);
+    this.frozen = new FrozenProducts(active, products, elementwise, decoder(), dither);
   }
 
   @Override

@@ -130,13 +130,24 @@ class PairPlanTest {
   }
 
   @Test
-  void rules_dropoutAndHalfWidth_neverMerge() {
+  void rules_dropoutAndHalfWidth_neverMergeUnasked() {
+    PairShape shape = new PairShape(60_000, 512, 512, 128);
     for (PlanRules rules : List.of(new PlanRules(true, false), new PlanRules(false, true))) {
-      assertThat(rules.legal()).isNotEmpty().noneMatch(PairPlan::merges);
-      assertThat(CHOOSER.choose(new PairShape(60_000, 512, 512, 128), rules))
-          .isEqualTo(PairPlan.PLAIN);
+      assertThat(rules.offered()).isNotEmpty().noneMatch(PairPlan::merges);
+      assertThat(CHOOSER.choose(shape, rules)).isEqualTo(PairPlan.PLAIN);
     }
-    assertThat(FREE.legal()).hasSize(40);
+    assertThat(FREE.legal()).hasSize(40).isEqualTo(FREE.offered());
+  }
+
+  /** Inputs that are dropped for the adapter alone cannot be merged; a rounded weight can. */
+  @Test
+  void fixed_planThatMerges_isRefusedWithDropoutAndTakenInHalfWidth() {
+    PairShape shape = new PairShape(60_000, 512, 512, 128);
+    PairPlan merged = PairPlan.of("f2b5").orElseThrow();
+    PlanChooser fixed = new PlanChooser.Fixed(merged);
+    assertThat(fixed.choose(shape, new PlanRules(false, true))).isEqualTo(merged);
+    assertThatThrownBy(() -> fixed.choose(shape, new PlanRules(true, true)))
+        .hasMessageContaining("dropout acts on the adapter's branch only");
   }
 
   @ParameterizedTest

@@ -61,6 +61,7 @@ public final class ExecutorModels {
       throw e;
     }
     this.weights = loader.finish();
+    weights.sample(loading, plan.linears(), layout);
     LOADS.incrementAndGet();
     LOG.info("frozen weights loaded in {} ms", (System.nanoTime() - start) / 1_000_000);
   }

@@ -66,6 +66,11 @@ public record HeapPlan(long executor, long driver) {
     return new HeapPlan(executor, Math.max(driver, least));
   }
 
+  /** With at least so many bytes of an executor's, before its first step. */
+  public HeapPlan withExecutor(long least) {
+    return new HeapPlan(Math.max(executor, least), driver);
+  }
+
   /**
    * Checks what the JVMs were given.
    *

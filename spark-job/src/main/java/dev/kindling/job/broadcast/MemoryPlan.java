@@ -55,6 +55,7 @@ public record MemoryPlan(
     AdapterLayout layout = spec.layout(plan);
     try (Backend backend = spec.compute().open()) {
       FrozenWeights weights = FrozenWeights.unplaced(backend, stored, spec.storage());
+      weights.planSampling(backend, plan.linears(), layout);
       Trainables unplaced = Trainables.unplaced(backend, layout, spec.plans());
       long activations = 0;
       long step = 0;

@@ -83,9 +83,10 @@ public record ModelSpec(
     return run + "/uncoded";
   }
 
-  /** What its layers allow. */
+  /** What all its layers allow. */
   public PlanRules rules() {
-    return new PlanRules(adapter.dropout() > 0, compute.precision() == Precision.BF16);
+    boolean half = compute.precision() == Precision.BF16;
+    return new PlanRules(adapter.dropout() > 0, half, adapter.sampling().any());
   }
 
   private static List<String> names(ModelPlan plan, Predicate<String> wanted) {

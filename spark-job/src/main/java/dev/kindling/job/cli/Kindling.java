@@ -33,6 +33,12 @@ import picocli.CommandLine;
  * by a library, goes to stderr.
  */
 public final class Kindling {
+  /**
+   * What a broadcast is cut into: 16 MiB less a page. Of arrays of 16 MiB each takes one of G1's
+   * regions more than it fills, for its header.
+   */
+  private static final String BLOCK = "16380k";
+
   private Kindling() {}
 
   /** Runs a command and ends the JVM with one of the documented exit codes. */
@@ -211,7 +217,7 @@ public final class Kindling {
     conf.setIfMissing("spark.locality.wait", "0");
     // Weights do not compress; large blocks cost fewer round trips (1.6 GB to two executors: 33 s).
     conf.setIfMissing("spark.broadcast.compress", "false");
-    conf.setIfMissing("spark.broadcast.blockSize", "16m");
+    conf.setIfMissing("spark.broadcast.blockSize", BLOCK);
     conf.setIfMissing("spark.ui.showConsoleProgress", "false");
     // A step's results are 8 bytes per trainable and task, whatever the data: no reason for a
     // limit.

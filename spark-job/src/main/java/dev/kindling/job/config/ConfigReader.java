@@ -2,14 +2,22 @@ package dev.kindling.job.config;
 
 import com.typesafe.config.Config;
 import com.typesafe.config.ConfigException;
+import com.typesafe.config.ConfigFactory;
+import com.typesafe.config.ConfigObject;
+import com.typesafe.config.ConfigUtil;
+import com.typesafe.config.ConfigValue;
 import com.typesafe.config.ConfigValueType;
 import java.math.BigDecimal;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
 import java.util.function.DoublePredicate;
 import java.util.function.LongPredicate;
+import java.util.regex.Pattern;
+import java.util.regex.PatternSyntaxException;
 
 /**
  * Mutable: reads typed values and collects what is wrong instead of stopping at the first. Where a
@@ -107,6 +115,46 @@ final class ConfigReader {
     return value
         .filter(v -> check(key, Double.isFinite(v) && legal.test(v), v, expected))
         .orElse(0.5);
+  }
+
+  /**
+   * Numbers by regular expressions for layers, in the expressions' order.
+   *
+   * @param expected what they must be, in words
+   */
+  Map<String, Double> table(String key, DoublePredicate legal, String expected) {
+    Map<String, Double> table = new TreeMap<>();
+    ConfigValue value = read(key, () -> config.getValue(key)).orElse(ConfigFactory.empty().root());
+    if (!(value instanceof ConfigObject object)) {
+      problem(key + " is " + value.unwrapped() + ": expected {name = number}");
+      return table;
+    }
+    object.forEach(
+        (name, number) -> {
+          try {
+            Pattern.compile(name);
+          } catch (PatternSyntaxException e) {
+            String why = e.getMessage().lines().findFirst().orElse("");
+            problem(key + ": '" + name + "' is no regular expression: " + why);
+            return;
+          }
+          double found = number(object, name);
+          if (legal.test(found)) {
+            table.put(name, found);
+          } else {
+            problem(key + ": '" + name + "' is " + number.unwrapped() + ": expected " + expected);
+          }
+        });
+    return table;
+  }
+
+  /** NaN if it is none. */
+  private static double number(ConfigObject object, String name) {
+    try {
+      return object.toConfig().getDouble(ConfigUtil.joinPath(name));
+    } catch (ConfigException e) {
+      return Double.NaN;
+    }
   }
 
   boolean flag(String key) {

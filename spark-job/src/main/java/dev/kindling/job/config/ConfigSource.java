@@ -39,6 +39,10 @@ public record ConfigSource(Config user, Config all) {
   /** Keys of export and merge. */
   private static final List<String> TARGET_KEYS = List.of("to", "rank");
 
+  /** Keys whose own keys are the user's: expressions for layers. */
+  private static final List<String> TABLES =
+      List.of("adapter.rank-pattern", "adapter.alpha-pattern", "sampling.kept");
+
   /** Keys with nothing below them, defaults of null included. */
   private static final Map<String, ConfigValue> KNOWN = leaves(REFERENCE);
 
@@ -163,7 +167,8 @@ public record ConfigSource(Config user, Config all) {
   public List<String> unknownKeys() {
     List<String> problems = new ArrayList<>();
     for (String key : leaves(user).keySet()) {
-      if (!KNOWN.containsKey(key)) {
+      boolean ofTable = TABLES.stream().anyMatch(t -> key.equals(t) || key.startsWith(t + "."));
+      if (!KNOWN.containsKey(key) && !ofTable) {
         problems.add(
             key + ": no such key" + nearest(key).map(n -> "; did you mean " + n + "?").orElse(""));
       }

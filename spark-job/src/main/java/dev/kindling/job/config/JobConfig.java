@@ -2,7 +2,9 @@ package dev.kindling.job.config;
 
 import dev.kindling.lora.Initialiser;
 import dev.kindling.lora.Initialiser.FromBase;
+import dev.kindling.lora.LayerPatterns;
 import dev.kindling.lora.Ranks;
+import dev.kindling.lora.Sampling;
 import dev.kindling.lora.Scaling;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.lora.plan.PlanChooser;
@@ -107,6 +109,9 @@ public record JobConfig(
   /**
    * The adapter to make, or to continue.
    *
+   * @param patterns layers that have a rank or an alpha of their own
+   * @param magnitudes whether adapted layers learn the lengths of their rows
+   * @param sampling how gradients go on through frozen weights
    * @param initialiser of a new adapter's pairs
    * @param trained halves of pairs that learn
    * @param ranks of each step
@@ -117,6 +122,9 @@ public record JobConfig(
       int r,
       double alpha,
       Scaling scaling,
+      LayerPatterns patterns,
+      boolean magnitudes,
+      Sampling sampling,
       double dropout,
       Initialiser initialiser,
       Halves trained,

@@ -8,7 +8,6 @@ import dev.kindling.job.config.JobConfig.Generation;
 import dev.kindling.job.config.JobConfig.Output;
 import dev.kindling.job.config.JobConfig.OutputMode;
 import dev.kindling.job.config.JobConfig.Training;
-import dev.kindling.lora.Ranks;
 import dev.kindling.lora.plan.PairPlan;
 import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.lora.plan.PlanRules;
@@ -16,7 +15,6 @@ import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.Schedule;
 import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.Storage;
-import dev.kindling.train.Learners.Halves;
 import dev.kindling.train.Merges.Restart;
 import java.util.List;
 import java.util.Optional;
@@ -53,7 +51,7 @@ final class JobConfigReader {
               + " they share, or set base.delivery = broadcast");
     }
     Adapter adapter = new AdapterReader(source, in).read();
-    Compute compute = compute(adapter.dropout());
+    Compute compute = compute(adapter);
     JobConfig config =
         new JobConfig(
             source,
@@ -75,68 +73,10 @@ final class JobConfigReader {
                         in.required("to", "a new folder"), in.optionalCount("rank")))
                 : Optional.empty());
     if (trains) {
-      refuseIdleHalves(config);
-      config.changesBase().ifPresent(setting -> requireFullWidth(config, setting));
-      if (adapter.ranks() != Ranks.Use.FIXED) {
-        if (config.sync().outer() == JobConfig.Outer.NESTEROV) {
-          in.problem(
-              "adapter.ranks: the momentum of sync.outer = nesterov would move ranks that no worker"
-                  + " has; leave one of the two out");
-        }
-        config
-            .changesBase()
-            .ifPresent(
-                setting ->
-                    in.problem(
-                        "adapter.ranks: what "
-                            + setting
-                            + " adds to the frozen weights belongs to all ranks, and no prefix of"
-                            + " them would be an adapter; leave one of the two out"));
-      }
+      Combinations.problems(config, source).forEach(in::problem);
     }
     ConfigProblems.check(in.problems());
     return config;
-  }
-
-  /** Halves that cannot learn, or whose averages leave nothing out. */
-  private void refuseIdleHalves(JobConfig config) {
-    Adapter adapter = config.adapter();
-    boolean continued = adapter.initFrom().isPresent();
-    boolean fromBase = adapter.initialiser().fromBase().isPresent();
-    if (continued && source.user().hasPath("adapter.initialiser")) {
-      in.problem("adapter.initialiser is for a new adapter: adapter.init-from brings its values");
-    }
-    if (adapter.trained() == Halves.A && !continued && !fromBase) {
-      in.problem(
-          "adapter.train = a: B begins at zero, so that A learns nothing beside it; set"
-              + " adapter.init-from, or an adapter.initialiser that takes B from the base");
-    }
-    if (adapter.trained() == Halves.A && config.merging().merges()) {
-      in.problem(
-          "adapter.train = a: each link begins with B at zero, so that A learns nothing beside it;"
-              + " train both, or set merge.links = 1");
-    }
-    JobConfig.Exactness exactness = config.sync().exactness();
-    if (adapter.trained() == Halves.A && exactness == JobConfig.Exactness.FFA) {
-      in.problem("sync.exactness = ffa trains B, and adapter.train = a does not: set one of them");
-    }
-    if (adapter.trained() != Halves.BOTH && exactness == JobConfig.Exactness.FEDEX) {
-      in.problem(
-          "sync.exactness = fedex: where only one half of each pair learns (adapter.train),"
-              + " averages leave nothing out; leave it away");
-    }
-  }
-
-  /** What is added to a rounded weight is mostly lost. */
-  private void requireFullWidth(JobConfig config, String setting) {
-    String why = ": " + setting + " adds to the frozen weights, and needs them in fp32; set ";
-    if (config.compute().precision() == Precision.BF16) {
-      in.problem("train.precision = bf16" + why + "train.precision = fp32");
-    }
-    if (config.base().storage() != Storage.FP32) {
-      String storage = config.base().storage().spelled();
-      in.problem("base.storage = " + storage + why + "base.storage = fp32");
-    }
   }
 
   private static boolean exports(Command command) {
@@ -288,7 +228,7 @@ final class JobConfigReader {
     return sync;
   }
 
-  private Compute compute(double dropout) {
+  private Compute compute(Adapter adapter) {
     int batch = in.count("train.global-batch-size");
     int micro = in.optionalCount("train.micro-batch-size").orElse(Math.min(8, batch));
     long seed = in.number("train.seed", v -> true, "a whole number", 0);
@@ -301,7 +241,7 @@ final class JobConfigReader {
         backend,
         precision,
         in.count("compute.threads"),
-        plans(precision, dropout),
+        plans(precision, adapter),
         batch,
         Math.min(micro, batch),
         seed,
@@ -313,7 +253,7 @@ final class JobConfigReader {
    * {@code flops}, {@code measured}, or {@code fixed:} and the id of a plan that the other settings
    * allow.
    */
-  private PlanChooser plans(Precision precision, double dropout) {
+  private PlanChooser plans(Precision precision, Adapter adapter) {
     String key = "plan.chooser";
     String text = in.required(key, "flops, measured or fixed:<id>");
     if (text.equals("flops")) {
@@ -332,7 +272,8 @@ final class JobConfigReader {
               + "': expected flops | measured | fixed:f<1-4>[k]b<1-8>, for example fixed:f1kb1");
       return new PlanChooser.FewestFlops();
     }
-    new PlanRules(dropout > 0, precision == Precision.BF16)
+    boolean samples = adapter.sampling().any();
+    new PlanRules(adapter.dropout() > 0, precision == Precision.BF16, samples)
         .against(plan.get())
         .ifPresent(why -> in.problem(key + ": " + why));
     return new PlanChooser.Fixed(plan.get());

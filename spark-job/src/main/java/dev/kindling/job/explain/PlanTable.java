@@ -69,7 +69,7 @@ public record PlanTable(List<Layer> layers) {
     List<Layer> all = new ArrayList<>();
     for (LayerShape layer : layers) {
       PairShape shape = layer.shape();
-      PairPlan chosen = chooser.choose(shape, rules);
+      PairPlan chosen = chooser.choose(shape, rules.over(shape));
       List<PairPlan> plans = new ArrayList<>(PairClock.candidates(shape, rules));
       if (!plans.contains(chosen)) {
         plans.add(chosen);
@@ -116,10 +116,19 @@ public record PlanTable(List<Layer> layers) {
         chosen.equals(PairPlan.PLAIN)
             ? "it is what PEFT computes"
             : String.format(Locale.ROOT, "%.1f %% fewer operations than PEFT's f1kb1", saved);
-    String forbidden =
-        rules.drops()
-            ? "; with dropout nothing is merged into the weight"
-            : rules.half() ? "; in bf16 nothing is merged into the weight" : "";
-    return chooser.reason() + ": " + operations + forbidden;
+    String sampled = shape.samples() ? "; the input's gradient goes on through a part of w" : "";
+    return chooser.reason() + ": " + operations + merging(chosen, rules) + sampled;
+  }
+
+  private static String merging(PairPlan chosen, PlanRules rules) {
+    if (rules.drops()) {
+      return "; with dropout nothing is merged into the weight";
+    }
+    if (!rules.half()) {
+      return "";
+    }
+    return chosen.merges()
+        ? "; in bf16 the merged weight is rounded, without bias"
+        : "; in bf16 nothing is merged into the weight unasked";
   }
 }

@@ -220,7 +220,7 @@ public final class RunReport {
     adapter.put("alpha", layout.settings().alpha());
     adapter.put("scaling", layout.settings().scaling().spelled());
     adapter.put("dropout", layout.settings().dropout());
-    adapter.put("parameters", layout.elements());
+    adapter.put("parameters", layout.learnedElements());
     ObjectNode versions = manifest.putObject("versions");
     versions.put(
         "kindling", String.valueOf(RunReport.class.getPackage().getImplementationVersion()));
@@ -263,7 +263,7 @@ public final class RunReport {
     for (String quoted : data.quoted()) {
       line(text, "  dropped", "%s", quoted);
     }
-    line(text, "trained", "%,d parameters", trained.elements());
+    line(text, "trained", "%,d parameters", trained.learnedElements());
     if (kept.settings().r() != trained.settings().r()) {
       int rank = kept.settings().r();
       line(text, "adapter", "of rank %,d, with all that the base has been changed by", rank);

@@ -8,7 +8,9 @@ import com.typesafe.config.ConfigFactory;
 import dev.kindling.job.config.JobConfig.Command;
 import dev.kindling.job.config.JobConfig.Format;
 import dev.kindling.lora.Initialiser;
+import dev.kindling.lora.LayerPatterns;
 import dev.kindling.lora.Ranks;
+import dev.kindling.lora.Sampling;
 import dev.kindling.lora.Scaling;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.lora.plan.PlanChooser;
@@ -23,6 +25,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -64,6 +67,9 @@ class JobConfigTest {
                 8,
                 16,
                 Scaling.STANDARD,
+                LayerPatterns.NONE,
+                false,
+                new Sampling(Map.of(), 8, 200, true),
                 0,
                 Initialiser.KAIMING,
                 Halves.BOTH,

@@ -472,7 +472,8 @@ public abstract class BackendContract {
   @EnumSource(Activation.class)
   void activation_forwardAndBackward_equalReference(Activation kind) {
     for (long[] shape : new long[][] {{1, 1}, {1, 101}, {13, 1}, {7, 43}}) {
-      // Approximations of erf and tanh are 2e-5 of a small value off, which counts where it is alone.
+      // Approximations of erf and tanh are 2e-5 of a small value off, which counts where it is
+      // alone.
       boolean alone = Tensor.elements(shape) == 1;
       for (double scale : alone ? new double[] {0, 3} : new double[] {0, 0.01, 1, 3}) {
         Twin x = filled(scale, shape);

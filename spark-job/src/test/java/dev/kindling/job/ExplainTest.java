@@ -13,6 +13,7 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.NavigableMap;
 import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -140,7 +141,7 @@ class ExplainTest {
       }
       assertThat(chosen).isEqualTo(fastest);
       assertThat(layer.get("why").asText()).startsWith("the fastest when measured");
-      TreeMap<Long, String> pinned = pinned(manifest, layer); // of smaller micro-batches too
+      NavigableMap<Long, String> pinned = pinned(manifest, layer); // of smaller micro-batches too
       assertThat(pinned).hasSize(4);
       assertThat(pinned.lastKey()).isEqualTo(layer.at("/shape/tokens").asLong());
       assertThat(pinned.lastEntry().getValue()).isEqualTo(layer.get("plan").asText());
@@ -148,8 +149,8 @@ class ExplainTest {
   }
 
   /** Plans that the run pinned for a layer, by tokens. */
-  private static TreeMap<Long, String> pinned(JsonNode manifest, JsonNode layer) {
-    TreeMap<Long, String> plans = new TreeMap<>();
+  private static NavigableMap<Long, String> pinned(JsonNode manifest, JsonNode layer) {
+    NavigableMap<Long, String> plans = new TreeMap<>();
     for (JsonNode one : manifest.get("pinned")) {
       JsonNode shape = one.get("shape");
       if (shape.get("in").equals(layer.at("/shape/in"))

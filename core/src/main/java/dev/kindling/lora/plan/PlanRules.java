@@ -17,7 +17,8 @@ public record PlanRules(boolean drops, boolean half) implements Serializable {
     if (plan.merges() && drops) {
       return Optional.of(
           plan
-              + " merges the adapter into the weight, but dropout acts on the adapter's branch only");
+              + " merges the adapter into the weight, but dropout acts on the adapter's branch"
+              + " only");
     }
     if (plan.keepsProjection() && plan.forward().merges()) {
       return Optional.of(plan + " keeps a projection that its forward does not form");

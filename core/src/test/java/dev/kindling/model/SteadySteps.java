@@ -15,7 +15,7 @@ final class SteadySteps implements AutoCloseable {
   /**
    * Java compiles no more, and metaspace, code and the C library's heap have grown as they will.
    */
-  private static final int WARM_UP = 3000;
+  private static final int WARM_UP = 1000;
 
   private final Backend backend;
   private final FrozenWeights weights;
@@ -51,7 +51,7 @@ final class SteadySteps implements AutoCloseable {
    */
   static long growthInAnotherProcess(String name, int threads, int steps)
       throws IOException, InterruptedException {
-    Process process =
+    ProcessBuilder builder =
         new ProcessBuilder(
                 List.of(
                     Path.of(System.getProperty("java.home"), "bin", "java").toString(),
@@ -66,8 +66,10 @@ final class SteadySteps implements AutoCloseable {
                     name,
                     String.valueOf(threads),
                     String.valueOf(steps)))
-            .redirectError(ProcessBuilder.Redirect.INHERIT)
-            .start();
+            .redirectError(ProcessBuilder.Redirect.INHERIT);
+    builder.environment().put("OMP_NUM_THREADS", String.valueOf(threads));
+    builder.environment().put("OMP_WAIT_POLICY", "PASSIVE"); // else threads spin for a busy core
+    Process process = builder.start();
     String told = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     if (process.waitFor() != 0) {
       throw new IllegalStateException(name + " ended with " + process.exitValue() + ": " + told);

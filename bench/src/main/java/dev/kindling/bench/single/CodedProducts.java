@@ -4,6 +4,7 @@ import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.Tensor;
+import dev.kindling.tensor.onednn.InstructionSet;
 import java.util.List;
 import java.util.Locale;
 
@@ -19,7 +20,9 @@ final class CodedProducts {
         "| in → out | tokens | product | precision | threads | plain, ms | codes | coded, ms | ratio"
             + " | quartiles | others |");
     System.out.println("|---|---|---|---|---|---|---|---|---|---|---|");
-    for (String precision : List.of("fp32", "bf16")) {
+    List<String> precisions =
+        InstructionSet.multipliesBf16() ? List.of("fp32", "bf16") : List.of("fp32");
+    for (String precision : precisions) {
       for (int threads = 1; threads <= 2; threads++) {
         for (int[] layer : LAYERS) {
           for (int tokens : TOKENS) {

@@ -28,7 +28,8 @@ public record PlanRules(boolean drops, boolean half, boolean samples) implements
     if (plan.merges() && drops) {
       return Optional.of(
           plan
-              + " merges the adapter into the weight, but dropout acts on the adapter's branch only");
+              + " merges the adapter into the weight, but dropout acts on the adapter's branch"
+              + " only");
     }
     if (samples && plan.backward().merges()) {
       return Optional.of(

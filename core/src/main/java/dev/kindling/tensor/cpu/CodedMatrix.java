@@ -69,6 +69,10 @@ public final class CodedMatrix implements FrozenMatrix {
     codes = Codes.of(storage, w, workers);
   }
 
+  DType active() {
+    return active;
+  }
+
   Codes codes() {
     if (codes == null) {
       throw new IllegalStateException("a matrix without memory");
@@ -127,7 +131,8 @@ public final class CodedMatrix implements FrozenMatrix {
 
   @Override
   public long scratchBytes() {
-    return pieceElements() * active.bytes();
+    int pieces = active == DType.BF16 ? 2 : 1; // a merge needs a second one to round from
+    return pieces * pieceElements() * active.bytes();
   }
 
   @Override

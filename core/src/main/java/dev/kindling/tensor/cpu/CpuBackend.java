@@ -29,8 +29,8 @@ public abstract class CpuBackend implements Backend {
   private final Workers workers;
   private final Lines lines;
   private final Rotations rotations;
-  private final Columns columns;
   private final Decoder decoder;
+  private final Columns columns;
 
   /**
    * @param workers for loops over many rows; closed with the backend
@@ -39,8 +39,8 @@ public abstract class CpuBackend implements Backend {
     this.workers = workers;
     this.lines = new Lines(workers);
     this.rotations = new Rotations(workers, lines);
-    this.columns = new Columns(workers, lines);
     this.decoder = new Decoder(workers);
+    this.columns = new Columns(workers, lines);
   }
 
   @Override
@@ -162,16 +162,11 @@ public abstract class CpuBackend implements Backend {
 
   @Override
   public void rowSquares(FrozenMatrix w, Tensor squares) {
-    if (!(w instanceof CodedMatrix coded)) {
+    if (w instanceof CodedMatrix coded) {
+      decoder.squares(coded, squares);
+    } else {
       columns.squares(kept(w).w(), squares);
-      return;
     }
-    Tensor line = allocate(real(), 1, w.in());
-    for (int row = 0; row < w.out(); row++) {
-      decoder.decode(coded.row(row), line);
-      columns.squares(line, squares.slice(row, 1));
-    }
-    free(line);
   }
 
   @Override

@@ -3,6 +3,7 @@ package dev.kindling.tensor.cpu;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.Tensor;
 import dev.kindling.tensor.cpu.CodedMatrix.Piece;
+import dev.kindling.tensor.cpu.CodedMatrix.Side;
 import java.nio.FloatBuffer;
 import java.nio.ShortBuffer;
 import java.util.ArrayList;
@@ -34,6 +35,28 @@ public final class Decoder {
       FloatBuffer target = CpuMemory.floats(into);
       each(piece, false, (line, at) -> target.put(at, line.floats(), 0, columns));
     }
+  }
+
+  /** squares [out] = the sum of the squares of each row of w, as products see it. */
+  void squares(CodedMatrix w, Tensor squares) {
+    FloatBuffer into = CpuMemory.floats(squares);
+    Tensor room = CpuMemory.allocate(w.active(), w.pieceElements());
+    Elements values = Elements.of(room);
+    for (int from = 0; from < w.out(); from += w.step(Side.OUT)) {
+      Piece piece = w.piece(Side.OUT, from);
+      decode(piece, room);
+      double[] sums = new double[piece.count()];
+      for (int row = 0; row < piece.rows(); row++) {
+        for (int column = 0; column < piece.columns(); column++) {
+          double value = values.get(row * piece.columns() + column);
+          sums[piece.transposed() ? row : column] += value * value;
+        }
+      }
+      for (int o = 0; o < sums.length; o++) {
+        into.put(from + o, (float) sums[o]);
+      }
+    }
+    CpuMemory.free(room);
   }
 
   /** Where a decoded row goes. */

@@ -17,16 +17,18 @@ import org.jspecify.annotations.Nullable;
 final class FrozenProducts implements AutoCloseable {
   private final Products products;
   private final Elementwise elementwise;
-  private final Dither dither;
   private final Decoder decoder;
+  private final Dither dither;
   private final Room block;
+  private final Room rows;
 
   FrozenProducts(
-      DType active, Products products, Elementwise elementwise, Dither dither, Decoder decoder) {
+      DType active, Products products, Elementwise elementwise, Decoder decoder, Dither dither) {
     this.products = products;
     this.elementwise = elementwise;
-    this.dither = dither;
     this.decoder = decoder;
+    this.dither = dither;
+    this.rows = new Room(active);
     this.block = new Room(active);
   }
 
@@ -85,18 +87,28 @@ final class FrozenProducts implements AutoCloseable {
     }
   }
 
-  /** into [out, in] = w + scale · b·a. */
+  /** into [out, in] = w + scale · b·a; in BF16 by {@link Dither}. */
   void merge(CodedMatrix w, Tensor b, Tensor a, double scale, Tensor into) {
+    boolean half = into.type() == DType.BF16;
+    if (half) {
+      products.multiply(Operand.matrix(b), Operand.matrix(a), scale, 0, Operand.matrix(into));
+    }
     for (int from = 0; from < w.out(); from += w.step(Side.OUT)) {
       Piece piece = w.piece(Side.OUT, from);
-      Tensor rows = into.slice((long) from * w.in(), piece.count(), w.in());
+      Tensor target = into.slice((long) from * w.in(), piece.count(), w.in());
+      Tensor part = half ? rows.of(w.pieceElements()) : target;
       if (piece.transposed()) {
-        decoder.decode(piece, rows);
+        decoder.decode(piece, part);
       } else {
-        elementwise.copy(decoded(piece).turned(), Operand.matrix(rows));
+        elementwise.copy(decoded(piece).turned(), Operand.dense(part, piece.count(), w.in()));
+      }
+      if (half) {
+        dither.add(part.slice(0, piece.count(), w.in()), target);
       }
     }
-    products.multiply(Operand.matrix(b), Operand.matrix(a), scale, 1, Operand.matrix(into));
+    if (!half) {
+      products.multiply(Operand.matrix(b), Operand.matrix(a), scale, 1, Operand.matrix(into));
+    }
   }
 
   private Operand decoded(Piece piece) {
@@ -149,5 +161,6 @@ final class FrozenProducts implements AutoCloseable {
   @Override
   public void close() {
     block.close();
+    rows.close();
   }
 }

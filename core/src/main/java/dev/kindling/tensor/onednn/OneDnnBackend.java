@@ -61,7 +61,8 @@ public final class OneDnnBackend extends CpuBackend {
       single.add(new Primitives(1));
     }
     this.attention = new Attention(workers, single.stream().map(Attention.Kernels::new).toList());
-    this.frozen = new FrozenProducts(active, products, elementwise, new Dither(workers), decoder());
+    Dither dither = new Dither(workers);
+    this.frozen = new FrozenProducts(active, products, elementwise, decoder(), dither);
   }
 
   @Override

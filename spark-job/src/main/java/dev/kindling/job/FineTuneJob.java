@@ -134,7 +134,7 @@ public final class FineTuneJob {
     Optional<Evaluator> evaluator = held.map(rows -> evaluator(prepared, rows));
     Needs needs = synchronisation.needs(prepared);
     MemoryPlan memory = needs.memory(prepared.memory(examples, held));
-    prepared.cluster().memory().require(memory);
+    prepared.cluster().require(memory);
     needs
         .heaps(memory.tasks())
         .require(

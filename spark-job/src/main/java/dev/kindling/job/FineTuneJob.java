@@ -136,8 +136,7 @@ public final class FineTuneJob {
     Optional<Evaluator> evaluator = held.map(rows -> evaluator(prepared, rows));
     Needs needs = synchronisation.needs(prepared);
     MemoryPlan memory = needs.memory(prepared.memory(examples, held));
-    MemoryBudget budget = prepared.cluster().memory();
-    budget.require(memory);
+    prepared.cluster().require(memory);
     needs
         .heaps(memory.tasks())
         .require(
@@ -158,7 +157,7 @@ public final class FineTuneJob {
     @Nullable JsonNode before =
         saved.isPresent()
             ? saved.get().checkpoint().before()
-            : evaluator.map(e -> before(e, prepared, state, examples, held, budget)).orElse(null);
+            : evaluator.map(e -> before(e, prepared, state, examples, held)).orElse(null);
     Checkpoint first =
         Checkpoint.first(examples.count(), config.source().identity(), inputs, timed, before);
     Checkpoint from = saved.map(Saved::checkpoint).orElse(first);
@@ -212,12 +211,11 @@ public final class FineTuneJob {
       Preparation prepared,
       TrainingState state,
       Examples examples,
-      Optional<Examples> held,
-      MemoryBudget budget) {
+      Optional<Examples> held) {
     ModelSpec spec = prepared.cluster().spec();
     Optional<Evaluation> uncoded =
         spec.storage().coded()
-            ? uncoded(evaluator, prepared.uncoded(), state, examples, held, budget)
+            ? uncoded(evaluator, prepared.uncoded(), state, examples, held)
             : Optional.empty();
     Evaluation now = evaluator.evaluate(state.trainables(), state.changes());
     ObjectNode before = now.json();
@@ -237,9 +235,9 @@ public final class FineTuneJob {
       Preparation uncoded,
       TrainingState state,
       Examples examples,
-      Optional<Examples> held,
-      MemoryBudget budget) {
+      Optional<Examples> held) {
     MemoryPlan memory = uncoded.memory(examples, held);
+    MemoryBudget budget = uncoded.cluster().memory();
     if (memory.total() > budget.bytes()) {
       System.err.println(RunReport.noGap(memory, budget));
       return Optional.empty();

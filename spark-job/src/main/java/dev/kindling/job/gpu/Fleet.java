@@ -18,6 +18,8 @@ public final class Fleet {
   /** Executors by the UUID of the device. */
   private final Map<String, String> owners = new TreeMap<>();
 
+  private long leastBytes;
+
   /**
    * Takes what the task slots of a fresh cluster say, and refuses a run that would not do what was
    * asked for.
@@ -56,7 +58,13 @@ public final class Fleet {
         devices.computeIfAbsent(slot.executor(), e -> new TreeSet<>()).add(slot.uuid());
       }
     }
+    leastBytes = slots.stream().filter(TaskSlot::gpu).mapToLong(TaskSlot::bytes).min().orElse(0);
     see(devices, alive);
+  }
+
+  /** Bytes of the smallest device; 0 if unknown. */
+  public long leastBytes() {
+    return leastBytes;
   }
 
   /**

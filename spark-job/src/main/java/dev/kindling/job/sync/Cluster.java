@@ -1,7 +1,9 @@
 package dev.kindling.job.sync;
 
 import dev.kindling.job.broadcast.ExecutorModels;
+import dev.kindling.job.broadcast.GpuBudget;
 import dev.kindling.job.broadcast.MemoryBudget;
+import dev.kindling.job.broadcast.MemoryPlan;
 import dev.kindling.job.broadcast.MemoryUse;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.SentChanges;
@@ -138,6 +140,19 @@ public record Cluster(
     return spark.isLocal()
         ? Set.of()
         : Set.copyOf(JavaConverters.seqAsJavaList(spark.sc().getExecutorIds()));
+  }
+
+  /**
+   * Checks a plan against what executors have for tensors, or their GPUs.
+   *
+   * @throws dev.kindling.job.broadcast.DoesNotFit if it needs more
+   */
+  public void require(MemoryPlan plan) {
+    if (onGpus()) {
+      new GpuBudget(fleet.leastBytes()).require(plan);
+    } else {
+      memory().require(plan);
+    }
   }
 
   /** What its executors have for tensors. */

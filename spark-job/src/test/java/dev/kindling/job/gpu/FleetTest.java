@@ -11,9 +11,9 @@ import org.junit.jupiter.api.Test;
 
 /** Who may compute on what. */
 class FleetTest {
-  private static final TaskSlot FIRST = new TaskSlot("0", "a", "GPU-1", "NVIDIA H100");
-  private static final TaskSlot SECOND = new TaskSlot("1", "b", "GPU-2", "NVIDIA H100");
-  private static final TaskSlot CPU = new TaskSlot("2", "c", "", "driver 470 is too old");
+  private static final TaskSlot FIRST = new TaskSlot("0", "a", "GPU-1", 80L << 30, "NVIDIA H100");
+  private static final TaskSlot SECOND = new TaskSlot("1", "b", "GPU-2", 40L << 30, "NVIDIA H100");
+  private static final TaskSlot CPU = new TaskSlot("2", "c", "", 0, "driver 470 is too old");
   private static final Set<String> ALL = Set.of("0", "1", "2");
 
   private final Fleet fleet = new Fleet();
@@ -22,6 +22,7 @@ class FleetTest {
   void judge_deviceForEach_knowsTheOwners() {
     fleet.judge(List.of(FIRST, SECOND, FIRST), "cuda", false, ALL);
     assertThat(fleet.owners()).isEqualTo(Map.of("GPU-1", "0", "GPU-2", "1"));
+    assertThat(fleet.leastBytes()).isEqualTo(40L << 30);
   }
 
   @Test

@@ -31,7 +31,7 @@ record DeviceMemory(long address, DType type) implements Memory {
       case F32 -> 0;
       case BF16 -> 1;
       case F16 -> 2;
-      case F64, I32, I64 -> throw new IllegalArgumentException("no kernel computes in " + type);
+      case F64, I8, I32, I64 -> throw new IllegalArgumentException("no kernel computes in " + type);
     };
   }
 }

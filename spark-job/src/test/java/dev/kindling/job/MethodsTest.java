@@ -412,6 +412,7 @@ class MethodsTest {
         "method=olora base.storage=as-stored | base.storage = as-stored: adapter.initialiser",
         "method=qlora adapter.initialiser=pissa | base.storage = nf4: adapter.initialiser = pissa",
         "method=cola base.storage=int8 | base.storage = int8: merge.links = 3 adds to the frozen",
+        "method=ce-lora base.storage=nf4 | sampling.kept: rows of weights are gathered, which codes",
         "method=null | method is null: expected",
         "merge.every-steps=4 train.steps=6 | does not divide the run's 6 steps: choose a divisor",
         "merge.every-steps=3 train.steps=6 sync.mode=averaging sync.averaging-frequency=2 | multiple",

@@ -84,7 +84,7 @@ class ArchitectureTest {
           .whereLayer("generate")
           .mayOnlyAccessLayers("tensor", "model")
           .whereLayer("export")
-          .mayOnlyAccessLayers("checkpoint", "lora")
+          .mayOnlyAccessLayers("tensor", "checkpoint", "lora")
           .whereLayer("published")
           .mayOnlyAccessLayers("checkpoint", "lora", "model");
 

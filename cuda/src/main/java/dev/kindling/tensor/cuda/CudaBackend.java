@@ -270,8 +270,9 @@ final class CudaBackend implements Backend {
     if (!accumulate) {
       zero(dx);
     }
-    kernels.overElements(
+    kernels.overRows(
         "gather_rows_backward",
+        dy.rows(),
         dy.columns(),
         dy,
         rows,

@@ -15,16 +15,27 @@ extern "C" __global__ void gather_rows(
 }
 
 /*
- * Row rows[m] of dx [·, d] += row m of dy [M, d], for m = 0, 1, …: rows may repeat, so each column belongs to one
- * thread, which goes through them in their order. M·d FLOP; bytes (a + 2·size)·M·d.
+ * Row rows[m] of dx [·, d] += row m of dy [M, d]. Rows may repeat: the block of the first m of a row adds up all of
+ * its row's, in their order and in float, and the others have nothing to do. M·d FLOP and M·M comparisons;
+ * bytes (a + 2·size)·M·d.
  */
 extern "C" __global__ void gather_rows_backward(
     const active* dy, const int* rows, void* dx, int dxType, int count, int d) {
-  for (long long c = FIRST; c < d; c += STEP) {
-    for (long long m = 0; m < count; m++) {
-      const long long at = (long long)rows[m] * d + c;
-      put_as(dx, dxType, at, get_as(dx, dxType, at) + get(dy, m * d + c));
+  const int own = rows[blockIdx.x];
+  for (int m = 0; m < (int)blockIdx.x; m++) {
+    if (rows[m] == own) {
+      return;
     }
+  }
+  for (int c = threadIdx.x; c < d; c += blockDim.x) {
+    const long long at = (long long)own * d + c;
+    float sum = get_as(dx, dxType, at);
+    for (long long m = blockIdx.x; m < count; m++) {
+      if (rows[m] == own) {
+        sum += get(dy, m * d + c);
+      }
+    }
+    put_as(dx, dxType, at, sum);
   }
 }
 

@@ -8,6 +8,7 @@ import dev.kindling.tensor.cpu.CodedMatrix.Side;
 import dev.kindling.tensor.cpu.Decoder;
 import dev.kindling.tensor.cpu.Dither;
 import dev.kindling.tensor.cpu.KeptMatrix;
+import dev.kindling.tensor.cpu.Widening;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -19,15 +20,23 @@ final class FrozenProducts implements AutoCloseable {
   private final Elementwise elementwise;
   private final Decoder decoder;
   private final Dither dither;
+  private final Widening widening;
+  private final boolean loops = !InstructionSet.widensBf16();
   private final Room block;
   private final Room rows;
 
   FrozenProducts(
-      DType active, Products products, Elementwise elementwise, Decoder decoder, Dither dither) {
+      DType active,
+      Products products,
+      Elementwise elementwise,
+      Decoder decoder,
+      Dither dither,
+      Widening widening) {
     this.products = products;
     this.elementwise = elementwise;
     this.decoder = decoder;
     this.dither = dither;
+    this.widening = widening;
     this.rows = new Room(active);
     this.block = new Room(active);
   }
@@ -153,8 +162,14 @@ final class FrozenProducts implements AutoCloseable {
   }
 
   private Operand converted(KeptMatrix w, int from, int rows) {
-    Operand to = Operand.dense(block.of(w.blockElements()), rows, w.in());
-    elementwise.copy(Operand.matrix(w.part(from, rows)), to);
+    Tensor part = w.part(from, rows);
+    Tensor room = block.of(w.blockElements());
+    Operand to = Operand.dense(room, rows, w.in());
+    if (loops && part.type() == DType.BF16 && room.type() == DType.F32) {
+      widening.widen(part, room);
+    } else {
+      elementwise.copy(Operand.matrix(part), to);
+    }
     return to;
   }
 

@@ -33,6 +33,12 @@ public final class InstructionSet {
         Locale.ROOT, "onednn %d.%d.%d", version.major(), version.minor(), version.patch());
   }
 
+  /** Whether oneDNN copies between BF16 and F32 by vectors on this CPU: from AVX-512 on. */
+  static boolean widensBf16() {
+    String isa = name();
+    return isa.contains("avx512") || isa.contains("amx") || isa.contains("avx10");
+  }
+
   /** Whether this CPU multiplies bf16 in hardware: AMX, AVX10 or AVX-512 BF16. */
   public static boolean multipliesBf16() {
     String isa = name();

@@ -18,6 +18,7 @@ import dev.kindling.tensor.cpu.CpuMemory;
 import dev.kindling.tensor.cpu.Dither;
 import dev.kindling.tensor.cpu.KeptMatrix;
 import dev.kindling.tensor.cpu.RmsGradient;
+import dev.kindling.tensor.cpu.Widening;
 import dev.kindling.tensor.cpu.Workers;
 import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
@@ -62,7 +63,8 @@ public final class OneDnnBackend extends CpuBackend {
     }
     this.attention = new Attention(workers, single.stream().map(Attention.Kernels::new).toList());
     Dither dither = new Dither(workers);
-    this.frozen = new FrozenProducts(active, products, elementwise, decoder(), dither);
+    Widening widening = new Widening(workers);
+    this.frozen = new FrozenProducts(active, products, elementwise, decoder(), dither, widening);
   }
 
   @Override

@@ -22,12 +22,39 @@ final class Rows {
   }
 
   static void scatterAdd(IntBuffer rows, Elements dy, Elements dx, int count, int columns) {
+    if (dx instanceof Elements.Words) {
+      scatterRounded(rows, dy, dx, count, columns);
+      return;
+    }
     for (int m = 0; m < count; m++) {
       int to = rows.get(m) * columns;
       int from = m * columns;
       for (int c = 0; c < columns; c++) {
         dx.put(to + c, dx.get(to + c) + dy.get(from + c));
       }
+    }
+  }
+
+  /** In half width each row is summed in float and rounded once, where it is first named. */
+  private static void scatterRounded(
+      IntBuffer rows, Elements dy, Elements dx, int count, int columns) {
+    float[] sum = new float[columns];
+    for (int m = 0; m < count; m++) {
+      int row = rows.get(m);
+      boolean done = false;
+      for (int k = 0; k < m && !done; k++) {
+        done = rows.get(k) == row;
+      }
+      if (done) {
+        continue;
+      }
+      dx.get(row * columns, sum, columns);
+      for (int n = m; n < count; n++) {
+        for (int c = 0; rows.get(n) == row && c < columns; c++) {
+          sum[c] += dy.get(n * columns + c);
+        }
+      }
+      dx.put(row * columns, sum, 0, columns);
     }
   }
 

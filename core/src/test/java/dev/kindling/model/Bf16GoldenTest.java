@@ -11,17 +11,17 @@ import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.onednn.InstructionSet;
 import dev.kindling.tensor.onednn.OneDnnBackend;
 import dev.kindling.train.TrainingState;
-import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Activations and operands in bf16: losses stay within 2e-2 of PyTorch's in float64. */
 class Bf16GoldenTest {
-  private final Backend backend = new OneDnnBackend(Precision.BF16, 1);
+  private final Backend backend = open();
 
-  @BeforeAll
-  static void needsBf16() {
+  /** The backend under test. */
+  Backend open() {
     assumeTrue(InstructionSet.multipliesBf16());
+    return new OneDnnBackend(Precision.BF16, 1);
   }
 
   @ParameterizedTest

@@ -32,6 +32,10 @@ final class Blas {
   private final Pointer workspace;
   private final long workspaceBytes;
 
+  // Read before a call returns: the same ones serve all.
+  private final FloatPointer alpha = new FloatPointer(1);
+  private final FloatPointer beta = new FloatPointer(1);
+
   /** What an algorithm is chosen by: a product but for addresses and factors. */
   private record Kind(Operand a, Operand b, Operand c, int batch) {
     static Kind of(Product product) {
@@ -56,12 +60,17 @@ final class Blas {
     }
   }
 
-  /** How such products are formed. */
+  /**
+   * How such products are formed.
+   *
+   * @param found has the algorithm in its own memory, and so must live as long
+   */
   private record Plan(
       cublasLtMatmulDescOpaque_t operation,
       cublasLtMatrixLayoutOpaque_t left,
       cublasLtMatrixLayoutOpaque_t right,
       cublasLtMatrixLayoutOpaque_t into,
+      cublasLtMatmulHeuristicResult_t found,
       cublasLtMatmulAlgo_t algorithm) {}
 
   /**
@@ -87,28 +96,27 @@ final class Blas {
   void multiply(Product product) {
     Plan plan = plans.computeIfAbsent(Kind.of(product), kind -> plan(product));
     Pointer c = at(product.c().address());
-    try (FloatPointer alpha = new FloatPointer((float) product.alpha());
-        FloatPointer beta = new FloatPointer((float) product.beta())) {
-      checkBlas(
-          cublas.cublasLtMatmul(
-              context,
-              plan.operation,
-              alpha,
-              at(product.b().address()),
-              plan.left,
-              at(product.a().address()),
-              plan.right,
-              beta,
-              c,
-              plan.into,
-              c,
-              plan.into,
-              plan.algorithm,
-              workspace,
-              workspaceBytes,
-              null),
-          "cublasLtMatmul");
-    }
+    alpha.put((float) product.alpha());
+    beta.put((float) product.beta());
+    checkBlas(
+        cublas.cublasLtMatmul(
+            context,
+            plan.operation,
+            alpha,
+            at(product.b().address()),
+            plan.left,
+            at(product.a().address()),
+            plan.right,
+            beta,
+            c,
+            plan.into,
+            c,
+            plan.into,
+            plan.algorithm,
+            workspace,
+            workspaceBytes,
+            null),
+        "cublasLtMatmul");
   }
 
   private Plan plan(Product product) {
@@ -142,7 +150,7 @@ final class Blas {
       if (found.get() < 1) {
         throw new IllegalStateException("cublasLt knows no way to form " + product);
       }
-      return new Plan(operation, left, right, into, first.algo());
+      return new Plan(operation, left, right, into, first, first.algo());
     }
   }
 

@@ -5,7 +5,6 @@ import static dev.kindling.tensor.cuda.Calls.check;
 import dev.kindling.InvalidInput;
 import java.nio.ByteBuffer;
 import java.util.HashMap;
-import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import org.bytedeco.cuda.cudart.CUctx_st;
@@ -13,11 +12,6 @@ import org.bytedeco.cuda.cudart.CUfunc_st;
 import org.bytedeco.cuda.cudart.CUmod_st;
 import org.bytedeco.cuda.global.cudart;
 import org.bytedeco.javacpp.BytePointer;
-import org.bytedeco.javacpp.FloatPointer;
-import org.bytedeco.javacpp.IntPointer;
-import org.bytedeco.javacpp.LongPointer;
-import org.bytedeco.javacpp.Pointer;
-import org.bytedeco.javacpp.PointerPointer;
 import org.bytedeco.javacpp.SizeTPointer;
 
 /**
@@ -31,6 +25,7 @@ final class CudaDriver implements Driver {
   private final CUctx_st context = new CUctx_st();
   private final CUmod_st module = new CUmod_st();
   private final Map<String, CUfunc_st> functions = new HashMap<>();
+  private final Parameters parameters = new Parameters();
   private final long workspace;
   private final Blas blas;
 
@@ -138,50 +133,27 @@ final class CudaDriver implements Driver {
   @Override
   public synchronized void launch(Launch launch) {
     enter();
-    List<Launch.Argument> arguments = launch.arguments();
-    Pointer[] values = new Pointer[arguments.size()];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = value(arguments.get(i));
-    }
-    try (PointerPointer<Pointer> all = new PointerPointer<>(values)) {
-      check(
-          cudart.cuLaunchKernel(
-              functions.computeIfAbsent(launch.kernel(), this::function),
-              launch.blocks(),
-              1,
-              1,
-              launch.threads(),
-              1,
-              1,
-              0,
-              null,
-              all,
-              null),
-          "cuLaunchKernel " + launch.kernel());
-    } finally {
-      for (Pointer value : values) {
-        value.close();
-      }
-    }
+    parameters.set(launch.arguments());
+    check(
+        cudart.cuLaunchKernel(
+            functions.computeIfAbsent(launch.kernel(), this::function),
+            launch.blocks(),
+            1,
+            1,
+            launch.threads(),
+            1,
+            1,
+            0,
+            null,
+            parameters.places(),
+            null),
+        launch.kernel());
   }
 
   private CUfunc_st function(String kernel) {
     CUfunc_st function = new CUfunc_st();
     check(cudart.cuModuleGetFunction(function, module, kernel), "cuModuleGetFunction " + kernel);
     return function;
-  }
-
-  private static Pointer value(Launch.Argument argument) {
-    if (argument instanceof Launch.Address address) {
-      return new LongPointer(new long[] {address.value()});
-    }
-    if (argument instanceof Launch.Int number) {
-      return new IntPointer(new int[] {number.value()});
-    }
-    if (argument instanceof Launch.Long64 number) {
-      return new LongPointer(new long[] {number.value()});
-    }
-    return new FloatPointer(new float[] {((Launch.Real) argument).value()});
   }
 
   @Override

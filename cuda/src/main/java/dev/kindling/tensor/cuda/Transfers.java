@@ -31,8 +31,19 @@ final class Transfers {
 
   /** values[from …] to elements at … of a real or active tensor. */
   void write(Tensor to, long at, float[] values, int from, int count) {
-    FloatBuffer source = FloatBuffer.wrap(values, from, count);
-    write(to, at, count, source::get);
+    if (to.type() != DType.F32) {
+      FloatBuffer source = FloatBuffer.wrap(values, from, count);
+      write(to, at, count, source::get);
+      return;
+    }
+    for (int done = 0; done < count; ) {
+      int part = Math.min(count - done, STAGED / Float.BYTES);
+      staged.clear();
+      staged.asFloatBuffer().put(values, from + done, part);
+      staged.position(part * Float.BYTES);
+      send(to, at + done);
+      done += part;
+    }
   }
 
   private void write(Tensor to, long at, long count, Values values) {

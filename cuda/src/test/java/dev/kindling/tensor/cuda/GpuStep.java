@@ -1,0 +1,246 @@
+package dev.kindling.tensor.cuda;
+
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.kindling.checkpoint.WeightSlot;
+import dev.kindling.data.Example;
+import dev.kindling.data.TokenBatch;
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.AdapterSettings;
+import dev.kindling.lora.Parameter;
+import dev.kindling.lora.TargetModules;
+import dev.kindling.model.BatchResult;
+import dev.kindling.model.FrozenWeights;
+import dev.kindling.model.Model;
+import dev.kindling.model.ModelPlan;
+import dev.kindling.model.load.Families;
+import dev.kindling.nn.Trainables;
+import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.Precision;
+import dev.kindling.tensor.Storage;
+import dev.kindling.tensor.StoredType;
+import dev.kindling.tensor.Tensor;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.SplittableRandom;
+import java.util.TreeMap;
+
+/**
+ * Steps of a Llama-shaped model with random weights (one block of random numbers, over and over):
+ * from a batch to the adapters' gradient on the host, which is what an executor does, and with the
+ * update on the device, which is what PyTorch does.
+ *
+ * @param model a name of {@link #SHAPES}
+ * @param rank of the pairs on all seven projections; alpha is the same
+ * @param tokens of a row
+ * @param rows of the batch
+ */
+record GpuStep(String model, int rank, int tokens, int rows) {
+  private static final int VOCABULARY = 32_000;
+  private static final int PIECE = 4 << 20;
+  private static final int WARM = 4;
+  private static final int TIMED = 12;
+
+  /** Hidden and intermediate sizes, layers, heads, heads of keys. */
+  private static final Map<String, List<Integer>> SHAPES =
+      Map.of(
+          "60M", List.of(512, 1376, 8, 8, 8),
+          "250M", List.of(768, 2560, 24, 12, 12),
+          "1.3B", List.of(2048, 5461, 24, 32, 32),
+          "7B", List.of(4096, 11008, 32, 32, 32),
+          "llama3-8B", List.of(4096, 14336, 32, 32, 8));
+
+  /** {@code NAME r=8 tokens=2048 rows=1}. */
+  static GpuStep of(String... words) {
+    return new GpuStep(words[0], number(words[1]), number(words[2]), number(words[3]));
+  }
+
+  private static int number(String word) {
+    return Integer.parseInt(word.substring(word.indexOf('=') + 1));
+  }
+
+  private ModelPlan plan() {
+    List<Integer> shape = SHAPES.get(model);
+    ObjectNode config = JsonNodeFactory.instance.objectNode();
+    config.put("model_type", "llama").put("hidden_size", shape.get(0));
+    config.put("intermediate_size", shape.get(1)).put("num_hidden_layers", shape.get(2));
+    config.put("num_attention_heads", shape.get(3)).put("num_key_value_heads", shape.get(4));
+    config.put("vocab_size", VOCABULARY).put("max_position_embeddings", 8192);
+    config.put("hidden_act", "silu").put("rms_norm_eps", 1e-6).put("tie_word_embeddings", false);
+    return Families.plan(config, 1);
+  }
+
+  private AdapterLayout layout(ModelPlan plan) {
+    return AdapterLayout.of(
+        plan.linears(), new AdapterSettings(rank, rank, 0, new TargetModules.Blocks(), List.of()));
+  }
+
+  private TokenBatch batch(ModelPlan plan) {
+    List<Example> examples = new ArrayList<>();
+    SplittableRandom random = new SplittableRandom(1);
+    for (int row = 0; row < rows; row++) {
+      int[] ids = random.ints(tokens, 1, VOCABULARY).toArray();
+      examples.add(new Example(row, ids, ids));
+    }
+    return TokenBatch.of(examples, plan.rules());
+  }
+
+  private static FrozenWeights load(Backend backend, List<WeightSlot> slots) {
+    ByteBuffer random = ByteBuffer.allocate(2 * PIECE).order(ByteOrder.LITTLE_ENDIAN);
+    SplittableRandom numbers = new SplittableRandom(0);
+    while (random.hasRemaining()) {
+      random.putShort(StoredType.BF16.narrow((float) (0.02 * numbers.nextGaussian())));
+    }
+    FrozenWeights.Loader loader = new FrozenWeights.Loader(backend, slots, Storage.FP32);
+    for (WeightSlot slot : slots) {
+      long elements = Tensor.elements(slot.shape());
+      for (long from = 0; from < elements; from += PIECE) {
+        int count = (int) Math.min(PIECE, elements - from);
+        ByteBuffer piece = random.slice(0, 2 * count).order(ByteOrder.LITTLE_ENDIAN);
+        if (!slot.matrix()) { // a norm's gains
+          piece = ByteBuffer.allocate(2 * count).order(ByteOrder.LITTLE_ENDIAN);
+          while (piece.hasRemaining()) {
+            piece.putShort(StoredType.BF16.narrow(1));
+          }
+          piece.flip();
+        }
+        loader.accept(slot, from, piece, StoredType.BF16);
+      }
+    }
+    return loader.finish();
+  }
+
+  /** A as wide as PEFT's, B zero: where training begins. */
+  private static float[] start(AdapterLayout layout) {
+    float[] vector = new float[layout.elements()];
+    SplittableRandom random = new SplittableRandom(2);
+    for (Parameter p : layout.parameters()) {
+      if (p.role() == Parameter.Role.A) {
+        double bound = 1 / Math.sqrt((double) p.shape()[1]);
+        for (int i = 0; i < p.elements(); i++) {
+          vector[p.offset() + i] = (float) random.nextDouble(-bound, bound);
+        }
+      }
+    }
+    return vector;
+  }
+
+  /** A model and what it is stepped with. */
+  private final class Opened implements AutoCloseable {
+    final Backend backend;
+    final AdapterLayout layout;
+    final FrozenWeights weights;
+    final Trainables trainables;
+    final Model net;
+    final TokenBatch batch;
+    final float[] gradient;
+
+    Opened(Backend backend) {
+      this.backend = backend;
+      ModelPlan plan = plan();
+      layout = layout(plan);
+      weights = load(backend, plan.weights(layout));
+      trainables = new Trainables(backend, layout);
+      net = plan.build(backend, weights, trainables, false);
+      batch = batch(plan);
+      gradient = new float[layout.elements()];
+      net.load(start(layout));
+    }
+
+    double step() {
+      BatchResult result = net.gradient(batch, gradient);
+      return result.loss() / result.targets();
+    }
+
+    @Override
+    public void close() {
+      net.close();
+      weights.close();
+      backend.close();
+    }
+  }
+
+  /** FLOP of a step, as docs/gpu.md counts them. */
+  private double flops() {
+    List<Integer> s = SHAPES.get(model);
+    double hidden = s.get(0);
+    double kv = hidden * s.get(4) / s.get(3);
+    double block = 2 * hidden * hidden + 2 * hidden * kv + 3 * hidden * s.get(1);
+    double widths = 4 * hidden + 2 * (hidden + kv) + 3 * (hidden + s.get(1));
+    double perToken =
+        4 * (block * s.get(2) + hidden * VOCABULARY)
+            + 6 * rank * widths * s.get(2)
+            + 7.0 * tokens * hidden * s.get(2);
+    return perToken * tokens * rows;
+  }
+
+  /** Medians of a few steps. */
+  Map<String, Object> measure(String device) {
+    Driver driver = new CudaDriver(0, GpuCheck.PRECISION == Precision.BF16);
+    Map<String, Object> line = new LinkedHashMap<>();
+    line.put("ours", model);
+    line.put("rank", rank);
+    line.put("seq", tokens);
+    line.put("tokens", tokens * rows);
+    try (Opened opened =
+        new Opened(new CudaBackend(GpuCheck.PRECISION, driver, CudaBackend.MOST_SCORES))) {
+      double loss = opened.step();
+      for (int i = 1; i < WARM; i++) {
+        opened.step();
+      }
+      double[] ms = new double[TIMED];
+      for (int i = 0; i < TIMED; i++) {
+        long from = System.nanoTime();
+        opened.step();
+        ms[i] = (System.nanoTime() - from) / 1e6;
+      }
+      Arrays.sort(ms);
+      double median = ms[TIMED / 2];
+      line.put("ms", median);
+      line.put("least_ms", ms[0]);
+      line.put("tokens_per_s", Math.round(tokens * rows / median * 1e3));
+      line.put("tflops", flops() / median / 1e9);
+      line.put("loss", loss);
+      line.put("weights_mib", opened.weights.bytes() >> 20);
+      line.put("step_mib", opened.trainables.arena().bytes() >> 20);
+      line.put("device", device);
+    } finally {
+      driver.close();
+    }
+    return line;
+  }
+
+  /** Where a step goes: each kind of call, the longest first. */
+  Map<String, Object> profile() {
+    TimingDriver driver = new TimingDriver(new CudaDriver(0, true));
+    Map<String, Object> line = new LinkedHashMap<>();
+    line.put("profile", toString());
+    try (Opened opened =
+        new Opened(new CudaBackend(GpuCheck.PRECISION, driver, CudaBackend.MOST_SCORES))) {
+      opened.step();
+      opened.step();
+      driver.spent().clear();
+      long from = System.nanoTime();
+      opened.step();
+      line.put("ms", (System.nanoTime() - from) / 1e6);
+      Map<String, TimingDriver.Spent> all = new TreeMap<>(driver.spent());
+      all.entrySet().stream()
+          .sorted(Comparator.comparing(e -> -e.getValue().nanos))
+          .limit(40)
+          .forEach(
+              e ->
+                  line.put(
+                      e.getKey(),
+                      List.of(e.getValue().calls, Math.round(e.getValue().nanos / 1e4) / 100.0)));
+    } finally {
+      driver.close();
+    }
+    return line;
+  }
+}

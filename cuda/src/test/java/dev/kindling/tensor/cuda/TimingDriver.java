@@ -1,0 +1,96 @@
+package dev.kindling.tensor.cuda;
+
+import java.nio.ByteBuffer;
+import java.util.LinkedHashMap;
+import java.util.Map;
+
+/**
+ * Waits for each call and adds up its time, by kernel and by the sizes of products: where a step
+ * goes. Waiting itself takes some ten microseconds a call, which are in the times.
+ */
+final class TimingDriver implements Driver {
+  /** Calls of one kind. */
+  static final class Spent {
+    long nanos;
+    int calls;
+  }
+
+  private final Driver inner;
+  private final Map<String, Spent> spent = new LinkedHashMap<>();
+  private final ByteBuffer one = ByteBuffer.allocateDirect(4);
+  private final long somewhere;
+
+  TimingDriver(Driver inner) {
+    this.inner = inner;
+    this.somewhere = inner.allocate(4);
+  }
+
+  Map<String, Spent> spent() {
+    return spent;
+  }
+
+  private void timed(String kind, Runnable call) {
+    long from = System.nanoTime();
+    call.run();
+    one.clear();
+    inner.download(somewhere, one); // waits for all work
+    Spent sum = spent.computeIfAbsent(kind, k -> new Spent());
+    sum.nanos += System.nanoTime() - from;
+    sum.calls++;
+  }
+
+  @Override
+  public long allocate(long bytes) {
+    return inner.allocate(bytes);
+  }
+
+  @Override
+  public void free(long address) {
+    inner.free(address);
+  }
+
+  @Override
+  public void upload(ByteBuffer from, long to) {
+    timed("upload", () -> inner.upload(from, to));
+  }
+
+  @Override
+  public void download(long from, ByteBuffer into) {
+    timed("download", () -> inner.download(from, into));
+  }
+
+  @Override
+  public void clear(long address, long bytes) {
+    timed("clear", () -> inner.clear(address, bytes));
+  }
+
+  @Override
+  public void launch(Launch launch) {
+    timed(launch.kernel(), () -> inner.launch(launch));
+  }
+
+  @Override
+  public void multiply(Product p) {
+    String kind =
+        "product "
+            + p.a().outer()
+            + "x"
+            + p.a().inner()
+            + "x"
+            + p.b().inner()
+            + (p.a().turned() ? " ta" : "")
+            + (p.b().turned() ? " tb" : "")
+            + (p.batch() > 1 ? " of " + p.batch() : "")
+            + " "
+            + p.a().type()
+            + ">"
+            + p.c().type();
+    timed(kind, () -> inner.multiply(p));
+  }
+
+  @Override
+  public void close() {
+    inner.free(somewhere);
+    inner.close();
+  }
+}

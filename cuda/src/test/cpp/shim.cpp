@@ -6,6 +6,7 @@
 #include "elements.cu"
 #include "rows.cu"
 #include "attention.cu"
+#include "flash.cu"
 #include "loss.cu"
 #include "nf4.cu"
 #include <csignal>
@@ -75,17 +76,17 @@ template <class T> T decode(const Argument& argument, size_t place) {
 }
 
 using Arguments = std::vector<Argument>;
-using Kernel = std::function<void(unsigned, unsigned, const Arguments&)>;
+using Kernel = std::function<void(unsigned, unsigned, unsigned, const Arguments&)>;
 
 template <class... A, size_t... I>
 Kernel wrapped(void (*kernel)(A...), std::index_sequence<I...>) {
-  return [kernel](unsigned grid, unsigned threads, const Arguments& given) {
+  return [kernel](unsigned grid, unsigned threads, unsigned shared, const Arguments& given) {
     if (given.size() != sizeof...(A)) {
       wrong = std::to_string(given.size()) + " arguments instead of " + std::to_string(sizeof...(A));
       return;
     }
     std::tuple<A...> all{decode<A>(given[I], I)...};
-    if (wrong.empty()) shim::launch(grid, threads, [&] { std::apply(kernel, all); });
+    if (wrong.empty()) shim::launch(grid, threads, shared, [&] { std::apply(kernel, all); });
   };
 }
 template <class... A> Kernel wrap(void (*kernel)(A...)) { return wrapped(kernel, std::index_sequence_for<A...>()); }
@@ -96,7 +97,12 @@ const std::map<std::string, Kernel> kernels = {OURS(rms_norm), OURS(rms_norm_bac
     OURS(swiglu_backward), OURS(activation), OURS(activation_backward), OURS(dropout), OURS(adamw), OURS(gather_rows),
     OURS(gather_rows_backward), OURS(columns), OURS(transpose), OURS(rope), OURS(attention_softmax),
     OURS(row_squares), OURS(row_lengths),
-    OURS(scale_columns), OURS(dot_columns), OURS(gather_columns), OURS(add_dithered), OURS(attention_again), OURS(attention_backward), OURS(cross_entropy), OURS(nf4_decode)};
+    OURS(scale_columns), OURS(dot_columns), OURS(gather_columns), OURS(add_dithered), OURS(attention_again), OURS(attention_backward), OURS(cross_entropy), OURS(nf4_decode),
+#ifdef ACTIVE_BF16
+    OURS(flash_dots), OURS(flash_forward_32), OURS(flash_queries_32), OURS(flash_keys_32), OURS(flash_forward_64),
+    OURS(flash_queries_64), OURS(flash_keys_64), OURS(flash_forward_128), OURS(flash_queries_128), OURS(flash_keys_128)
+#endif
+};
 
 struct Operand { uint64_t address; uint32_t type, rows, columns; uint64_t leading, stride; uint8_t turned; } __attribute__((packed));
 
@@ -134,13 +140,13 @@ void multiply() {
 void launch() {
   std::string name(next<uint16_t>(), ' ');
   take(&name[0], name.size());
-  const uint32_t grid = next<uint32_t>(), threads = next<uint32_t>();
+  const uint32_t grid = next<uint32_t>(), threads = next<uint32_t>(), shared = next<uint32_t>();
   Arguments given(next<uint16_t>());
   for (Argument& argument : given) argument = {next<char>(), next<uint64_t>()};
   auto found = kernels.find(name);
   if (found == kernels.end()) { wrong = "no kernel " + name; return; }
   shim::kernel = found->first.c_str();
-  found->second(grid, threads, given);
+  found->second(grid, threads, shared, given);
   shim::kernel = "none";
 }
 

@@ -364,6 +364,7 @@ public final class DryBackend implements Backend {
       Tensor starts,
       Tensor ends,
       Tensor kept,
+      Tensor context,
       Tensor dcontext,
       Tensor dq,
       Tensor dk,

@@ -169,6 +169,7 @@ public record Rates(double productFlops, double attentionFlops, double bytes)
               starts,
               ends,
               kept,
+              queries[1],
               queries[2],
               queries[3],
               keys[2],

@@ -61,12 +61,14 @@ public interface Block<S, G> {
         Tensor k,
         Tensor v,
         Tensor kept,
+        Tensor context,
         Tensor dcontext,
         Tensor dq,
         Tensor dk,
         Tensor dv,
         Tensor scratch) {
-      backend.attentionBackward(shape, q, k, v, starts, ends, kept, dcontext, dq, dk, dv, scratch);
+      backend.attentionBackward(
+          shape, q, k, v, starts, ends, kept, context, dcontext, dq, dk, dv, scratch);
     }
   }
 

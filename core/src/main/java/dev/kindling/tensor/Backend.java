@@ -306,7 +306,7 @@ public interface Backend extends AutoCloseable {
       Tensor context,
       Tensor scratch);
 
-  /** dq, dk and dv of {@link #attention} from the gradient of its context. */
+  /** dq, dk and dv of {@link #attention} from its context and the gradient of that. */
   void attentionBackward(
       AttentionShape shape,
       Tensor q,
@@ -315,6 +315,7 @@ public interface Backend extends AutoCloseable {
       Tensor starts,
       Tensor ends,
       Tensor kept,
+      Tensor context,
       Tensor dcontext,
       Tensor dq,
       Tensor dk,

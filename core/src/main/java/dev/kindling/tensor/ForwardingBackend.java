@@ -299,12 +299,14 @@ public abstract class ForwardingBackend implements Backend {
       Tensor starts,
       Tensor ends,
       Tensor kept,
+      Tensor context,
       Tensor dcontext,
       Tensor dq,
       Tensor dk,
       Tensor dv,
       Tensor scratch) {
-    inner.attentionBackward(shape, q, k, v, starts, ends, kept, dcontext, dq, dk, dv, scratch);
+    inner.attentionBackward(
+        shape, q, k, v, starts, ends, kept, context, dcontext, dq, dk, dv, scratch);
   }
 
   @Override

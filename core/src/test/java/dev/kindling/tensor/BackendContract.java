@@ -665,9 +665,18 @@ public abstract class BackendContract {
    * the same keys and others do not: whole, short, several sequences behind each other, empty.
    */
   @ParameterizedTest
-  @CsvSource({"12,12,true", "12,12,false", "12,4,true", "3,1,false"})
+  @CsvSource({
+    "12,12,4,true",
+    "12,12,4,false",
+    "12,4,4,true",
+    "3,1,4,false",
+    "2,1,32,true",
+    "4,2,64,true",
+    "2,1,128,true",
+    "1,1,128,false"
+  })
   void attention_longRowsThatLookAtDifferentKeys_equalsReference(
-      int heads, int kvHeads, boolean causal) {
+      int heads, int kvHeads, int size, boolean causal) {
     int tokens = 141;
     int[] length = {tokens, tokens, 70, tokens, 0, tokens};
     int[] starts = new int[length.length * tokens];
@@ -676,7 +685,7 @@ public abstract class BackendContract {
       starts[5 * tokens + t] = tokens; // sees nothing
     }
     checkAttention(
-        new AttentionShape(length.length, tokens, heads, kvHeads, 4, causal), starts, length);
+        new AttentionShape(length.length, tokens, heads, kvHeads, size, causal), starts, length);
   }
 
   /** Queries that are the last of longer sequences, as in generation; no backward there. */
@@ -694,14 +703,14 @@ public abstract class BackendContract {
    * as where a classifier reads only the first token of each: some share keys, some see none.
    */
   @ParameterizedTest
-  @CsvSource({"4,2", "3,3", "12,12"})
-  void attention_anyRangeOfKeys_equalsReference(int heads, int kvHeads) {
+  @CsvSource({"4,2,4", "3,3,4", "12,12,4", "2,1,64"})
+  void attention_anyRangeOfKeys_equalsReference(int heads, int kvHeads, int size) {
     int[] starts = {0, 0, 0, 2, 2, 0, 6, 6, 0, 0, 0, 0, 4, 4};
     int[] ends = {2, 2, 0, 5, 5, 0, 7, 7, 4, 4, 4, 4, 7, 7};
-    checkRanges(new AttentionShape(2, 7, heads, kvHeads, 3, false), starts, ends);
+    checkRanges(new AttentionShape(2, 7, heads, kvHeads, size - 1, false), starts, ends);
     int[] first = {0, 131, 300, 0, 7};
     int[] last = {131, 300, 301, 0, 8};
-    checkRanges(new AttentionShape(1, 5, 301, heads, kvHeads, 4, false), first, last);
+    checkRanges(new AttentionShape(1, 5, 301, heads, kvHeads, size, false), first, last);
   }
 
   /** Ends of rows of so many real keys. */
@@ -730,6 +739,7 @@ public abstract class BackendContract {
     Twin first = inputs.get(3);
     Twin last = inputs.get(4);
     Twin kept = inputs.get(5);
+    Twin context = inputs.get(6);
     Twin scratch = emptyScratch(shape);
     Twin dc = filled(1, flat);
     List<Twin> gradients = new ArrayList<>();
@@ -744,6 +754,7 @@ public abstract class BackendContract {
         first.ours,
         last.ours,
         kept.ours,
+        context.ours,
         dc.ours,
         gradients.get(0).ours,
         gradients.get(1).ours,
@@ -757,6 +768,7 @@ public abstract class BackendContract {
         first.theirs,
         last.theirs,
         kept.theirs,
+        context.theirs,
         dc.theirs,
         gradients.get(0).theirs,
         gradients.get(1).theirs,
@@ -800,7 +812,7 @@ public abstract class BackendContract {
         context.theirs,
         scratch.theirs);
     same(context);
-    into.addAll(List.of(q, k, v, first, last, kept));
+    into.addAll(List.of(q, k, v, first, last, kept, context));
   }
 
   private Twin emptyScratch(AttentionShape shape) {

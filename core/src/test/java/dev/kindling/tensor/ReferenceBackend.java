@@ -623,6 +623,7 @@ public final class ReferenceBackend implements Backend {
       Tensor starts,
       Tensor ends,
       Tensor p,
+      Tensor context,
       Tensor dcontext,
       Tensor dq,
       Tensor dk,

@@ -252,7 +252,7 @@ class ReferenceGradientTest {
     Tensor dq = filled(flat);
     Tensor dk = filled(kvFlat);
     Tensor dv = filled(kvFlat);
-    backend.attentionBackward(shape, q, k, v, starts, ends, p, dy, dq, dk, dv, scratch);
+    backend.attentionBackward(shape, q, k, v, starts, ends, p, y, dy, dq, dk, dv, scratch);
     for (List<Tensor> pair : List.of(List.of(q, dq), List.of(k, dk), List.of(v, dv))) {
       check(pair.get(0), pair.get(1), y, dy, forward);
     }

@@ -137,7 +137,7 @@ class BoardIT {
     for (String line : Files.readAllLines(output.resolve("metrics.jsonl"))) {
       JsonNode step = new ObjectMapper().readTree(line);
       losses.add(step.get("loss").asDouble());
-      seconds += step.get("seconds").asDouble();
+      seconds += step.get("secondsCompute").asDouble() + step.get("secondsExchange").asDouble();
       bytes += step.get("bytesDown").asDouble() + step.get("bytesUp").asDouble();
       double mean =
           losses.stream()

@@ -111,7 +111,8 @@ record BertBlock(
   public void backward(Pass pass, Tensor x, Saved s, Tensor dy, @Nullable Tensor dx, Scratch g) {
     Linear.Scratch linear = pass.linear();
     mixBackward(s, dy, g.wide, g.h, g.sum, linear);
-    pass.attendBackward(backend, s.q, s.k, s.v, s.kept, dy, g.dq, g.dk, g.dv, g.attention);
+    pass.attendBackward(
+        backend, s.q, s.k, s.v, s.kept, s.context, dy, g.dq, g.dk, g.dv, g.attention);
     query.backward(x, s.query, g.dq, dx, false, linear);
     key.backward(x, s.key, g.dk, dx, true, linear);
     value.backward(x, s.value, g.dv, dx, true, linear);

@@ -141,6 +141,7 @@ record BertSummary(BertBlock block) {
         firsts.starts,
         firsts.ends,
         s.kept(),
+        s.context(),
         g.dy,
         g.dq,
         g.dk,

@@ -129,7 +129,8 @@ record Gpt2Block(
     backend.add(dy, g.h, dy); // now the gradient of h
 
     attentionOut.backward(s.context, s.outPair, dy, g.h, false, linear);
-    pass.attendBackward(backend, s.q, s.k, s.v, s.kept, g.h, g.dq, g.dk, g.dv, g.attention);
+    pass.attendBackward(
+        backend, s.q, s.k, s.v, s.kept, s.context, g.h, g.dq, g.dk, g.dv, g.attention);
     backend.putColumns(g.dq, 0, g.joined);
     backend.putColumns(g.dk, hidden, g.joined);
     backend.putColumns(g.dv, 2 * hidden, g.joined);

@@ -154,7 +154,8 @@ record LlamaBlock(
 
     Tensor n = s.attentionNorm.y();
     attentionOut.backward(s.context, s.outPair, dy, g.context, false, linear);
-    pass.attendBackward(backend, s.q, s.k, s.v, s.kept, g.context, g.dq, g.dk, g.dv, g.attention);
+    pass.attendBackward(
+        backend, s.q, s.k, s.v, s.kept, s.context, g.context, g.dq, g.dk, g.dv, g.attention);
     backend.rope(g.dq, pass.positions(), frequencies, true);
     backend.rope(g.dk, pass.positions(), frequencies, true);
     Tensor dn = dx == null ? null : g.normed;

@@ -200,6 +200,7 @@ public final class Nd4jBackend extends CpuBackend {
       Tensor starts,
       Tensor ends,
       Tensor kept,
+      Tensor context,
       Tensor dcontext,
       Tensor dq,
       Tensor dk,

@@ -245,6 +245,7 @@ public final class OneDnnBackend extends CpuBackend {
       Tensor starts,
       Tensor ends,
       Tensor kept,
+      Tensor context,
       Tensor dcontext,
       Tensor dq,
       Tensor dk,

@@ -59,7 +59,8 @@ class OneDnnThreadsTest extends BackendContract {
     Tensor dk = backend.allocate(backend.active(), 300, shape.kvHidden());
     Tensor dv = backend.allocate(backend.active(), 300, shape.kvHidden());
     backend.attention(shape, q, k, v, starts, ends, kept, context, scratch);
-    backend.attentionBackward(shape, q, k, v, starts, ends, kept, dcontext, dq, dk, dv, scratch);
+    backend.attentionBackward(
+        shape, q, k, v, starts, ends, kept, context, dcontext, dq, dk, dv, scratch);
     List<float[]> found = new ArrayList<>();
     for (Tensor t : List.of(context, dq, dk, dv)) {
       float[] values = new float[(int) t.elements()];

@@ -33,6 +33,7 @@ final class CudaBackend implements Backend {
   private final Transfers transfers;
   private final Products products;
   private final Attention attention;
+  private final Flash flash;
   private double[] frequencies = {};
   private long frequenciesAt;
 
@@ -47,6 +48,7 @@ final class CudaBackend implements Backend {
     this.transfers = new Transfers(driver);
     this.products = new Products(driver, kernels);
     this.attention = new Attention(driver, kernels, active, mostScores);
+    this.flash = new Flash(kernels);
   }
 
   @Override
@@ -439,7 +441,7 @@ final class CudaBackend implements Backend {
 
   @Override
   public long attentionScratch(AttentionShape shape) {
-    return attention.scratch(shape);
+    return Flash.fits(shape, active) ? Flash.scratch(shape) : attention.scratch(shape);
   }
 
   @Override
@@ -453,7 +455,11 @@ final class CudaBackend implements Backend {
       Tensor kept,
       Tensor context,
       Tensor scratch) {
-    attention.forward(shape, q, k, v, starts, ends, kept, context, scratch);
+    if (Flash.fits(shape, active)) {
+      flash.forward(shape, q, k, v, starts, ends, kept, context);
+    } else {
+      attention.forward(shape, q, k, v, starts, ends, kept, context, scratch);
+    }
   }
 
   @Override
@@ -465,12 +471,17 @@ final class CudaBackend implements Backend {
       Tensor starts,
       Tensor ends,
       Tensor kept,
+      Tensor context,
       Tensor dcontext,
       Tensor dq,
       Tensor dk,
       Tensor dv,
       Tensor scratch) {
-    attention.backward(shape, q, k, v, starts, ends, kept, dcontext, dq, dk, dv, scratch);
+    if (Flash.fits(shape, active)) {
+      flash.backward(shape, q, k, v, starts, ends, kept, context, dcontext, dq, dk, dv, scratch);
+    } else {
+      attention.backward(shape, q, k, v, starts, ends, kept, dcontext, dq, dk, dv, scratch);
+    }
   }
 
   @Override

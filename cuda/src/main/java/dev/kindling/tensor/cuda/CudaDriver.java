@@ -22,6 +22,9 @@ final class CudaDriver implements Driver {
   /** Bytes: what cuBLAS recommends for Hopper. */
   private static final long WORKSPACE = 32L << 20;
 
+  /** Bytes of shared memory that a block gets unasked. */
+  private static final int ALWAYS_SHARED = 48 << 10;
+
   private final CUctx_st context = new CUctx_st();
   private final CUmod_st module = new CUmod_st();
   private final Map<String, CUfunc_st> functions = new HashMap<>();
@@ -136,23 +139,30 @@ final class CudaDriver implements Driver {
     parameters.set(launch.arguments());
     check(
         cudart.cuLaunchKernel(
-            functions.computeIfAbsent(launch.kernel(), this::function),
+            functions.computeIfAbsent(launch.kernel(), name -> function(name, launch.shared())),
             launch.blocks(),
             1,
             1,
             launch.threads(),
             1,
             1,
-            0,
+            launch.shared(),
             null,
             parameters.places(),
             null),
         launch.kernel());
   }
 
-  private CUfunc_st function(String kernel) {
+  /** Loads a kernel; the bytes that its first launch shares are the most that it ever does. */
+  private CUfunc_st function(String kernel, int shared) {
     CUfunc_st function = new CUfunc_st();
     check(cudart.cuModuleGetFunction(function, module, kernel), "cuModuleGetFunction " + kernel);
+    if (shared > ALWAYS_SHARED) {
+      check(
+          cudart.cuFuncSetAttribute(
+              function, cudart.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, shared),
+          kernel + " needs " + shared + " bytes of shared memory: cuFuncSetAttribute");
+    }
     return function;
   }
 

@@ -29,7 +29,7 @@ final class Kernels {
     }
     int threads = (int) Math.min(ELEMENT_THREADS, warps(n));
     int blocks = (int) Math.min(MOST_BLOCKS, (n + threads - 1) / threads);
-    driver.launch(new Launch(kernel, blocks, threads, values(arguments)));
+    driver.launch(new Launch(kernel, blocks, threads, 0, values(arguments)));
   }
 
   /** A block for each row of so many columns. */
@@ -38,7 +38,12 @@ final class Kernels {
       return;
     }
     int threads = (int) Math.min(Launch.MOST_THREADS / 2, warps((columns + 3) / 4));
-    driver.launch(new Launch(kernel, Math.toIntExact(rows), threads, values(arguments)));
+    driver.launch(new Launch(kernel, Math.toIntExact(rows), threads, 0, values(arguments)));
+  }
+
+  /** So many blocks of so many threads, each with memory to share. */
+  void inBlocks(String kernel, long blocks, int threads, int shared, Object... arguments) {
+    driver.launch(new Launch(kernel, Math.toIntExact(blocks), threads, shared, values(arguments)));
   }
 
   private static long warps(long threads) {

@@ -8,9 +8,10 @@ import java.util.List;
  * @param kernel its name in the {@code .cu} resources
  * @param blocks of the grid, at least 1
  * @param threads of a block: whole warps, 1,024 at most
+ * @param shared bytes of shared memory of a block, beside what the kernel itself says
  * @param arguments in the order of its parameters
  */
-record Launch(String kernel, int blocks, int threads, List<Argument> arguments) {
+record Launch(String kernel, int blocks, int threads, int shared, List<Argument> arguments) {
   /** A warp of threads. */
   static final int WARP = 32;
 

@@ -11,7 +11,14 @@ final class Sources {
   /** The first one is what the others share. */
   private static final List<String> FILES =
       List.of(
-          "common.cu", "norms.cu", "elements.cu", "rows.cu", "attention.cu", "loss.cu", "nf4.cu");
+          "common.cu",
+          "norms.cu",
+          "elements.cu",
+          "rows.cu",
+          "attention.cu",
+          "flash.cu",
+          "loss.cu",
+          "nf4.cu");
 
   private Sources() {}
 

@@ -44,7 +44,14 @@ final class Compiler {
         half -> {
           Path program = Path.of("target", half ? "shim-bf16" : "shim-fp32").toAbsolutePath();
           List<String> command =
-              new ArrayList<>(List.of(compiler, "-O2", "-U_FORTIFY_SOURCE", "-Wall", "-Wextra"));
+              new ArrayList<>(
+                  List.of(
+                      compiler,
+                      "-O2",
+                      "-U_FORTIFY_SOURCE",
+                      "-Wall",
+                      "-Wextra",
+                      "-Wno-unknown-pragmas"));
           command.addAll(List.of("-Werror", "-I" + KERNELS));
           command.addAll(Sources.options(half));
           command.addAll(List.of("-o", program.toString(), SHIM.toString()));

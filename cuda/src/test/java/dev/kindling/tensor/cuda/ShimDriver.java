@@ -82,9 +82,9 @@ final class ShimDriver implements Driver {
   @Override
   public void launch(Launch launch) {
     byte[] name = launch.kernel().getBytes(StandardCharsets.US_ASCII);
-    ByteBuffer call = call('L', 12 + name.length + 9 * launch.arguments().size());
+    ByteBuffer call = call('L', 16 + name.length + 9 * launch.arguments().size());
     call.putShort((short) name.length).put(name);
-    call.putInt(launch.blocks()).putInt(launch.threads());
+    call.putInt(launch.blocks()).putInt(launch.threads()).putInt(launch.shared());
     call.putShort((short) launch.arguments().size());
     for (Argument argument : launch.arguments()) {
       if (argument instanceof Launch.Address address) {

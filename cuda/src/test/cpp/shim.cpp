@@ -96,7 +96,7 @@ const std::map<std::string, Kernel> kernels = {OURS(rms_norm), OURS(rms_norm_bac
     OURS(layer_norm_backward), OURS(convert), OURS(add), OURS(add_bias), OURS(add_bias_backward), OURS(swiglu),
     OURS(swiglu_backward), OURS(activation), OURS(activation_backward), OURS(dropout), OURS(adamw), OURS(gather_rows),
     OURS(gather_rows_backward), OURS(columns), OURS(transpose), OURS(rope), OURS(attention_softmax),
-    OURS(row_squares), OURS(row_lengths),
+    OURS(row_squares), OURS(copy_rows), OURS(row_lengths),
     OURS(scale_columns), OURS(dot_columns), OURS(gather_columns), OURS(add_dithered), OURS(attention_again), OURS(attention_backward), OURS(cross_entropy), OURS(nf4_decode),
 #ifdef ACTIVE_BF16
     OURS(flash_dots), OURS(flash_forward_32), OURS(flash_queries_32), OURS(flash_keys_32), OURS(flash_forward_64),

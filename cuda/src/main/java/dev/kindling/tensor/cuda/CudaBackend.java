@@ -501,6 +501,7 @@ final class CudaBackend implements Backend {
   @Override
   public void close() {
     products.close();
+    transfers.close();
     forgetFrequencies();
   }
 }

@@ -12,6 +12,7 @@ import org.bytedeco.cuda.cudart.CUfunc_st;
 import org.bytedeco.cuda.cudart.CUmod_st;
 import org.bytedeco.cuda.global.cudart;
 import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.SizeTPointer;
 
 /**
@@ -21,6 +22,9 @@ import org.bytedeco.javacpp.SizeTPointer;
 final class CudaDriver implements Driver {
   /** Bytes: what cuBLAS recommends for Hopper. */
   private static final long WORKSPACE = 32L << 20;
+
+  /** Compute capability, times ten. */
+  private static final int FIRST_WITH_BF16 = 80;
 
   /** Bytes of shared memory that a block gets unasked. */
   private static final int ALWAYS_SHARED = 48 << 10;
@@ -53,6 +57,12 @@ final class CudaDriver implements Driver {
             found, cudart.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device),
         "cuDeviceGetAttribute");
     capability += found[0];
+    if (bf16 && capability < FIRST_WITH_BF16) {
+      throw new InvalidInput(
+          "train.precision",
+          "bf16 on a GPU of compute capability " + capability / 10 + "." + capability % 10,
+          "fp32, or a GPU from Ampere (8.0) on");
+    }
     check(cudart.cuDevicePrimaryCtxRetain(context, device), "cuDevicePrimaryCtxRetain");
     enter();
     try (BytePointer cubin = new BytePointer(Nvrtc.cubin(Sources.all(), capability, bf16))) {
@@ -100,6 +110,21 @@ final class CudaDriver implements Driver {
   public synchronized void free(long address) {
     enter();
     check(cudart.cuMemFree(address), "cuMemFree");
+  }
+
+  /** Page-locked, which the device reads by itself: 50 GB/s instead of 13 on an H200. */
+  @Override
+  public synchronized ByteBuffer stage(int bytes) {
+    enter();
+    BytePointer host = new BytePointer((Pointer) null);
+    check(cudart.cuMemAllocHost(host, bytes), "cuMemAllocHost");
+    return host.limit(bytes).asByteBuffer();
+  }
+
+  @Override
+  public synchronized void unstage(ByteBuffer staged) {
+    enter();
+    check(cudart.cuMemFreeHost(new BytePointer(staged).position(0)), "cuMemFreeHost");
   }
 
   @Override

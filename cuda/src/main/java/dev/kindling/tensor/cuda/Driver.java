@@ -18,6 +18,12 @@ interface Driver extends AutoCloseable {
   /** Gives back what {@link #allocate} returned. */
   void free(long address);
 
+  /** Host memory for {@link #upload} and {@link #download}, the fastest there is. */
+  ByteBuffer stage(int bytes);
+
+  /** Gives back what {@link #stage} returned. */
+  void unstage(ByteBuffer staged);
+
   /** Copies the remaining bytes to the device; they may be overwritten afterwards. */
   void upload(ByteBuffer from, long to);
 

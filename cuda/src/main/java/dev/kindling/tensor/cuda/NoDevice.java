@@ -19,6 +19,16 @@ final class NoDevice implements Driver {
   }
 
   @Override
+  public ByteBuffer stage(int bytes) {
+    return ByteBuffer.allocateDirect(bytes);
+  }
+
+  @Override
+  public void unstage(ByteBuffer staged) {
+    // The collector's.
+  }
+
+  @Override
   public void upload(ByteBuffer from, long to) {
     throw none();
   }

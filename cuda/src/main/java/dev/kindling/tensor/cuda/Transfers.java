@@ -17,11 +17,15 @@ final class Transfers {
   private static final int STAGED = 4 << 20;
 
   private final Driver driver;
-  private final ByteBuffer staged =
-      ByteBuffer.allocateDirect(STAGED).order(ByteOrder.LITTLE_ENDIAN);
+  private final ByteBuffer staged;
 
   Transfers(Driver driver) {
     this.driver = driver;
+    this.staged = driver.stage(STAGED).order(ByteOrder.LITTLE_ENDIAN);
+  }
+
+  void close() {
+    driver.unstage(staged.clear());
   }
 
   /** The values of a source, one after another. */

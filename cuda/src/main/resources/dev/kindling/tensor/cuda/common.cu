@@ -75,6 +75,42 @@ __device__ inline void put_as(void* x, int type, long long i, float value) {
   }
 }
 
+/*
+ * Sixteen bytes of activations at once: a kernel bound by memory reaches a third of the bandwidth with two bytes for
+ * each load (measured on an H200: 1.6 of 4.8 TB/s).
+ */
+#define PACK ((int)(16 / sizeof(active)))
+struct Words {
+  unsigned word[4];
+} __attribute__((aligned(16)));
+
+/* Whether elements may be read so from there. */
+__device__ inline bool packed(const void* x) { return (unsigned long long)x % 16 == 0; }
+
+__device__ inline void get_pack(const active* x, long long i, float (&v)[PACK]) {
+  const Words words = *(const Words*)(x + i);
+  for (int w = 0; w < 4; w++) {
+#ifdef ACTIVE_BF16
+    v[2 * w] = __uint_as_float(words.word[w] << 16);
+    v[2 * w + 1] = __uint_as_float(words.word[w] & 0xffff0000u);
+#else
+    v[w] = __uint_as_float(words.word[w]);
+#endif
+  }
+}
+
+__device__ inline void put_pack(active* x, long long i, const float (&v)[PACK]) {
+  Words words;
+  for (int w = 0; w < 4; w++) {
+#ifdef ACTIVE_BF16
+    words.word[w] = float_to_bf16(v[2 * w]) | (unsigned)float_to_bf16(v[2 * w + 1]) << 16;
+#else
+    words.word[w] = __float_as_uint(v[w]);
+#endif
+  }
+  *(Words*)(x + i) = words;
+}
+
 /* First element of this thread, and how many lie between two of its elements. */
 #define FIRST ((long long)blockIdx.x * blockDim.x + threadIdx.x)
 #define STEP ((long long)gridDim.x * blockDim.x)

@@ -11,7 +11,18 @@ extern "C" __global__ void convert(const void* from, int fromType, void* to, int
 
 /* out = a + b; all of one type; out may be a or b. n FLOP; bytes 3·size·n. */
 extern "C" __global__ void add(const void* a, const void* b, void* out, int type, long long n) {
-  for (long long i = FIRST; i < n; i += STEP) {
+  const bool ours = type == (sizeof(active) == 2 ? TYPE_BF16 : TYPE_F32);
+  const long long packs = ours && packed(a) && packed(b) && packed(out) ? n / PACK : 0;
+  for (long long i = FIRST; i < packs; i += STEP) {
+    float left[PACK], right[PACK];
+    get_pack((const active*)a, i * PACK, left);
+    get_pack((const active*)b, i * PACK, right);
+    for (int j = 0; j < PACK; j++) {
+      left[j] += right[j];
+    }
+    put_pack((active*)out, i * PACK, left);
+  }
+  for (long long i = packs * PACK + FIRST; i < n; i += STEP) {
     put_as(out, type, i, get_as(a, type, i) + get_as(b, type, i));
   }
 }
@@ -41,7 +52,17 @@ __device__ inline float sigmoid(float x) { return 1 / (1 + expf(-x)); }
 
 /* out = silu(gate) · up. 6·n FLOP; bytes 3·a·n. */
 extern "C" __global__ void swiglu(const active* gate, const active* up, active* out, long long n) {
-  for (long long i = FIRST; i < n; i += STEP) {
+  const long long packs = packed(gate) && packed(up) && packed(out) ? n / PACK : 0;
+  for (long long i = FIRST; i < packs; i += STEP) {
+    float g[PACK], u[PACK];
+    get_pack(gate, i * PACK, g);
+    get_pack(up, i * PACK, u);
+    for (int j = 0; j < PACK; j++) {
+      g[j] = g[j] * sigmoid(g[j]) * u[j];
+    }
+    put_pack(out, i * PACK, g);
+  }
+  for (long long i = packs * PACK + FIRST; i < n; i += STEP) {
     const float g = get(gate, i);
     put(out, i, g * sigmoid(g) * get(up, i));
   }
@@ -50,7 +71,22 @@ extern "C" __global__ void swiglu(const active* gate, const active* up, active* 
 /* dgate and dup of swiglu; dgate may be dout. 12·n FLOP; bytes 5·a·n. */
 extern "C" __global__ void swiglu_backward(
     const active* gate, const active* up, const active* dout, active* dgate, active* dup, long long n) {
-  for (long long i = FIRST; i < n; i += STEP) {
+  const bool all = packed(gate) && packed(up) && packed(dout) && packed(dgate) && packed(dup);
+  const long long packs = all ? n / PACK : 0;
+  for (long long i = FIRST; i < packs; i += STEP) {
+    float g[PACK], u[PACK], above[PACK];
+    get_pack(gate, i * PACK, g);
+    get_pack(up, i * PACK, u);
+    get_pack(dout, i * PACK, above);
+    for (int j = 0; j < PACK; j++) {
+      const float s = sigmoid(g[j]);
+      u[j] = above[j] * u[j] * (s + g[j] * s * (1 - s));
+      g[j] = above[j] * g[j] * s;
+    }
+    put_pack(dgate, i * PACK, u);
+    put_pack(dup, i * PACK, g);
+  }
+  for (long long i = packs * PACK + FIRST; i < n; i += STEP) {
     const float g = get(gate, i);
     const float s = sigmoid(g);
     const float above = get(dout, i);

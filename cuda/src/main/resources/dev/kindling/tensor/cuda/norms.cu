@@ -10,8 +10,16 @@ extern "C" __global__ void rms_norm(
     const active* x, const float* gamma, active* y, float* statistics, int d, float epsilon) {
   __shared__ float partial[WARP];
   const long long row = (long long)blockIdx.x * d;
+  const int packs = d % PACK == 0 && packed(x) && packed(y) ? d / PACK : 0;
   float squares = 0;
-  for (int c = threadIdx.x; c < d; c += blockDim.x) {
+  for (int p = threadIdx.x; p < packs; p += blockDim.x) {
+    float values[PACK];
+    get_pack(x, row + p * PACK, values);
+    for (int j = 0; j < PACK; j++) {
+      squares += values[j] * values[j];
+    }
+  }
+  for (int c = packs * PACK + threadIdx.x; c < d; c += blockDim.x) {
     const float value = get(x, row + c);
     squares += value * value;
   }
@@ -19,7 +27,15 @@ extern "C" __global__ void rms_norm(
   if (threadIdx.x == 0) {
     statistics[blockIdx.x] = inverse;
   }
-  for (int c = threadIdx.x; c < d; c += blockDim.x) {
+  for (int p = threadIdx.x; p < packs; p += blockDim.x) {
+    float values[PACK];
+    get_pack(x, row + p * PACK, values);
+    for (int j = 0; j < PACK; j++) {
+      values[j] *= inverse * gamma[p * PACK + j];
+    }
+    put_pack(y, row + p * PACK, values);
+  }
+  for (int c = packs * PACK + threadIdx.x; c < d; c += blockDim.x) {
     put(y, row + c, get(x, row + c) * inverse * gamma[c]);
   }
 }
@@ -33,12 +49,30 @@ extern "C" __global__ void rms_norm_backward(
   __shared__ float partial[WARP];
   const long long row = (long long)blockIdx.x * d;
   const float inverse = statistics[blockIdx.x];
+  const int packs = d % PACK == 0 && packed(dy) && packed(x) && packed(dx) ? d / PACK : 0;
   float along = 0;
-  for (int c = threadIdx.x; c < d; c += blockDim.x) {
+  for (int p = threadIdx.x; p < packs; p += blockDim.x) {
+    float above[PACK], values[PACK];
+    get_pack(dy, row + p * PACK, above);
+    get_pack(x, row + p * PACK, values);
+    for (int j = 0; j < PACK; j++) {
+      along += above[j] * gamma[p * PACK + j] * (values[j] * inverse);
+    }
+  }
+  for (int c = packs * PACK + threadIdx.x; c < d; c += blockDim.x) {
     along += get(dy, row + c) * gamma[c] * (get(x, row + c) * inverse);
   }
   const float mean = block_sum(along, partial) / d;
-  for (int c = threadIdx.x; c < d; c += blockDim.x) {
+  for (int p = threadIdx.x; p < packs; p += blockDim.x) {
+    float above[PACK], values[PACK];
+    get_pack(dy, row + p * PACK, above);
+    get_pack(x, row + p * PACK, values);
+    for (int j = 0; j < PACK; j++) {
+      above[j] = inverse * (above[j] * gamma[p * PACK + j] - values[j] * inverse * mean);
+    }
+    put_pack(dx, row + p * PACK, above);
+  }
+  for (int c = packs * PACK + threadIdx.x; c < d; c += blockDim.x) {
     const float normal = get(x, row + c) * inverse;
     put(dx, row + c, inverse * (get(dy, row + c) * gamma[c] - normal * mean));
   }

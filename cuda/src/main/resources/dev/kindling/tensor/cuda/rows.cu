@@ -88,6 +88,21 @@ extern "C" __global__ void rope(active* x, const int* positions, const double* f
   }
 }
 
+/*
+ * Rows of `columns` words of `size` bytes, 2 or 4, from a matrix of rows `wide` apart to one of rows `apart` apart: a
+ * block for each row. Bytes 2·size·N·columns.
+ */
+extern "C" __global__ void copy_rows(
+    const void* from, long long wide, void* to, long long apart, int columns, int size) {
+  for (int c = threadIdx.x; c < columns; c += blockDim.x) {
+    if (size == 2) {
+      ((half_t*)to)[blockIdx.x * apart + c] = ((const half_t*)from)[blockIdx.x * wide + c];
+    } else {
+      ((unsigned*)to)[blockIdx.x * apart + c] = ((const unsigned*)from)[blockIdx.x * wide + c];
+    }
+  }
+}
+
 /* squares [out] = the sum of the squares of each row of w [out, d], of any type: a block for each. 2·out·d FLOP. */
 extern "C" __global__ void row_squares(const void* w, int type, float* squares, int d) {
   __shared__ float partial[WARP];

@@ -206,6 +206,9 @@ record GpuStep(String model, int rank, int tokens, int rows) {
       line.put("least_ms", ms[0]);
       line.put("tokens_per_s", Math.round(tokens * rows / median * 1e3));
       line.put("tflops", flops() / median / 1e9);
+      long from = System.nanoTime();
+      opened.trainables.readGradients(opened.gradient);
+      line.put("ms_of_gradient_read", (System.nanoTime() - from) / 1e6);
       line.put("loss", loss);
       line.put("weights_mib", opened.weights.bytes() >> 20);
       line.put("step_mib", opened.trainables.arena().bytes() >> 20);

@@ -87,6 +87,7 @@ class MemoryTest {
     assertThat(driver.allocations()).as("nothing is allocated twice").isEqualTo(allocated);
     backend.closeInner();
     assertThat(driver.liveBytes()).isEqualTo(ours);
+    assertThat(driver.staged()).isZero();
     List.of(w, x, y, head, positions).forEach(backend::free);
     assertThat(driver.liveBytes()).isZero();
   }

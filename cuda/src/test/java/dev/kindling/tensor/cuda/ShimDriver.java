@@ -64,6 +64,16 @@ final class ShimDriver implements Driver {
   }
 
   @Override
+  public ByteBuffer stage(int bytes) {
+    return ByteBuffer.allocateDirect(bytes);
+  }
+
+  @Override
+  public void unstage(ByteBuffer staged) {
+    // The collector's.
+  }
+
+  @Override
   public void upload(ByteBuffer from, long to) {
     int bytes = from.remaining();
     answer(call('U', 16 + bytes).putLong(to).putLong(bytes).put(from.duplicate()));

@@ -19,6 +19,7 @@ final class StrictDriver implements Driver {
   private final List<Launch> launches = new ArrayList<>();
   private int allocations;
   private int products;
+  private int staged;
 
   StrictDriver(Driver inner) {
     this.inner = inner;
@@ -27,6 +28,11 @@ final class StrictDriver implements Driver {
   /** Bytes of what is allocated. */
   long liveBytes() {
     return live.values().stream().mapToLong(Long::longValue).sum();
+  }
+
+  /** Buffers of the host's that have not come back. */
+  int staged() {
+    return staged;
   }
 
   /** How often something was allocated. */
@@ -69,6 +75,18 @@ final class StrictDriver implements Driver {
       throw new IllegalStateException("frees what is not allocated, or is free already");
     }
     inner.free(address);
+  }
+
+  @Override
+  public ByteBuffer stage(int bytes) {
+    staged++;
+    return inner.stage(bytes);
+  }
+
+  @Override
+  public void unstage(ByteBuffer buffer) {
+    staged--;
+    inner.unstage(buffer);
   }
 
   @Override

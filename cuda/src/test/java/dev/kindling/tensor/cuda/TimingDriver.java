@@ -50,6 +50,16 @@ final class TimingDriver implements Driver {
   }
 
   @Override
+  public ByteBuffer stage(int bytes) {
+    return inner.stage(bytes);
+  }
+
+  @Override
+  public void unstage(ByteBuffer staged) {
+    inner.unstage(staged);
+  }
+
+  @Override
   public void upload(ByteBuffer from, long to) {
     timed("upload", () -> inner.upload(from, to));
   }

@@ -131,6 +131,12 @@ inline float shuffle(float value, int apart) {
   meet(warp, kWarp);
   return other;
 }
+inline bool any(bool holds) {
+  float sum = holds;
+  for (int apart = kWarp / 2; apart > 0; apart /= 2) sum += shuffle(sum, apart);
+  return sum > 0;
+}
+
 // What the lanes of a warp put on the table, for all of them to read.
 struct Table { unsigned words[6]; const unsigned short* row; };
 static Table tables[kMost];
@@ -222,3 +228,5 @@ inline float power_of_two(float x) { return exp2f(x); }
 
 #define __syncthreads() shim::meet(shim::block, blockDim.x)
 #define __shfl_xor_sync(lanes, value, apart) shim::shuffle(value, apart)
+#define __any_sync(lanes, holds) shim::any(holds)
+#define __all_sync(lanes, holds) (!shim::any(!(holds)))

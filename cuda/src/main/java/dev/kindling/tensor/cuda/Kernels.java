@@ -37,7 +37,7 @@ final class Kernels {
     if (rows == 0) {
       return;
     }
-    int threads = (int) Math.min(Launch.MOST_THREADS / 2, warps((columns + 3) / 4));
+    int threads = (int) Math.min(Launch.MOST_THREADS / 2, warps((columns + 7) / 8));
     driver.launch(new Launch(kernel, Math.toIntExact(rows), threads, 0, values(arguments)));
   }
 

@@ -4,12 +4,17 @@ import dev.kindling.tensor.cuda.Launch.Address;
 import dev.kindling.tensor.cuda.Product.Operand;
 
 /**
- * Mutable: products whose large operands have rows that begin anywhere, by way of copies whose rows
- * begin at multiples of 16 bytes. Each copy takes the place of the last one of its operand.
+ * Mutable: products with a large operand whose rows begin anywhere, by way of copies whose rows
+ * begin at multiples of 16 bytes, and are as many and as long as cublasLt's fast kernels want them:
+ * sizes are rounded up to multiples of 8. What is summed over is filled up with zeros; other
+ * results are left behind. Each copy takes the place of the last one of its operand.
  */
 final class Straightened {
   /** Bytes. */
   private static final int STEP = 16;
+
+  /** Elements: what sizes are rounded up to. */
+  private static final int ROUND = 8;
 
   /** Elements of a matrix from which on its product takes longer than its copy. */
   static final long LARGE = 1 << 18;
@@ -38,16 +43,18 @@ final class Straightened {
     private long address;
     private long bytes;
 
-    Operand like(Operand o) {
-      int step = STEP / o.type().bytes();
-      long leading = (o.columns() + step - 1L) / step * step;
-      long needed = o.rows() * leading * o.type().bytes();
+    /** Of a size, rounded where asked. */
+    Operand like(Operand o, boolean rows, boolean columns) {
+      int tall = rows ? round(o.rows(), ROUND) : o.rows();
+      int wide = columns ? round(o.columns(), ROUND) : o.columns();
+      int leading = round(wide, STEP / o.type().bytes());
+      long needed = (long) tall * leading * o.type().bytes();
       if (needed > bytes) {
         free();
         address = driver.allocate(needed);
         bytes = needed;
       }
-      return new Operand(address, o.type(), o.rows(), o.columns(), leading, 0, o.turned());
+      return new Operand(address, o.type(), tall, wide, leading, 0, o.turned());
     }
 
     void free() {
@@ -58,44 +65,80 @@ final class Straightened {
     }
   }
 
+  private static int round(int size, int step) {
+    return (size + step - 1) / step * step;
+  }
+
   private boolean crooked(Operand o) {
     return o.leading() * o.type().bytes() % STEP != 0 && (long) o.rows() * o.columns() >= large;
   }
 
+  /** The rows and columns that both have. */
   private void copy(Operand from, Operand to) {
+    int columns = Math.min(from.columns(), to.columns());
     kernels.overRows(
         "copy_rows",
-        from.rows(),
-        from.columns(),
+        Math.min(from.rows(), to.rows()),
+        columns,
         new Address(from.address()),
         from.leading(),
         new Address(to.address()),
         to.leading(),
-        from.columns(),
+        columns,
         from.type().bytes());
   }
 
-  private Operand straight(Operand o, Room room) {
-    if (!crooked(o)) {
+  /**
+   * What is to be multiplied in an operand's place.
+   *
+   * @param rows whether their number, as stored, is rounded up
+   * @param columns whether theirs is
+   * @param zeros whether what is added is zero
+   */
+  private Operand straight(Operand o, Room room, boolean rows, boolean columns, boolean zeros) {
+    if (!crooked(o) && !rows && !columns) {
       return o;
     }
-    Operand straight = room.like(o);
+    Operand straight = room.like(o, rows, columns);
+    if (zeros) {
+      driver.clear(
+          straight.address(), straight.rows() * straight.leading() * straight.type().bytes());
+    }
     copy(o, straight);
     return straight;
   }
 
   /** One product, not a batch. */
   void multiply(Product p) {
-    Operand c = p.c();
-    boolean elsewhere = crooked(c);
-    Operand into = elsewhere ? result.like(c) : c;
+    boolean a = crooked(p.a());
+    boolean b = crooked(p.b());
+    boolean c = crooked(p.c());
+    if (!a && !b && !c) {
+      driver.multiply(p);
+      return;
+    }
+    boolean rows = a && p.a().turned();
+    boolean inner = (a && !p.a().turned()) || (b && p.b().turned());
+    boolean columns = c || (b && !p.b().turned());
+    boolean elsewhere = c || rows || columns;
+    Operand into = elsewhere ? result.like(p.c(), rows, columns) : p.c();
     if (elsewhere && p.beta() != 0) {
-      copy(c, into);
+      copy(p.c(), into);
     }
     driver.multiply(
-        new Product(straight(p.a(), left), straight(p.b(), right), into, p.alpha(), p.beta(), 1));
+        new Product(
+            p.a().turned()
+                ? straight(p.a(), left, inner, rows, inner)
+                : straight(p.a(), left, rows, inner, inner),
+            p.b().turned()
+                ? straight(p.b(), right, columns, inner, inner)
+                : straight(p.b(), right, inner, columns, inner),
+            into,
+            p.alpha(),
+            p.beta(),
+            1));
     if (elsewhere) {
-      copy(into, c);
+      copy(into, p.c());
     }
   }
 

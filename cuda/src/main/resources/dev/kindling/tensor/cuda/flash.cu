@@ -73,14 +73,22 @@ template <int D> __device__ inline int place(int row, int c) {
   return row * D + 8 * (c ^ (D >= 64 ? row & 7 : row >> 1 & 3));
 }
 
-/* Rows from … of a matrix whose rows are `wide` elements apart, D of each; those from `rows` on are zero. */
-template <int D> __device__ inline void fetch(half_t* tile, int height, const half_t* from, int first, int rows, int wide) {
+/*
+ * H rows from … of a matrix whose rows are `wide` elements apart, D of each; those from `rows` on are zero. A thread
+ * has the same chunk of every few rows, whose permutation is the same, so that its addresses are sums.
+ */
+template <int D, int H> __device__ inline void fetch(half_t* tile, const half_t* from, int first, int rows, int wide) {
   const int chunks = D / 8;
-  for (int i = threadIdx.x; i < height * chunks; i += FLASH_THREADS) {
-    const int row = i / chunks;
-    const int c = i % chunks;
-    const bool there = first + row < rows;
-    copy_later(tile + place<D>(row, c), from + (there ? (long long)(first + row) * wide + 8 * c : 0), there);
+  const int step = FLASH_THREADS / chunks;
+  const int c = threadIdx.x % chunks;
+  const int own = threadIdx.x / chunks;
+  const half_t* at = from + (long long)(first + own) * wide + 8 * c;
+  half_t* to = tile + place<D>(own, c);
+#pragma unroll
+  for (int i = 0; i < (H + step - 1) / step; i++) {
+    if (H % step == 0 || own + i * step < H) {
+      copy_later(to + i * step * D, at + (long long)i * step * wide, first + own + i * step < rows);
+    }
   }
 }
 
@@ -196,7 +204,7 @@ template <int D> __device__ inline void flash_forward(const active* q, const act
   __shared__ __align__(16) half_t keyTile[64 * D];
   __shared__ __align__(16) half_t valueTile[64 * D];
   FLASH_QUERIES
-  fetch<D>(keyTile, 64, q + ourQueries, query, tokens, wide);
+  fetch<D, 64>(keyTile, q + ourQueries, query, tokens, wide);
   copies_begin();
   copies_all();
   __syncthreads();
@@ -212,13 +220,13 @@ template <int D> __device__ inline void flash_forward(const active* q, const act
   float upperMax = LEAST, lowerMax = LEAST, upperSum = 0, lowerSum = 0;
   int key = seen.first / 64 * 64;
   if (key < seen.last) {
-    fetch<D>(keyTile, 64, k + ourKeys, key, keys, kvWide);
+    fetch<D, 64>(keyTile, k + ourKeys, key, keys, kvWide);
     copies_begin();
   }
   for (; key < seen.last; key += 64) {
     copies_all();
     __syncthreads();
-    fetch<D>(valueTile, 64, v + ourKeys, key, keys, kvWide);
+    fetch<D, 64>(valueTile, v + ourKeys, key, keys, kvWide);
     copies_begin();
     float score[8][4] = {};
 #pragma unroll
@@ -280,7 +288,7 @@ template <int D> __device__ inline void flash_forward(const active* q, const act
     copies_all();
     __syncthreads();
     if (key + 64 < seen.last) {
-      fetch<D>(keyTile, 64, k + ourKeys, key + 64, keys, kvWide);
+      fetch<D, 64>(keyTile, k + ourKeys, key + 64, keys, kvWide);
       copies_begin();
     }
 #pragma unroll
@@ -348,7 +356,7 @@ extern "C" __global__ void flash_dots(
 }
 
 /*
- * dq = ds·k with ds = scale · p · (dcontext·vᵀ − dots): a block has 64 queries and goes along the keys by 32, of which
+ * dq = scale · ds·k with ds = p · (dcontext·vᵀ − dots): a block has 64 queries and goes along the keys by 32, of which
  * the next are on their way. 6·D FLOP for each query and key; bytes as in the forward.
  */
 template <int D> __device__ inline void flash_queries(const active* q, const active* k, const active* v,
@@ -357,8 +365,8 @@ template <int D> __device__ inline void flash_queries(const active* q, const act
   __shared__ __align__(16) half_t keyTiles[64 * D];
   __shared__ __align__(16) half_t valueTiles[64 * D];
   FLASH_QUERIES
-  fetch<D>(keyTiles, 64, q + ourQueries, query, tokens, wide);
-  fetch<D>(valueTiles, 64, dcontext + ourQueries, query, tokens, wide);
+  fetch<D, 64>(keyTiles, q + ourQueries, query, tokens, wide);
+  fetch<D, 64>(valueTiles, dcontext + ourQueries, query, tokens, wide);
   copies_begin();
   copies_all();
   __syncthreads();
@@ -381,8 +389,8 @@ template <int D> __device__ inline void flash_queries(const active* q, const act
   int key = seen.first / 32 * 32;
   int stage = 0;
   if (key < seen.last) {
-    fetch<D>(keyTiles, 32, k + ourKeys, key, keys, kvWide);
-    fetch<D>(valueTiles, 32, v + ourKeys, key, keys, kvWide);
+    fetch<D, 32>(keyTiles, k + ourKeys, key, keys, kvWide);
+    fetch<D, 32>(valueTiles, v + ourKeys, key, keys, kvWide);
   }
   copies_begin();
   for (; key < seen.last; key += 32) {
@@ -390,8 +398,8 @@ template <int D> __device__ inline void flash_queries(const active* q, const act
     const half_t* valueTile = valueTiles + stage * 32 * D;
     stage ^= 1;
     if (key + 32 < seen.last) {
-      fetch<D>(keyTiles + stage * 32 * D, 32, k + ourKeys, key + 32, keys, kvWide);
-      fetch<D>(valueTiles + stage * 32 * D, 32, v + ourKeys, key + 32, keys, kvWide);
+      fetch<D, 32>(keyTiles + stage * 32 * D, k + ourKeys, key + 32, keys, kvWide);
+      fetch<D, 32>(valueTiles + stage * 32 * D, v + ourKeys, key + 32, keys, kvWide);
     }
     copies_begin();
     copies_but_latest();
@@ -421,8 +429,8 @@ template <int D> __device__ inline void flash_queries(const active* q, const act
         const bool lowerSees = all || (j >= lowerStart && j < lowerEnd);
         const float upperP = upperSees ? power_of_two(score[n][c] * factor - upperSum) : 0;
         const float lowerP = lowerSees ? power_of_two(score[n][2 + c] * factor - lowerSum) : 0;
-        score[n][c] = scale * upperP * (slope[n][c] - upperDot);
-        score[n][2 + c] = scale * lowerP * (slope[n][2 + c] - lowerDot);
+        score[n][c] = upperP * (slope[n][c] - upperDot);
+        score[n][2 + c] = lowerP * (slope[n][2 + c] - lowerDot);
       }
     }
 #pragma unroll
@@ -443,34 +451,24 @@ template <int D> __device__ inline void flash_queries(const active* q, const act
   for (int n = 0; n < D / 8; n++) {
     const int column = 8 * n + lane % 4 * 2;
     if (upper < tokens) {
-      put_two(dq, ourQueries + (long long)upper * wide + column, sum[n][0], sum[n][1]);
+      put_two(dq, ourQueries + (long long)upper * wide + column, scale * sum[n][0], scale * sum[n][1]);
     }
     if (lower < tokens) {
-      put_two(dq, ourQueries + (long long)lower * wide + column, sum[n][2], sum[n][3]);
+      put_two(dq, ourQueries + (long long)lower * wide + column, scale * sum[n][2], scale * sum[n][3]);
     }
   }
 }
 
-/* Whether any of the 32 queries from … looks at any of the keys from `key` to before `past`, by every warp alike. */
-__device__ inline bool any_sees(const int* starts, const int* ends, int query, int tokens, int key, int past) {
-  const int i = query + threadIdx.x % WARP;
-  return warp_max(i < tokens && starts[i] < past && ends[i] > key && starts[i] < ends[i]) > 0;
-}
-
-/* Whether all of them look at all of those. */
-__device__ inline bool all_see(const int* starts, const int* ends, int query, int tokens, int key, int past) {
-  const int i = query + threadIdx.x % WARP;
-  return warp_max(i >= tokens || starts[i] > key || ends[i] < past) == 0;
-}
-
 /*
- * dk = dsᵀ·q and dv = pᵀ·dcontext: a block has 64 keys of a head of keys and goes along the queries of all heads that
+ * dk = scale · dsᵀ·q and dv = pᵀ·dcontext: a block has 64 keys of a head of keys and goes along the queries of all heads that
  * look at it, by 32 and in their order. 8·D FLOP for each query and key.
  */
 template <int D> __device__ inline void flash_keys(const active* q, const active* k, const active* v,
     const int* starts, const int* ends, const float* sums, const float* dots, const active* dcontext, active* dk,
     active* dv, float scale, int batch, int tokens, int keys, int heads, int kvHeads) {
   DYNAMIC_SHARED(tiles); /* 64 keys and values, twice 32 queries and what comes from above */
+  __shared__ float levels[64]; /* of twice 32 queries: their sums, in powers of two */
+  __shared__ float common[64]; /* and dots */
   half_t* keyTile = tiles;
   half_t* valueTile = tiles + 64 * D;
   half_t* queryTiles = tiles + 128 * D;
@@ -484,41 +482,56 @@ template <int D> __device__ inline void flash_keys(const active* q, const active
   const int wide = heads * D;
   const int kvWide = kvHeads * D;
   const int group = heads / kvHeads;
-  const int tilesOfQueries = (tokens + 31) / 32;
   const long long ourKeys = (long long)row * keys * kvWide + kvHead * D;
   const int* rowStarts = starts + (long long)row * tokens;
   const int* rowEnds = ends + (long long)row * tokens;
   const float factor = scale * LOG2_E;
   float dkSum[D / 8][4] = {};
   float dvSum[D / 8][4] = {};
-  fetch<D>(keyTile, 64, k + ourKeys, key, keys, kvWide);
-  fetch<D>(valueTile, 64, v + ourKeys, key, keys, kvWide);
+  fetch<D, 64>(keyTile, k + ourKeys, key, keys, kvWide);
+  fetch<D, 64>(valueTile, v + ourKeys, key, keys, kvWide);
 
-  /* Tiles of queries of all heads are numbered; -1 begins, and those are skipped that see none of the keys. */
-  int stage = 1;
-  int now = -1;
-  for (;;) {
-    int next = now + 1;
-    while (next < group * tilesOfQueries &&
-           !any_sees(rowStarts, rowEnds, next % tilesOfQueries * 32, tokens, key, key + 64)) {
-      next++;
+  /* Tiles of queries, head after head; those are skipped that see none of the keys. The first one is on its way
+     before there is one to compute with, and each next one while its predecessor is. */
+  int head = kvHead * group;
+  int next = -32; /* the tile's first query */
+  int query = -1;
+  bool nextAll = false;
+  for (int stage = 1;; stage ^= 1) {
+    const bool all = nextAll;
+    bool more = false;
+    while (!more) {
+      next += 32;
+      if (next >= tokens) {
+        if (++head == (kvHead + 1) * group) {
+          break;
+        }
+        next = 0;
+      }
+      const int i = next + lane;
+      const int start = i < tokens ? rowStarts[i] : keys;
+      const int end = i < tokens ? rowEnds[i] : 0;
+      more = __any_sync(ALL_LANES, start < key + 64 && end > key && start < end);
+      nextAll = __all_sync(ALL_LANES, start <= key && end >= key + 64);
     }
-    const bool more = next < group * tilesOfQueries;
+    const int ahead = 32 * (stage ^ 1);
     if (more) {
-      const int head = kvHead * group + next / tilesOfQueries;
       const long long ourQueries = (long long)row * tokens * wide + head * D;
-      const int first = next % tilesOfQueries * 32;
-      fetch<D>(queryTiles + (stage ^ 1) * 32 * D, 32, q + ourQueries, first, tokens, wide);
-      fetch<D>(aboveTiles + (stage ^ 1) * 32 * D, 32, dcontext + ourQueries, first, tokens, wide);
+      fetch<D, 32>(queryTiles + ahead * D, q + ourQueries, next, tokens, wide);
+      fetch<D, 32>(aboveTiles + ahead * D, dcontext + ourQueries, next, tokens, wide);
+      if (threadIdx.x < WARP) {
+        const bool there = next + lane < tokens;
+        const long long at = ((long long)row * heads + head) * tokens + next + lane;
+        levels[ahead + lane] = there ? sums[at] * LOG2_E : 0;
+        common[ahead + lane] = there ? dots[at] : 0;
+      }
     }
     copies_begin();
-    if (now >= 0) {
+    if (query >= 0) {
       copies_but_latest();
       __syncthreads();
-      const half_t* queryTile = queryTiles + stage * 32 * D;
-      const half_t* aboveTile = aboveTiles + stage * 32 * D;
-      const int query = now % tilesOfQueries * 32;
-      const long long line = ((long long)row * heads + kvHead * group + now / tilesOfQueries) * tokens;
+      const half_t* queryTile = queryTiles + 32 * stage * D;
+      const half_t* aboveTile = aboveTiles + 32 * stage * D;
       float score[4][4] = {};
       float slope[4][4] = {};
 #pragma unroll
@@ -540,26 +553,27 @@ template <int D> __device__ inline void flash_keys(const active* q, const active
           multiply_add(slope[2 * n + 1], a, b[2], b[3]);
         }
       }
-      const bool all = all_see(rowStarts, rowEnds, query, tokens, key, key + 64);
       const int upper = key + own + lane / 4;
 #pragma unroll
       for (int n = 0; n < 4; n++) {
 #pragma unroll
         for (int c = 0; c < 2; c++) {
-          const int i = query + 8 * n + lane % 4 * 2 + c;
-          const bool there = i < tokens;
-          const int start = all || !there ? 0 : rowStarts[i];
-          const int end = all || !there ? 0 : rowEnds[i];
-          const float level = there ? sums[line + i] * LOG2_E : 0;
-          const float dot = there ? dots[line + i] : 0;
-          const bool sawUpper = all || (upper >= start && upper < end);
-          const bool sawLower = all || (upper + 8 >= start && upper + 8 < end);
-          const float p = sawUpper ? power_of_two(score[n][c] * factor - level) : 0;
-          const float o = sawLower ? power_of_two(score[n][2 + c] * factor - level) : 0;
+          const int column = 8 * n + lane % 4 * 2 + c;
+          const float level = levels[32 * stage + column];
+          const float dot = common[32 * stage + column];
+          float p = power_of_two(score[n][c] * factor - level);
+          float o = power_of_two(score[n][2 + c] * factor - level);
+          if (!all) {
+            const int i = query + column;
+            const int start = i < tokens ? rowStarts[i] : keys;
+            const int end = i < tokens ? rowEnds[i] : 0;
+            p = upper >= start && upper < end ? p : 0;
+            o = upper + 8 >= start && upper + 8 < end ? o : 0;
+          }
           score[n][c] = p;
           score[n][2 + c] = o;
-          slope[n][c] = scale * p * (slope[n][c] - dot);
-          slope[n][2 + c] = scale * o * (slope[n][2 + c] - dot);
+          slope[n][c] = p * (slope[n][c] - dot);
+          slope[n][2 + c] = o * (slope[n][2 + c] - dot);
         }
       }
 #pragma unroll
@@ -584,8 +598,7 @@ template <int D> __device__ inline void flash_keys(const active* q, const active
     if (!more) {
       break;
     }
-    now = next;
-    stage ^= 1;
+    query = next;
   }
   const int upper = key + own + lane / 4;
 #pragma unroll
@@ -593,12 +606,12 @@ template <int D> __device__ inline void flash_keys(const active* q, const active
     const int column = 8 * n + lane % 4 * 2;
     if (upper < keys) {
       const long long at = ourKeys + (long long)upper * kvWide + column;
-      put_two(dk, at, dkSum[n][0], dkSum[n][1]);
+      put_two(dk, at, scale * dkSum[n][0], scale * dkSum[n][1]);
       put_two(dv, at, dvSum[n][0], dvSum[n][1]);
     }
     if (upper + 8 < keys) {
       const long long at = ourKeys + (long long)(upper + 8) * kvWide + column;
-      put_two(dk, at, dkSum[n][2], dkSum[n][3]);
+      put_two(dk, at, scale * dkSum[n][2], scale * dkSum[n][3]);
       put_two(dv, at, dvSum[n][2], dvSum[n][3]);
     }
   }

@@ -32,7 +32,7 @@ public final class GpuCheck {
 
   /**
    * @param arguments {@code device}, {@code tests}, or {@link GpuStep}s: {@code step 7B r=8
-   *     tokens=2048 rows=1}, any number of them
+   *     tokens=2048 rows=1 plans=flops}, any number of them
    */
   public static void main(String... arguments) throws ClassNotFoundException {
     boolean passed = true;
@@ -42,8 +42,8 @@ public final class GpuCheck {
         case "tests" -> passed &= tests();
         case "step", "profile" -> {
           boolean profiled = arguments[i].equals("profile");
-          GpuStep step = GpuStep.of(Arrays.copyOfRange(arguments, i + 1, i + 5));
-          i += 4;
+          GpuStep step = GpuStep.of(Arrays.copyOfRange(arguments, i + 1, i + 6));
+          i += 5;
           step(step, profiled);
         }
         default -> throw new IllegalArgumentException("no check is called " + arguments[i]);

@@ -9,6 +9,8 @@ import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.AdapterSettings;
 import dev.kindling.lora.Parameter;
 import dev.kindling.lora.TargetModules;
+import dev.kindling.lora.plan.PairPlan;
+import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.model.BatchResult;
 import dev.kindling.model.FrozenWeights;
 import dev.kindling.model.Model;
@@ -40,8 +42,10 @@ import java.util.TreeMap;
  * @param rank of the pairs on all seven projections; alpha is the same
  * @param tokens of a row
  * @param rows of the batch
+ * @param plans {@code flops}, or the id of a plan for all pairs: {@code f1kb1} is what PEFT
+ *     computes
  */
-record GpuStep(String model, int rank, int tokens, int rows) {
+record GpuStep(String model, int rank, int tokens, int rows, String plans) {
   private static final int VOCABULARY = 32_000;
   private static final int PIECE = 4 << 20;
   private static final int WARM = 4;
@@ -56,9 +60,10 @@ record GpuStep(String model, int rank, int tokens, int rows) {
           "7B", List.of(4096, 11008, 32, 32, 32),
           "llama3-8B", List.of(4096, 14336, 32, 32, 8));
 
-  /** {@code NAME r=8 tokens=2048 rows=1}. */
+  /** {@code NAME r=8 tokens=2048 rows=1 plans=flops}. */
   static GpuStep of(String... words) {
-    return new GpuStep(words[0], number(words[1]), number(words[2]), number(words[3]));
+    return new GpuStep(
+        words[0], number(words[1]), number(words[2]), number(words[3]), words[4].substring(6));
   }
 
   private static int number(String word) {
@@ -79,6 +84,12 @@ record GpuStep(String model, int rank, int tokens, int rows) {
   private AdapterLayout layout(ModelPlan plan) {
     return AdapterLayout.of(
         plan.linears(), new AdapterSettings(rank, rank, 0, new TargetModules.Blocks(), List.of()));
+  }
+
+  private PlanChooser chooser() {
+    return PairPlan.of(plans)
+        .<PlanChooser>map(PlanChooser.Fixed::new)
+        .orElseGet(PlanChooser.FewestFlops::new);
   }
 
   private TokenBatch batch(ModelPlan plan) {
@@ -146,7 +157,7 @@ record GpuStep(String model, int rank, int tokens, int rows) {
       ModelPlan plan = plan();
       layout = layout(plan);
       weights = load(backend, plan.weights(layout));
-      trainables = new Trainables(backend, layout);
+      trainables = new Trainables(backend, layout, chooser());
       net = plan.build(backend, weights, trainables, false);
       batch = batch(plan);
       gradient = new float[layout.elements()];
@@ -188,6 +199,7 @@ record GpuStep(String model, int rank, int tokens, int rows) {
     line.put("rank", rank);
     line.put("seq", tokens);
     line.put("tokens", tokens * rows);
+    line.put("plans", plans);
     try (Opened opened =
         new Opened(new CudaBackend(GpuCheck.PRECISION, driver, CudaBackend.MOST_SCORES))) {
       double loss = opened.step();

@@ -359,16 +359,16 @@ final class CudaBackend implements Backend {
       send(radians);
     }
     int half = radians.length;
-    kernels.overElements(
+    kernels.overRows(
         "rope",
-        (long) x.rows() * half,
+        x.rows(),
+        x.columns(),
         x,
         positions,
         new Address(frequenciesAt),
         x.columns() / (2 * half),
         half,
-        backwards ? -1 : 1,
-        (long) x.rows() * half);
+        backwards ? -1 : 1);
   }
 
   private void send(double[] radians) {

@@ -65,26 +65,31 @@ extern "C" __global__ void transpose(const void* x, void* y, int size, long long
 
 /*
  * Rotates the pairs (i, i + half) of each head of x [N, heads · 2 · half] by position · frequency[i], or back with
- * direction −1. A thread has one pair of every head of a row: the angle is formed once, and reduced in double,
- * because position · frequency has more digits than a float. 6·N·heads·half FLOP; bytes 2·a·N·heads·2·half.
+ * direction −1: a block for each row. The angle is formed where a thread's pair is not that of its last head, and
+ * reduced in double, because position · frequency has more digits than a float. 6·N·heads·half FLOP; bytes
+ * 2·a·N·heads·2·half.
  */
-extern "C" __global__ void rope(active* x, const int* positions, const double* frequencies, int heads, int half,
-    int direction, long long n) {
-  for (long long i = FIRST; i < n; i += STEP) {
-    const long long row = i / half;
-    const int pair = (int)(i % half);
-    const double angle = positions[row] * frequencies[pair];
-    const double turn = 6.283185307179586476925;
-    const float rest = (float)(angle - rint(angle / turn) * turn);
-    const float cosine = cosf(rest);
-    const float sine = direction * sinf(rest);
-    for (int head = 0; head < heads; head++) {
-      const long long first = (row * heads + head) * 2 * half + pair;
-      const float a = get(x, first);
-      const float b = get(x, first + half);
-      put(x, first, a * cosine - b * sine);
-      put(x, first + half, a * sine + b * cosine);
+extern "C" __global__ void rope(
+    active* x, const int* positions, const double* frequencies, int heads, int half, int direction) {
+  const long long row = (long long)blockIdx.x * heads * 2 * half;
+  const int position = positions[blockIdx.x];
+  int known = -1;
+  float cosine = 0, sine = 0;
+  for (int c = threadIdx.x; c < heads * half; c += blockDim.x) {
+    const int pair = c % half;
+    if (pair != known) {
+      const double angle = position * frequencies[pair];
+      const double turn = 6.283185307179586476925;
+      const float rest = (float)(angle - rint(angle / turn) * turn);
+      cosine = cosf(rest);
+      sine = direction * sinf(rest);
+      known = pair;
     }
+    const long long first = row + c / half * 2 * half + pair;
+    const float a = get(x, first);
+    const float b = get(x, first + half);
+    put(x, first, a * cosine - b * sine);
+    put(x, first + half, a * sine + b * cosine);
   }
 }
 

@@ -74,10 +74,11 @@ public final class GpuCheck {
     boolean passed = true;
     for (Class<?> test :
         List.of(
-            DeviceFp32Test.class,
-            DeviceBf16Test.class,
+            Class.forName("dev.kindling.model.DeviceCurveTest"),
             Class.forName("dev.kindling.model.DeviceGoldenTest"),
-            Class.forName("dev.kindling.model.DeviceBf16GoldenTest"))) {
+            Class.forName("dev.kindling.model.DeviceBf16GoldenTest"),
+            DeviceBf16Test.class,
+            DeviceFp32Test.class)) {
       ClassSelector selector = selectClass(test);
       LauncherDiscoveryRequest request =
           LauncherDiscoveryRequestBuilder.request().selectors(selector).build();

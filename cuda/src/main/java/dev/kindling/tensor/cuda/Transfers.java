@@ -14,8 +14,8 @@ import java.util.stream.IntStream;
  * time, widened or rounded on the way.
  */
 final class Transfers {
-  /** Bytes: enough that the call does not show. */
-  private static final int STAGED = 8 << 20;
+  /** Bytes: enough that neither the call nor dividing the copy among threads shows. */
+  private static final int STAGED = 32 << 20;
 
   /** Floats that one thread copies to or from the heap: at 7 GB/s each, slower than the device. */
   private static final int SHARE = 1 << 18;

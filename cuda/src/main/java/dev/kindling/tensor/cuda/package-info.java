@@ -1,10 +1,9 @@
 /**
  * The engine for GPUs of compute capability 7.5 and later: our own kernels and cublasLt of CUDA 13,
- * in a jar of its own beside the job's. Never run on a GPU yet: docs/gpu.md says what was executed
- * where.
+ * in a jar of its own beside the job's. docs/gpu.md says what was executed where, and how fast.
  *
  * <p>{@link dev.kindling.tensor.cuda.CudaBackend} knows shapes and addresses, and CUDA only by
- * {@link dev.kindling.tensor.cuda.Driver}: eight calls. One implementation makes them to a real
+ * {@link dev.kindling.tensor.cuda.Driver}: ten calls. One implementation makes them to a real
  * device; in the tests another one is a process that runs the very same kernels on the CPU, and the
  * backend owes all that every backend owes.
  *

@@ -2,6 +2,9 @@
  * Whole rows: gathered, put back, cut, turned.
  */
 
+/* Elements that a thread has read before it writes the first of them: reads that wait for no writes. */
+#define AT_ONCE 4
+
 /*
  * out [M, d] = table [V, d] at rows ids [M], added to what is there if `accumulate`. The table is of any type.
  * M·d FLOP at most; bytes (size + a)·M·d.
@@ -75,21 +78,28 @@ extern "C" __global__ void rope(
   const int position = positions[blockIdx.x];
   int known = -1;
   float cosine = 0, sine = 0;
-  for (int c = threadIdx.x; c < heads * half; c += blockDim.x) {
-    const int pair = c % half;
-    if (pair != known) {
-      const double angle = position * frequencies[pair];
-      const double turn = 6.283185307179586476925;
-      const float rest = (float)(angle - rint(angle / turn) * turn);
-      cosine = cosf(rest);
-      sine = direction * sinf(rest);
-      known = pair;
+  for (int c = threadIdx.x; c < heads * half; c += AT_ONCE * blockDim.x) {
+    long long first[AT_ONCE];
+    float a[AT_ONCE], b[AT_ONCE];
+    for (int u = 0; u < AT_ONCE; u++) {
+      const int i = c + u * blockDim.x;
+      first[u] = row + i / half * 2 * half + i % half;
+      a[u] = i < heads * half ? get(x, first[u]) : 0;
+      b[u] = i < heads * half ? get(x, first[u] + half) : 0;
     }
-    const long long first = row + c / half * 2 * half + pair;
-    const float a = get(x, first);
-    const float b = get(x, first + half);
-    put(x, first, a * cosine - b * sine);
-    put(x, first + half, a * sine + b * cosine);
+    for (int u = 0; u < AT_ONCE && c + u * (int)blockDim.x < heads * half; u++) {
+      const int pair = (c + u * blockDim.x) % half;
+      if (pair != known) {
+        const double angle = position * frequencies[pair];
+        const double turn = 6.283185307179586476925;
+        const float rest = (float)(angle - rint(angle / turn) * turn);
+        cosine = cosf(rest);
+        sine = direction * sinf(rest);
+        known = pair;
+      }
+      put(x, first[u], a[u] * cosine - b[u] * sine);
+      put(x, first[u] + half, a[u] * sine + b[u] * cosine);
+    }
   }
 }
 
@@ -99,11 +109,25 @@ extern "C" __global__ void rope(
  */
 extern "C" __global__ void copy_rows(
     const void* from, long long wide, void* to, long long apart, int columns, int size) {
-  for (int c = threadIdx.x; c < columns; c += blockDim.x) {
-    if (size == 2) {
-      ((half_t*)to)[blockIdx.x * apart + c] = ((const half_t*)from)[blockIdx.x * wide + c];
-    } else {
-      ((unsigned*)to)[blockIdx.x * apart + c] = ((const unsigned*)from)[blockIdx.x * wide + c];
+  for (int c = threadIdx.x; c < columns; c += AT_ONCE * blockDim.x) {
+    unsigned word[AT_ONCE];
+    for (int u = 0; u < AT_ONCE; u++) {
+      const int i = c + u * blockDim.x;
+      if (i < columns) {
+        const long long at = blockIdx.x * wide + i;
+        word[u] = size == 2 ? ((const half_t*)from)[at] : ((const unsigned*)from)[at];
+      }
+    }
+    for (int u = 0; u < AT_ONCE; u++) {
+      const int i = c + u * blockDim.x;
+      if (i < columns) {
+        const long long at = blockIdx.x * apart + i;
+        if (size == 2) {
+          ((half_t*)to)[at] = (half_t)word[u];
+        } else {
+          ((unsigned*)to)[at] = word[u];
+        }
+      }
     }
   }
 }

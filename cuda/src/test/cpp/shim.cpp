@@ -8,7 +8,7 @@
 #include "attention.cu"
 #include "flash.cu"
 #include "loss.cu"
-#include "nf4.cu"
+#include "codes.cu"
 #include <csignal>
 #include <cstdint>
 #include <map>
@@ -97,7 +97,7 @@ const std::map<std::string, Kernel> kernels = {OURS(rms_norm), OURS(rms_norm_bac
     OURS(swiglu_backward), OURS(activation), OURS(activation_backward), OURS(dropout), OURS(adamw), OURS(gather_rows),
     OURS(gather_rows_backward), OURS(columns), OURS(transpose), OURS(rope), OURS(attention_softmax),
     OURS(row_squares), OURS(copy_rows), OURS(row_lengths),
-    OURS(scale_columns), OURS(dot_columns), OURS(gather_columns), OURS(add_dithered), OURS(attention_again), OURS(attention_backward), OURS(cross_entropy), OURS(nf4_decode),
+    OURS(scale_columns), OURS(dot_columns), OURS(gather_columns), OURS(add_dithered), OURS(attention_again), OURS(attention_backward), OURS(cross_entropy), OURS(decode_codes),
 #ifdef ACTIVE_BF16
     OURS(flash_dots), OURS(flash_forward_32), OURS(flash_queries_32), OURS(flash_keys_32), OURS(flash_forward_64),
     OURS(flash_queries_64), OURS(flash_keys_64), OURS(flash_forward_128), OURS(flash_queries_128), OURS(flash_keys_128)

@@ -26,6 +26,9 @@ static Index threadIdx, blockIdx, blockDim, gridDim;
 inline float __uint_as_float(unsigned bits) { float f; memcpy(&f, &bits, sizeof f); return f; }
 inline unsigned __float_as_uint(float value) { unsigned u; memcpy(&u, &value, sizeof u); return u; }
 
+inline float __fmul_rn(float a, float b) { return a * b; }
+inline float __fadd_rn(float a, float b) { return a + b; }
+
 namespace shim {
 const int kWarp = 32, kMost = 1024;
 const size_t kStack = 64 << 10;

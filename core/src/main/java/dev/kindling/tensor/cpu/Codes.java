@@ -77,6 +77,14 @@ final class Codes {
     return (elements + BLOCK - 1) / BLOCK;
   }
 
+  ByteBuffer packed() {
+    return packed.duplicate();
+  }
+
+  Scales scales() {
+    return scales;
+  }
+
   /** Mutable: a worker's room for one row, which grows to the longest and stays. */
   static final class Line {
     private byte[] packed = new byte[0];

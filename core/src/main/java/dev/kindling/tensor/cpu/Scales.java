@@ -3,6 +3,7 @@ package dev.kindling.tensor.cpu;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.Tensor;
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 
 /**
@@ -55,6 +56,18 @@ final class Scales {
   /** The scale of a block, as it is decoded. */
   float of(int block) {
     return DynamicMap.LEVELS.of(code.get(block) & 255) * range.get(block / GROUP) + mean;
+  }
+
+  ByteBuffer codes() {
+    return code.duplicate();
+  }
+
+  ByteBuffer ranges() {
+    return CpuMemory.pointer(ranges).asByteBuffer().order(ByteOrder.LITTLE_ENDIAN);
+  }
+
+  float mean() {
+    return mean;
   }
 
   /** Bytes of the scales of so many blocks. */

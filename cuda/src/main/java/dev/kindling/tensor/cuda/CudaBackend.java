@@ -9,11 +9,14 @@ import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
+import dev.kindling.tensor.cpu.HostCodes;
 import dev.kindling.tensor.cpu.KeptMatrix;
 import dev.kindling.tensor.cuda.Launch.Address;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
 import java.util.Arrays;
+import java.util.function.Consumer;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -32,6 +35,7 @@ final class CudaBackend implements Backend {
   private final Kernels kernels;
   private final Transfers transfers;
   private final Products products;
+  private final Decoded decoded;
   private final Attention attention;
   private final Flash flash;
   private double[] frequencies = {};
@@ -47,6 +51,7 @@ final class CudaBackend implements Backend {
     this.kernels = new Kernels(driver);
     this.transfers = new Transfers(driver);
     this.products = new Products(driver, kernels);
+    this.decoded = new Decoded(driver, kernels, active);
     this.attention = new Attention(driver, kernels, active, mostScores);
     this.flash = new Flash(kernels);
   }
@@ -73,18 +78,21 @@ final class CudaBackend implements Backend {
   }
 
   @Override
-  public boolean keepsCodes() {
-    return false;
-  }
-
-  @Override
   public FrozenMatrix coded(Storage storage, boolean turned, int out, int in) {
-    throw new IllegalArgumentException(storage.spelled() + " is decoded on CPUs only");
+    return new DeviceCodes(storage, turned, out, in, active, driver);
   }
 
+  /** Rounded on the host: once for each matrix, on loading. */
   @Override
   public void code(Tensor w, FrozenMatrix into) {
-    throw new IllegalArgumentException(into + " has no codes");
+    DeviceCodes coded = (DeviceCodes) into;
+    if (w.elements() != coded.count()) {
+      throw new IllegalArgumentException(w + " for " + coded.out() + " × " + coded.in());
+    }
+    Consumer<FloatBuffer> filler = floats -> transfers.read(w, floats);
+    try (HostCodes codes = HostCodes.of(coded.storage(), coded.count(), filler)) {
+      coded.place(codes);
+    }
   }
 
   @Override
@@ -149,7 +157,12 @@ final class CudaBackend implements Backend {
   @Override
   public void linear(
       Tensor x, FrozenMatrix w, @Nullable Tensor bias, Tensor y, boolean accumulate) {
-    products.linear(x, (KeptMatrix) w, y, accumulate);
+    if (w instanceof DeviceCodes coded) {
+      Tensor stored = decoded.asStored(coded);
+      products.matmul(x, false, stored, !coded.turned(), 1, accumulate ? 1 : 0, y);
+    } else {
+      products.linear(x, (KeptMatrix) w, y, accumulate);
+    }
     if (bias != null) {
       addBias(y, bias);
     }
@@ -157,7 +170,12 @@ final class CudaBackend implements Backend {
 
   @Override
   public void linearBackward(Tensor dy, FrozenMatrix w, Tensor dx, boolean accumulate) {
-    products.linearBackward(dy, (KeptMatrix) w, dx, accumulate);
+    if (w instanceof DeviceCodes coded) {
+      Tensor stored = decoded.asStored(coded);
+      products.matmul(dy, false, stored, coded.turned(), 1, accumulate ? 1 : 0, dx);
+    } else {
+      products.linearBackward(dy, (KeptMatrix) w, dx, accumulate);
+    }
   }
 
   @Override
@@ -174,20 +192,28 @@ final class CudaBackend implements Backend {
 
   @Override
   public void merge(FrozenMatrix w, Tensor b, Tensor a, double scale, Tensor into) {
-    KeptMatrix kept = (KeptMatrix) w;
-    if (kept.direct() && into.type() == DType.BF16) {
+    Tensor whole = whole(w);
+    if (whole.type() == DType.BF16 && into.type() == DType.BF16) {
       products.matmul(b, false, a, false, scale, 0, into);
       long n = into.elements();
-      kernels.overElements("add_dithered", n, kept.w(), into, into.columns(), n);
+      kernels.overElements("add_dithered", n, whole, into, into.columns(), n);
       return;
     }
-    convert(kept.w(), into);
+    convert(whole, into);
     products.matmul(b, false, a, false, scale, 1, into);
+  }
+
+  /** [out, in], for what is no product. */
+  private Tensor whole(FrozenMatrix w) {
+    return w instanceof DeviceCodes coded ? decoded.straight(coded) : ((KeptMatrix) w).w();
   }
 
   @Override
   public void change(
       FrozenMatrix w, Tensor left, Tensor right, boolean transposeRight, double scale) {
+    if (w instanceof DeviceCodes) {
+      throw new IllegalArgumentException("codes are too coarse to be changed");
+    }
     Tensor all = ((KeptMatrix) w).w();
     if (all.type() != DType.F32 || active != DType.F32) {
       throw new IllegalArgumentException(all + " is too coarse to be changed");
@@ -197,7 +223,7 @@ final class CudaBackend implements Backend {
 
   @Override
   public void rowSquares(FrozenMatrix w, Tensor squares) {
-    Tensor all = ((KeptMatrix) w).w();
+    Tensor all = whole(w);
     kernels.overRows(
         "row_squares",
         all.rows(),
@@ -245,7 +271,7 @@ final class CudaBackend implements Backend {
 
   @Override
   public void embed(Tensor ids, FrozenMatrix table, Tensor out, boolean accumulate) {
-    gather(ids, ((KeptMatrix) table).w(), out, accumulate);
+    gather(ids, whole(table), out, accumulate);
   }
 
   @Override
@@ -501,6 +527,7 @@ final class CudaBackend implements Backend {
   @Override
   public void close() {
     products.close();
+    decoded.close();
     transfers.close();
     forgetFrequencies();
   }

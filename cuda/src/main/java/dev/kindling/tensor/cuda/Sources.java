@@ -18,7 +18,7 @@ final class Sources {
           "attention.cu",
           "flash.cu",
           "loss.cu",
-          "nf4.cu");
+          "codes.cu");
 
   private Sources() {}
 

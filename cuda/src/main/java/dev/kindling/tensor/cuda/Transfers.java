@@ -135,6 +135,18 @@ final class Transfers {
     }
   }
 
+  /** All of a real tensor. */
+  void read(Tensor from, FloatBuffer into) {
+    for (long done = 0; done < from.elements(); ) {
+      int part = (int) Math.min(from.elements() - done, STAGED / Float.BYTES);
+      staged.clear().limit(part * Float.BYTES);
+      driver.download(DeviceMemory.of(from.slice(done)), staged);
+      staged.flip();
+      into.put((int) done, staged.asFloatBuffer(), 0, part);
+      done += part;
+    }
+  }
+
   void read(Tensor from, float[] into) {
     int size = from.type().bytes();
     for (int done = 0; done < into.length; ) {

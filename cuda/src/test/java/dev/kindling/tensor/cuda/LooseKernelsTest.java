@@ -3,21 +3,22 @@ package dev.kindling.tensor.cuda;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.data.Offset.offset;
 
+import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
+import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Precision;
+import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
 import dev.kindling.tensor.cpu.CpuMemory;
 import dev.kindling.tensor.cpu.Dither;
 import dev.kindling.tensor.cpu.Workers;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
+import dev.kindling.tensor.onednn.OneDnnBackend;
 import java.util.Random;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.EnumSource;
 
 /** Kernels that the contract does not reach, against their definitions. */
 class LooseKernelsTest {
@@ -95,29 +96,42 @@ class LooseKernelsTest {
     same(second, v, 1e-6);
   }
 
+  /** A base that is decoded here and there is the same base. */
   @ParameterizedTest
-  @EnumSource(Precision.class)
-  void nf4_anyCodes_decodeToTableTimesScale(Precision precision) {
-    backend.close();
-    backend = Shimmed.open(precision, CudaBackend.MOST_SCORES);
-    int n = 6 * 64;
-    double[] table = drawn(16, 1);
-    double[] scales = drawn(n / 64, 3);
-    byte[] codes = new byte[n / 2];
-    random.nextBytes(codes);
-    ByteBuffer bytes = ByteBuffer.allocateDirect(codes.length).order(ByteOrder.LITTLE_ENDIAN);
-    bytes.put(codes).flip();
-    Tensor packed = backend.allocate(DType.I32, codes.length / 4);
-    backend.driver().upload(bytes, DeviceMemory.of(packed));
-    Tensor w = backend.allocate(precision.active(), n);
-    new Kernels(backend.driver())
-        .overElements("nf4_decode", n / 2, packed, sent(scales), sent(table), w, 64, (long) n);
-    double[] expected = new double[n];
-    for (int i = 0; i < n; i++) {
-      int code = i % 2 == 0 ? (codes[i / 2] & 0xff) >> 4 : codes[i / 2] & 15;
-      expected[i] = table[code] * scales[i / 64];
+  @CsvSource({"NF4,true", "NF4,false", "INT8,true", "INT8,false"})
+  void codes_anyMatrix_haveTheBitsOfTheCpu(Storage storage, boolean turned) {
+    int out = 70;
+    int in = 129;
+    float[] values = new float[out * in];
+    for (int i = 0; i < values.length; i++) {
+      values[i] = (float) random.nextGaussian();
     }
-    same(w, expected, precision == Precision.BF16 ? 1e-2 : 1e-6);
+    int[] rows = {69, 0, 35};
+    float[] here = new float[rows.length * in];
+    float[] there = new float[here.length];
+    try (Backend cpu = new OneDnnBackend(Precision.FP32, 1)) {
+      decoded(cpu, storage, turned, values, rows, here);
+    }
+    decoded(backend, storage, turned, values, rows, there);
+    assertThat(there).containsExactly(here);
+  }
+
+  private static void decoded(
+      Backend backend, Storage storage, boolean turned, float[] w, int[] rows, float[] into) {
+    int in = into.length / rows.length;
+    Tensor loaded = backend.allocate(DType.F32, w.length / in, in);
+    backend.write(loaded, 0, w, 0, w.length);
+    FrozenMatrix codes = backend.coded(storage, turned, w.length / in, in);
+    backend.code(loaded, codes);
+    Tensor ids = backend.allocate(DType.I32, rows.length);
+    backend.write(ids, rows);
+    Tensor out = backend.allocate(DType.F32, rows.length, in);
+    backend.embed(ids, codes, out, false);
+    backend.read(out, into);
+    codes.release();
+    for (Tensor tensor : new Tensor[] {loaded, ids, out}) {
+      backend.free(tensor);
+    }
   }
 
   @Test

@@ -121,10 +121,10 @@ final class Combinations {
     Storage storage = config.base().storage();
     BackendName backend = config.compute().backend();
     refuse(
-        storage.coded() && (backend == BackendName.CUDA || backend == BackendName.ND4J_CUDA),
+        storage.coded() && backend == BackendName.ND4J_CUDA,
         "base.storage = "
             + storage.spelled()
-            + " is decoded on CPUs only yet: with compute.backend = cuda | nd4j-cuda take fp32 or"
+            + " is decoded on CPUs and by compute.backend = cuda: with nd4j-cuda take fp32 or"
             + " as-stored");
   }
 

@@ -1,5 +1,7 @@
 package dev.kindling.nn;
 
+import dev.kindling.lora.Halves;
+import dev.kindling.lora.Parameter.Role;
 import dev.kindling.lora.plan.BackwardPlan.Gradient;
 import dev.kindling.lora.plan.BackwardPlan.InputGradient;
 import dev.kindling.lora.plan.ForwardPlan;
@@ -36,6 +38,7 @@ import org.jspecify.annotations.Nullable;
  * @param scale s
  * @param dropout share of x dropped before a, in training
  * @param number of the layer within the model, for its random masks
+ * @param halves whose gradients are wanted; that of the other is zero
  * @param sampled how gradients go on through w, if not exactly
  * @param plans for the sizes of a step, always the same for the same sizes
  */
@@ -50,6 +53,7 @@ record LoraLinear(
     double scale,
     double dropout,
     long number,
+    Halves halves,
     @Nullable Sampled sampled,
     Function<PairShape, PairPlan> plans)
     implements Linear {
@@ -176,7 +180,9 @@ record LoraLinear(
       Tensor g = parts.weightGradient(plan);
       backend.matmul(dy, true, inputs, false, 1, 0, g); // [out, N]·[N, in]
     }
-    if (plan.backward().db() == Gradient.PROJECTION) {
+    if (!halves.learn(Role.B)) {
+      backend.zero(db);
+    } else if (plan.backward().db() == Gradient.PROJECTION) {
       Tensor p = plan.keepsProjection() ? kept(x, saved) : parts.projection();
       if (!plan.keepsProjection()) {
         backend.matmul(inputs, false, a, true, 1, 0, p); // [N, in]·[in, r]
@@ -189,7 +195,9 @@ record LoraLinear(
     if (plan.backward().projectsGradient(dx != null)) {
       backend.matmul(dy, false, b, false, scale, 0, z); // [N, out]·[out, r]
     }
-    if (plan.backward().da() == Gradient.PROJECTION) {
+    if (!halves.learn(Role.A)) {
+      backend.zero(da);
+    } else if (plan.backward().da() == Gradient.PROJECTION) {
       backend.matmul(z, true, inputs, false, 1, beta, da); // [r, N]·[N, in]
     } else {
       Tensor g = parts.weightGradient(plan);

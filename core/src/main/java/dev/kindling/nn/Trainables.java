@@ -1,6 +1,7 @@
 package dev.kindling.nn;
 
 import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.Halves;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.LinearModule.Kind;
 import dev.kindling.lora.Parameter;
@@ -43,6 +44,7 @@ public final class Trainables implements AutoCloseable {
   /** Of layers that learn theirs; null if none does. */
   private final @Nullable RowLengths lengths;
 
+  private final Halves halves;
   private final boolean owner;
 
   /** Plans with the fewest operations. */
@@ -54,10 +56,18 @@ public final class Trainables implements AutoCloseable {
    * @param chooser in which order the products of pairs are formed
    */
   public Trainables(Backend backend, AdapterLayout layout, PlanChooser chooser) {
+    this(backend, layout, chooser, Halves.BOTH);
+  }
+
+  /**
+   * @param halves of pairs whose gradients are wanted; those of the others are zero
+   */
+  public Trainables(Backend backend, AdapterLayout layout, PlanChooser chooser, Halves halves) {
     this(
         backend,
         layout,
         chooser,
+        halves,
         backend.allocate(backend.real(), layout.elements()),
         backend.active() == backend.real()
             ? null
@@ -72,6 +82,7 @@ public final class Trainables implements AutoCloseable {
       Backend backend,
       AdapterLayout layout,
       PlanChooser chooser,
+      Halves halves,
       Tensor values,
       @Nullable Tensor rounded,
       Tensor gradients,
@@ -81,6 +92,7 @@ public final class Trainables implements AutoCloseable {
     this.backend = backend;
     this.layout = layout;
     this.chooser = chooser;
+    this.halves = halves;
     this.rules = new PlanRules(layout.settings().dropout() > 0, backend.active() == DType.BF16);
     this.values = values;
     this.operands = rounded == null ? values : rounded;
@@ -100,6 +112,7 @@ public final class Trainables implements AutoCloseable {
         backend,
         narrow,
         chooser,
+        halves,
         values.slice(0, n),
         operands == values ? null : operands.slice(0, n),
         gradients.slice(0, n),
@@ -120,7 +133,8 @@ public final class Trainables implements AutoCloseable {
     RowLengths lengths =
         layout.settings().magnitudes() ? RowLengths.unplaced(backend, layout) : null;
     Arena arena = new Arena(backend);
-    return new Trainables(backend, layout, chooser, none, rounded, none, arena, lengths, false);
+    return new Trainables(
+        backend, layout, chooser, Halves.BOTH, none, rounded, none, arena, lengths, false);
   }
 
   /** Bytes of backend memory: values, their rounded copy if there is one, gradients, lengths. */
@@ -225,6 +239,7 @@ public final class Trainables implements AutoCloseable {
         layout.scale(module.name()),
         layout.settings().dropout(),
         number,
+        halves,
         own,
         this::plan);
   }

@@ -7,6 +7,7 @@ import dev.kindling.tensor.StoredType;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.IntConsumer;
 
 /**
  * Mutable: the exact sum of micro-batch gradients and losses, the same bits in any order of {@link
@@ -148,9 +149,26 @@ public final class GradientSum {
     return sums.length;
   }
 
-  /** Bytes that travel for this sum. */
+  /**
+   * Bytes that travel for this sum. Of parameters whose gradients are all zero nothing does: those
+   * of halves that do not learn, and of every A in the first step, when B is zero.
+   */
   public int encodedBytes() {
+    return headBytes() + Long.BYTES * moved(largest);
+  }
+
+  /** The most that it can be. */
+  public int mostBytes() {
     return headBytes() + Long.BYTES * sums.length;
+  }
+
+  /** Elements of parameters with a gradient; what is not finite is one. */
+  private int moved(float[] most) {
+    int moved = 0;
+    for (int p = 0; p < most.length; p++) {
+      moved += most[p] == 0 ? 0 : parameters.get(p).elements();
+    }
+    return moved;
   }
 
   private int headBytes() {
@@ -167,8 +185,13 @@ public final class GradientSum {
   /** Appends {@link #encodedBytes} to a frame. */
   public void encode(ByteBuffer frame) {
     encodeHead(frame);
-    frame.asLongBuffer().put(sums);
-    frame.position(frame.position() + Long.BYTES * sums.length);
+    for (int p = 0; p < largest.length; p++) {
+      if (largest[p] != 0) {
+        Parameter parameter = parameters.get(p);
+        frame.asLongBuffer().put(sums, parameter.offset(), parameter.elements());
+        frame.position(frame.position() + Long.BYTES * parameter.elements());
+      }
+    }
   }
 
   private void encodeHead(ByteBuffer frame) {
@@ -181,45 +204,70 @@ public final class GradientSum {
 
   /** Bytes of so many micro-batches themselves instead of their sum. */
   int encodedBytes(int gradients) {
-    return headBytes() + Short.BYTES * sums.length * gradients;
+    return headBytes() + Short.BYTES * moved(largest) * gradients;
   }
 
   /** Appends those to a frame. */
   void encode(ByteBuffer frame, List<short[]> gradients) {
     encodeHead(frame);
     for (short[] gradient : gradients) {
-      frame.asShortBuffer().put(gradient);
-      frame.position(frame.position() + Short.BYTES * sums.length);
+      for (int p = 0; p < largest.length; p++) {
+        if (largest[p] != 0) {
+          Parameter parameter = parameters.get(p);
+          frame.asShortBuffer().put(gradient, parameter.offset(), parameter.elements());
+          frame.position(frame.position() + Short.BYTES * parameter.elements());
+        }
+      }
     }
   }
 
   /** Adds an encoded part of the same step: its sum, or its micro-batches in bf16. */
   public void merge(ByteBuffer frame) {
     int bytes = frame.remaining();
-    int body = bytes - headBytes();
-    int each = Short.BYTES * sums.length;
-    boolean summed = body == Long.BYTES * sums.length;
-    if (!summed && (body <= 0 || body >= RoundedPart.FEWER_THAN * each || body % each != 0)) {
-      throw new IllegalArgumentException(
-          "a frame of " + bytes + " bytes is not of this step: expected " + encodedBytes());
+    if (bytes < headBytes()) {
+      throw notOfThisStep(bytes);
     }
-    totals.add(Totals.decode(frame));
-    finite &= frame.get() == 1;
-    for (int p = 0; p < largest.length; p++) {
-      largest[p] = Math.max(largest[p], frame.getFloat());
+    Totals theirs = Totals.decode(frame);
+    boolean theirsFinite = frame.get() == 1;
+    float[] most = new float[largest.length];
+    for (int p = 0; p < most.length; p++) {
+      most[p] = frame.getFloat();
+    }
+    int moved = moved(most);
+    int body = frame.remaining();
+    int each = Short.BYTES * moved;
+    boolean summed = body == Long.BYTES * moved;
+    if (!summed && (body == 0 || body >= RoundedPart.FEWER_THAN * each || body % each != 0)) {
+      throw notOfThisStep(bytes);
+    }
+    totals.add(theirs);
+    finite &= theirsFinite;
+    for (int p = 0; p < most.length; p++) {
+      largest[p] = Math.max(largest[p], most[p]);
     }
     if (summed) {
-      for (int i = 0; i < sums.length; i++) {
-        sums[i] += frame.getLong();
-      }
+      eachMoved(most, i -> sums[i] += frame.getLong());
       return;
     }
     float[] gradient = new float[sums.length];
     for (int k = 0; k < body / each; k++) {
-      for (int i = 0; i < gradient.length; i++) {
-        gradient[i] = StoredType.BF16.widen(frame.getShort());
-      }
+      eachMoved(most, i -> gradient[i] = StoredType.BF16.widen(frame.getShort()));
       add(gradient);
+    }
+  }
+
+  private IllegalArgumentException notOfThisStep(int bytes) {
+    return new IllegalArgumentException(
+        "a frame of " + bytes + " bytes is not of this step: expected " + mostBytes());
+  }
+
+  private void eachMoved(float[] most, IntConsumer work) {
+    for (int p = 0; p < most.length; p++) {
+      Parameter parameter = parameters.get(p);
+      int end = parameter.offset() + (most[p] == 0 ? 0 : parameter.elements());
+      for (int i = parameter.offset(); i < end; i++) {
+        work.accept(i);
+      }
     }
   }
 }

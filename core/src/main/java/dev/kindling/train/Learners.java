@@ -1,6 +1,7 @@
 package dev.kindling.train;
 
 import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.Halves;
 import dev.kindling.lora.Parameter;
 import dev.kindling.lora.Parameter.Role;
 import dev.kindling.optim.Group;
@@ -9,8 +10,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Which halves of pairs learn, and how fast. Of an embedding A begins at zero and B at random, so
- * there the two change places.
+ * Which halves of pairs learn, and how fast.
  *
  * @param halves that learn; what is trained in full always does
  * @param ratio of the learning rate of B to that of A and of all others (LoRA+, arXiv:2402.12354),
@@ -19,15 +19,6 @@ import java.util.List;
 public record Learners(Halves halves, double ratio) implements Serializable {
   /** All of them, alike. */
   public static final Learners ALL = new Learners(Halves.BOTH, 1);
-
-  /** Halves of pairs. */
-  public enum Halves {
-    BOTH,
-    /** B alone: what is random stays as it is drawn (FFA-LoRA, arXiv:2403.12313). */
-    B,
-    /** A alone. */
-    A
-  }
 
   /**
    * The groups that learn, neighbours that are alike together.
@@ -91,8 +82,8 @@ public record Learners(Halves halves, double ratio) implements Serializable {
 
   private double factor(Role role) {
     return switch (role) {
-      case A, EMBEDDING_B -> halves == Halves.B ? 0 : 1;
-      case B, EMBEDDING_A -> halves == Halves.A ? 0 : ratio;
+      case A, EMBEDDING_B -> halves.learn(role) ? 1 : 0;
+      case B, EMBEDDING_A -> halves.learn(role) ? ratio : 0;
       case WEIGHT, BIAS, MAGNITUDE -> 1;
       case SELECTION -> 0;
     };

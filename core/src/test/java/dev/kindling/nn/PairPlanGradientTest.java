@@ -5,6 +5,7 @@ import static org.assertj.core.data.Offset.offset;
 
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.AdapterSettings;
+import dev.kindling.lora.Halves;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.TargetModules;
 import dev.kindling.lora.plan.PairPlan;
@@ -88,7 +89,24 @@ class PairPlanGradientTest {
     }
   }
 
-  /** Output, gradients of the pair, and of the input, which is added to. */
+  /** What does not learn has a gradient of zero, and all else the bits that it has anyway. */
+  @ParameterizedTest
+  @MethodSource("plans")
+  void everyPlan_oneHalfLearns_otherGradientIsZero(
+      PairPlan plan, int rank, double dropout, boolean inputWanted) {
+    int ofA = rank * IN;
+    float[][] both = run(new ReferenceBackend(), plan, rank, dropout, inputWanted, null);
+    for (Halves halves : List.of(Halves.A, Halves.B)) {
+      float[][] one = run(new ReferenceBackend(), plan, rank, dropout, inputWanted, null, halves);
+      assertThat(one[0]).isEqualTo(both[0]);
+      assertThat(one[2]).isEqualTo(both[2]);
+      for (int i = 0; i < one[1].length; i++) {
+        boolean learns = halves == (i < ofA ? Halves.A : Halves.B);
+        assertThat(one[1][i]).isEqualTo(learns ? both[1][i] : 0);
+      }
+    }
+  }
+
   private float[][] run(
       Backend plain,
       PairPlan plan,
@@ -96,6 +114,18 @@ class PairPlanGradientTest {
       double dropout,
       boolean inputWanted,
       List<Product> products) {
+    return run(plain, plan, rank, dropout, inputWanted, products, Halves.BOTH);
+  }
+
+  /** Output, gradients of the pair, and of the input, which is added to. */
+  private float[][] run(
+      Backend plain,
+      PairPlan plan,
+      int rank,
+      double dropout,
+      boolean inputWanted,
+      List<Product> products,
+      Halves halves) {
     random.setSeed(5);
     Counting counting = new Counting(plain);
     Backend backend = counting.backend();
@@ -104,7 +134,7 @@ class PairPlanGradientTest {
         AdapterLayout.of(
             List.of(module),
             new AdapterSettings(rank, 5, dropout, new TargetModules.Blocks(), List.of()));
-    Trainables trainables = new Trainables(backend, layout, new PlanChooser.Fixed(plan));
+    Trainables trainables = new Trainables(backend, layout, new PlanChooser.Fixed(plan), halves);
     trainables.load(floats(layout.elements()));
     FrozenMatrix w = backend.freeze(filled(backend, OUT, IN));
     Tensor bias = filled(backend, OUT);

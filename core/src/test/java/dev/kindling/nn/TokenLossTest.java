@@ -3,6 +3,7 @@ package dev.kindling.nn;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.data.Offset.offset;
 
+import dev.kindling.lora.Halves;
 import dev.kindling.lora.plan.PairPlan;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
@@ -114,6 +115,7 @@ class TokenLossTest {
             2,
             0.4,
             7,
+            Halves.BOTH,
             null,
             sizes -> PairPlan.PLAIN);
     Linear whole = new TrainedLinear(backend, w, null, gradients[2], null);

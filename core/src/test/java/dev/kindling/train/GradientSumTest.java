@@ -93,13 +93,45 @@ class GradientSumTest {
         parts.subList(from, to).forEach(p -> piece.add(p.gradient.clone(), p.result));
         byte[] frame = new byte[piece.encodedBytes()];
         piece.encode(ByteBuffer.wrap(frame));
-        int head = total.encodedBytes() - 8 * LAYOUT.elements();
+        int head = total.mostBytes() - 8 * LAYOUT.elements();
         assertThat(frame).hasSize(head + Math.min(8, 2 * (to - from)) * LAYOUT.elements());
         total.merge(ByteBuffer.wrap(frame));
         from = to;
       }
       assertThat(total.encode()).isEqualTo(expected.encode());
     }
+  }
+
+  /** A half that does not learn costs nothing on the way, and neither does what nobody has. */
+  @ParameterizedTest
+  @ValueSource(booleans = {true, false})
+  void encode_parameterWithoutGradient_staysAtHome(boolean rounds) {
+    int ofA = LAYOUT.parameters().get(0).elements();
+    List<Part> parts = parts(1);
+    parts.forEach(p -> Arrays.fill(p.gradient, 0, ofA, rounds ? -0f : 0f));
+    GradientSum some = empty(first());
+    RoundedPart rounded = new RoundedPart(some);
+    for (Part part : parts.subList(0, 2)) {
+      if (rounds) {
+        rounded.add(part.gradient, part.result);
+      } else {
+        some.add(part.gradient, part.result);
+      }
+    }
+    ByteBuffer frame = ByteBuffer.allocate(rounds ? rounded.encodedBytes() : some.encodedBytes());
+    if (rounds) {
+      rounded.encode(frame);
+    } else {
+      some.encode(frame);
+    }
+    int each = rounds ? 2 * 2 : 8;
+    int head = some.mostBytes() - 8 * LAYOUT.elements();
+    assertThat(frame.position()).isEqualTo(head + each * (LAYOUT.elements() - ofA));
+    GradientSum total = empty(first());
+    total.merge(frame.flip());
+    total.merge(ByteBuffer.wrap(empty(first()).encode())); // a task without a batch
+    assertThat(total.encode()).isEqualTo(some.encode());
+    assertThat(mean(total)).startsWith(new float[ofA]).isEqualTo(mean(some));
   }
 
   @Test
@@ -243,6 +275,6 @@ class GradientSumTest {
     assertThatThrownBy(() -> empty(first()).merge(ByteBuffer.allocate(40)))
         .isInstanceOf(IllegalArgumentException.class)
         .hasMessageContaining("40 bytes")
-        .hasMessageContaining("expected " + empty(first()).encodedBytes());
+        .hasMessageContaining("expected " + empty(first()).mostBytes());
   }
 }

@@ -6,6 +6,7 @@ import static org.assertj.core.data.Offset.offset;
 
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.AdapterSettings;
+import dev.kindling.lora.Halves;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.Ranks;
 import dev.kindling.lora.TargetModules;
@@ -13,7 +14,6 @@ import dev.kindling.optim.Group;
 import dev.kindling.optim.OptimizerSettings;
 import dev.kindling.optim.OptimizerSettings.Kind;
 import dev.kindling.optim.Schedule;
-import dev.kindling.train.Learners.Halves;
 import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;

@@ -104,7 +104,8 @@ record Preparation(
             compute.choose(),
             compute.plans(),
             sources.storage(config),
-            compute.recompute() == Recompute.BLOCK);
+            compute.recompute() == Recompute.BLOCK,
+            Synchronisation.halves(config));
     requireLegal(spec);
     WeightDelivery delivery = new WeightDelivery.Mapped(base.folder().toString());
     if (delivers && config.base().delivery() == Delivery.STORAGE) {

@@ -12,8 +12,8 @@ import dev.kindling.job.resume.Checkpoints.Saved;
 import dev.kindling.job.sync.Cluster;
 import dev.kindling.job.sync.Synchroniser;
 import dev.kindling.job.sync.SynchronousGradients;
+import dev.kindling.lora.Halves;
 import dev.kindling.train.Learners;
-import dev.kindling.train.Learners.Halves;
 import dev.kindling.train.OuterStep;
 import dev.kindling.train.TrainingState;
 import java.util.Optional;
@@ -40,14 +40,18 @@ record Synchronisation(JobConfig config, long steps, int slots, Optional<Integer
         config, steps, slots, Optional.of(config.sync().workers().or(() -> before).orElse(each)));
   }
 
+  /** Which halves of pairs learn. */
+  static Halves halves(JobConfig config) {
+    boolean ffa = config.sync().averages() && config.sync().exactness() == Exactness.FFA;
+    return ffa ? Halves.B : config.adapter().trained();
+  }
+
   private LocalRule rule(int r) {
     JobConfig.Training training = config.training().orElseThrow();
-    boolean ffa = config.sync().exactness() == Exactness.FFA;
-    Halves halves = ffa ? Halves.B : config.adapter().trained();
     return new LocalRule(
         config.optimizer(steps),
         training.maxGradNorm(),
-        new Learners(halves, training.loraPlusRatio()),
+        new Learners(halves(config), training.loraPlusRatio()),
         config.merges(steps),
         config.ranks(r));
   }

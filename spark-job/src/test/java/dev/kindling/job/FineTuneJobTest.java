@@ -7,6 +7,7 @@ import static org.assertj.core.data.Offset.offset;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.kindling.checkpoint.HfFolder;
+import dev.kindling.checkpoint.Safetensors;
 import dev.kindling.data.EpochOrder;
 import dev.kindling.job.cli.InProcess;
 import java.io.IOException;
@@ -182,8 +183,7 @@ class FineTuneJobTest {
     assertThat(manifest.at("/baseSha256").asText()).hasSize(64);
     assertThat(manifest.at("/versions/serializer").asText()).isEqualTo("KryoSerializer");
     assertThat(manifest.at("/adapter/r").asInt()).isEqualTo(4);
-    JsonNode line =
-        new ObjectMapper().readTree(Files.readAllLines(output.resolve("metrics.jsonl")).get(0));
+    JsonNode line = lastStep(output);
     List<String> keys = new ArrayList<>();
     line.fieldNames().forEachRemaining(keys::add);
     assertThat(keys)
@@ -205,6 +205,33 @@ class FineTuneJobTest {
     int trainables = line.get("bytesDown").asInt() / 4;
     assertThat(line.get("bytesUp").asInt()).isBetween(8 * trainables, 17 * trainables);
     assertThat(line.get("bytesExact").asInt()).isIn(12 * trainables, 20 * trainables);
+  }
+
+  private static JsonNode lastStep(Path output) throws IOException {
+    List<String> lines = Files.readAllLines(output.resolve("metrics.jsonl"));
+    return new ObjectMapper().readTree(lines.get(lines.size() - 1));
+  }
+
+  /** A and B of the case's square layers have as many numbers. */
+  @Test
+  void train_bAlone_sendsNoGradientOfA() throws IOException {
+    InProcess both = kindling(1, bert.train(output));
+    Path other = output.resolveSibling("b-alone");
+    InProcess alone = kindling(1, bert.train(other, "adapter.train=b"));
+    assertThat(both.code()).isZero();
+    assertThat(alone.code()).isZero();
+    JsonNode of = lastStep(output);
+    JsonNode ofB = lastStep(other);
+    assertThat(ofB.get("bytesDown")).isEqualTo(of.get("bytesDown"));
+    long pairs = of.get("bytesUp").asLong() - ofB.get("bytesUp").asLong();
+    assertThat(pairs).isPositive().isEqualTo(8L * numbersOfA(other));
+  }
+
+  private static long numbersOfA(Path output) {
+    return Safetensors.open(output.resolve("adapter/adapter_model.safetensors")).entrySet().stream()
+        .filter(tensor -> tensor.getKey().contains("lora_A"))
+        .mapToLong(tensor -> tensor.getValue().elements())
+        .sum();
   }
 
   @Test

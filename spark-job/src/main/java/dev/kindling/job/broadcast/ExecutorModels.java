@@ -210,7 +210,7 @@ public final class ExecutorModels {
     Owned owned = idle.poll();
     if (owned == null) {
       Backend backend = spec.compute().open(device);
-      Trainables all = new Trainables(backend, layout, spec.plans());
+      Trainables all = new Trainables(backend, layout, spec.plans(), spec.halves());
       owned = new Owned(backend, all, new LinkedHashMap<>());
     }
     try {

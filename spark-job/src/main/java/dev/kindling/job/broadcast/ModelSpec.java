@@ -4,6 +4,7 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.AdapterSettings;
+import dev.kindling.lora.Halves;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.Parameter.Role;
 import dev.kindling.lora.TargetModules;
@@ -30,6 +31,7 @@ import java.util.function.Predicate;
  * @param plans in which order it forms the products of pairs
  * @param storage how frozen matrices are kept
  * @param recompute whether activations within blocks are computed again rather than kept
+ * @param halves of pairs that learn
  */
 public record ModelSpec(
     String run,
@@ -40,7 +42,8 @@ public record ModelSpec(
     Compute compute,
     PlanChooser plans,
     Storage storage,
-    boolean recompute)
+    boolean recompute,
+    Halves halves)
     implements Serializable {
   /** Describes a model that the driver has planned. */
   public static ModelSpec of(
@@ -53,7 +56,8 @@ public record ModelSpec(
       Compute compute,
       PlanChooser plans,
       Storage storage,
-      boolean recompute) {
+      boolean recompute,
+      Halves halves) {
     List<String> adapted = names(plan, layout::adapts);
     AdapterSettings named =
         layout
@@ -61,13 +65,14 @@ public record ModelSpec(
             .on(
                 adapted.isEmpty() ? new TargetModules.None() : new TargetModules.Names(adapted),
                 names(plan, name -> layout.find(name, Role.WEIGHT).isPresent()));
-    return new ModelSpec(run, configJson, classes, named, seed, compute, plans, storage, recompute);
+    return new ModelSpec(
+        run, configJson, classes, named, seed, compute, plans, storage, recompute, halves);
   }
 
   /** The same model with other plans. */
   public ModelSpec with(PlanChooser other) {
     return new ModelSpec(
-        run, configJson, classes, adapter, seed, compute, other, storage, recompute);
+        run, configJson, classes, adapter, seed, compute, other, storage, recompute, halves);
   }
 
   /**
@@ -76,7 +81,16 @@ public record ModelSpec(
    */
   public ModelSpec uncoded() {
     return new ModelSpec(
-        uncoded(run), configJson, classes, adapter, seed, compute, plans, Storage.FP32, recompute);
+        uncoded(run),
+        configJson,
+        classes,
+        adapter,
+        seed,
+        compute,
+        plans,
+        Storage.FP32,
+        recompute,
+        halves);
   }
 
   static String uncoded(String run) {

@@ -1,13 +1,13 @@
 package dev.kindling.job.config;
 
 import dev.kindling.job.config.JobConfig.Adapter;
+import dev.kindling.lora.Halves;
 import dev.kindling.lora.Initialiser;
 import dev.kindling.lora.LayerPatterns;
 import dev.kindling.lora.Ranks;
 import dev.kindling.lora.Sampling;
 import dev.kindling.lora.Scaling;
 import dev.kindling.lora.TargetModules;
-import dev.kindling.train.Learners.Halves;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;

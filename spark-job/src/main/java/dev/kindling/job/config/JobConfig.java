@@ -1,5 +1,6 @@
 package dev.kindling.job.config;
 
+import dev.kindling.lora.Halves;
 import dev.kindling.lora.Initialiser;
 import dev.kindling.lora.Initialiser.FromBase;
 import dev.kindling.lora.LayerPatterns;
@@ -14,7 +15,6 @@ import dev.kindling.optim.Schedule;
 import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.load.Engine;
-import dev.kindling.train.Learners.Halves;
 import dev.kindling.train.Merges;
 import dev.kindling.train.Merges.Restart;
 import java.util.List;

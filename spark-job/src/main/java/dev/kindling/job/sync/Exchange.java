@@ -28,8 +28,8 @@ public record Exchange(
     double computeSeconds,
     double seconds) {
   /**
-   * The floor of the exact scheme, for one step: 4 bytes for each trainable down to each executor,
-   * 8 up from each task.
+   * The floor of the exact scheme, for one step in which every trainable has a gradient: 4 bytes
+   * for each down to each executor, 8 up from each task.
    */
   static long exactBytes(long trainables, long executors, long tasks) {
     return trainables * (4 * executors + 8 * tasks);

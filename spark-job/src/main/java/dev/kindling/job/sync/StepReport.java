@@ -50,7 +50,7 @@ public record StepReport(
     return (long) HEADER
         + executor.getBytes(StandardCharsets.UTF_8).length
         + numerics.getBytes(StandardCharsets.UTF_8).length
-        + new GradientSum(layout, exponents, 1).encodedBytes();
+        + new GradientSum(layout, exponents, 1).mostBytes();
   }
 
   /** A frame that {@link #decode} reads. */

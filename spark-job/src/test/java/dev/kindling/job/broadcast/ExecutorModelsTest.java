@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import dev.kindling.data.TokenBatch;
 import dev.kindling.job.GoldenFolder;
 import dev.kindling.lora.BaseChange;
+import dev.kindling.lora.Halves;
 import dev.kindling.lora.Prefix;
 import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.model.Golden;
@@ -45,7 +46,8 @@ class ExecutorModelsTest {
         new Compute(Engine.ONEDNN, Precision.FP32, 1),
         new PlanChooser.FewestFlops(),
         Storage.FP32,
-        false);
+        false,
+        Halves.BOTH);
   }
 
   private float[] logits(ModelSpec spec, WeightDelivery delivery) {

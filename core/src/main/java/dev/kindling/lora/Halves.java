@@ -1,0 +1,24 @@
+package dev.kindling.lora;
+
+import dev.kindling.lora.Parameter.Role;
+
+/**
+ * Which halves of pairs learn. Of an embedding A begins at zero and B at random, so there the two
+ * change places.
+ */
+public enum Halves {
+  BOTH,
+  /** B alone: what is random stays as it is drawn (FFA-LoRA, arXiv:2403.12313). */
+  B,
+  /** A alone. */
+  A;
+
+  /** Whether a parameter of a pair learns; all others do as they are. */
+  public boolean learn(Role role) {
+    return switch (role) {
+      case A, EMBEDDING_B -> this != B;
+      case B, EMBEDDING_A -> this != A;
+      case WEIGHT, BIAS, MAGNITUDE, SELECTION -> true;
+    };
+  }
+}

@@ -7,6 +7,8 @@
 #include "rows.cu"
 #include "attention.cu"
 #include "flash.cu"
+#include "flash_forward.cu"
+#include "flash_backward.cu"
 #include "loss.cu"
 #include "codes.cu"
 #include <csignal>

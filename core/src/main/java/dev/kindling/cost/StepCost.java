@@ -4,6 +4,7 @@ import dev.kindling.checkpoint.WeightSlot;
 import dev.kindling.data.Example;
 import dev.kindling.data.TokenBatch;
 import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.Halves;
 import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.model.FrozenWeights;
 import dev.kindling.model.Model;
@@ -39,6 +40,7 @@ public final class StepCost {
       Map<WeightSlot, StoredType> stored,
       Storage storage,
       PlanChooser chooser,
+      Halves halves,
       boolean recompute) {
     this.backend = new DryBackend(sizes);
     this.plan = plan;
@@ -46,7 +48,8 @@ public final class StepCost {
     FrozenWeights weights = FrozenWeights.unplaced(backend, stored, storage);
     weights.planSampling(backend, plan.linears(), layout);
     this.model =
-        plan.build(backend, weights, Trainables.unplaced(backend, layout, chooser), recompute);
+        plan.build(
+            backend, weights, Trainables.unplaced(backend, layout, chooser, halves), recompute);
   }
 
   /** Loss and gradient of a micro-batch of this shape. */

@@ -1,5 +1,7 @@
 package dev.kindling.nn;
 
+import dev.kindling.lora.Halves;
+import dev.kindling.lora.Parameter.Role;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.FrozenMatrix;
@@ -22,9 +24,17 @@ import dev.kindling.tensor.Tensor;
  * @param da gradient of a
  * @param db gradient of b
  * @param scale s
+ * @param halves whose gradients are wanted; that of the other is zero
  */
 record LoraEmbedding(
-    Backend backend, FrozenMatrix table, Tensor a, Tensor b, Tensor da, Tensor db, double scale)
+    Backend backend,
+    FrozenMatrix table,
+    Tensor a,
+    Tensor b,
+    Tensor da,
+    Tensor db,
+    double scale,
+    Halves halves)
     implements Embedding {
   @Override
   public boolean trains() {
@@ -45,8 +55,16 @@ record LoraEmbedding(
 
   @Override
   public void backward(Tensor ids, Saved saved, Tensor dy) {
-    backend.matmul(dy, true, saved.p(), false, scale, 0, db); // [d, N]·[N, r]
-    backend.matmul(dy, false, b, false, scale, 0, saved.z()); // [N, d]·[d, r]
-    backend.gatherRowsBackward(saved.z(), ids, da, false);
+    if (halves.learn(Role.EMBEDDING_B)) {
+      backend.matmul(dy, true, saved.p(), false, scale, 0, db); // [d, N]·[N, r]
+    } else {
+      backend.zero(db);
+    }
+    if (halves.learn(Role.EMBEDDING_A)) {
+      backend.matmul(dy, false, b, false, scale, 0, saved.z()); // [N, d]·[d, r]
+      backend.gatherRowsBackward(saved.z(), ids, da, false);
+    } else {
+      backend.zero(da);
+    }
   }
 }

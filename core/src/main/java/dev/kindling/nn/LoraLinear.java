@@ -176,11 +176,14 @@ record LoraLinear(
     Tensor inputs = dropped(x, parts, scratch);
     Tensor z = parts.gradientProjection();
     double beta = more ? 1 : 0;
-    if (plan.backward().formsWeightGradient()) {
+    boolean ofB = halves.learn(Role.B);
+    boolean ofA = halves.learn(Role.A);
+    if ((ofB && plan.backward().db() == Gradient.WEIGHT)
+        || (ofA && plan.backward().da() == Gradient.WEIGHT)) {
       Tensor g = parts.weightGradient(plan);
       backend.matmul(dy, true, inputs, false, 1, 0, g); // [out, N]·[N, in]
     }
-    if (!halves.learn(Role.B)) {
+    if (!ofB) {
       backend.zero(db);
     } else if (plan.backward().db() == Gradient.PROJECTION) {
       Tensor p = plan.keepsProjection() ? kept(x, saved) : parts.projection();
@@ -192,10 +195,10 @@ record LoraLinear(
       Tensor g = parts.weightGradient(plan);
       backend.matmul(g, false, a, true, scale, beta, db); // [out, in]·[in, r]
     }
-    if (plan.backward().projectsGradient(dx != null)) {
+    if (plan.backward().projectsGradient(dx != null) && (ofA || dx != null)) {
       backend.matmul(dy, false, b, false, scale, 0, z); // [N, out]·[out, r]
     }
-    if (!halves.learn(Role.A)) {
+    if (!ofA) {
       backend.zero(da);
     } else if (plan.backward().da() == Gradient.PROJECTION) {
       backend.matmul(z, true, inputs, false, 1, beta, da); // [r, N]·[N, in]

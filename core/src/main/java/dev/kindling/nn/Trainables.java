@@ -128,13 +128,23 @@ public final class Trainables implements AutoCloseable {
 
   /** Trainables without memory, to plan a model with; not to be closed. */
   public static Trainables unplaced(Backend backend, AdapterLayout layout, PlanChooser chooser) {
+    return unplaced(backend, layout, chooser, Halves.BOTH);
+  }
+
+  /**
+   * The same.
+   *
+   * @param halves of pairs whose gradients are wanted
+   */
+  public static Trainables unplaced(
+      Backend backend, AdapterLayout layout, PlanChooser chooser, Halves halves) {
     Tensor none = Arena.unplaced(backend.real(), layout.elements());
     Tensor rounded = Arena.unplaced(backend.active(), layout.elements());
     RowLengths lengths =
         layout.settings().magnitudes() ? RowLengths.unplaced(backend, layout) : null;
     Arena arena = new Arena(backend);
     return new Trainables(
-        backend, layout, chooser, Halves.BOTH, none, rounded, none, arena, lengths, false);
+        backend, layout, chooser, halves, none, rounded, none, arena, lengths, false);
   }
 
   /** Bytes of backend memory: values, their rounded copy if there is one, gradients, lengths. */
@@ -270,7 +280,8 @@ public final class Trainables implements AutoCloseable {
         view(operands, b),
         view(gradients, a),
         view(gradients, b),
-        layout.scale(module.name()));
+        layout.scale(module.name()),
+        halves);
   }
 
   /** All linear layers of a model by name, numbered in order. */

@@ -106,7 +106,7 @@ public interface Backend extends AutoCloseable {
   /**
    * A frozen w [out, in] that is to be kept as codes: of a known size, but without memory until
    * {@link #code}. Its memory is its own, given back by {@link FrozenMatrix#release}; in products
-   * it is decoded piece by piece.
+   * it is decoded, whole or piece by piece.
    *
    * @param storage one that has codes
    * @param turned whether blocks of codes follow the order of [in, out], as a file has it

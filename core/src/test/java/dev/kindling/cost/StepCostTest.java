@@ -6,6 +6,7 @@ import static org.assertj.core.data.Percentage.withPercentage;
 import dev.kindling.checkpoint.WeightSlot;
 import dev.kindling.cost.Work.Kind;
 import dev.kindling.data.TokenBatch;
+import dev.kindling.lora.Halves;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.Parameter.Role;
 import dev.kindling.lora.plan.PairPlan;
@@ -33,7 +34,8 @@ class StepCostTest {
   private static StepCost dry(Golden golden, Backend sizes, PlanChooser chooser) {
     Map<WeightSlot, StoredType> stored = new LinkedHashMap<>();
     golden.plan.weights(golden.layout).forEach(slot -> stored.put(slot, StoredType.F32));
-    return new StepCost(sizes, golden.plan, golden.layout, stored, Storage.FP32, chooser, false);
+    return new StepCost(
+        sizes, golden.plan, golden.layout, stored, Storage.FP32, chooser, Halves.BOTH, false);
   }
 
   @ParameterizedTest

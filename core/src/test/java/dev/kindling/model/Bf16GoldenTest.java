@@ -11,6 +11,7 @@ import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.onednn.InstructionSet;
 import dev.kindling.tensor.onednn.OneDnnBackend;
 import dev.kindling.train.TrainingState;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -22,6 +23,11 @@ class Bf16GoldenTest {
   Backend open() {
     assumeTrue(InstructionSet.multipliesBf16());
     return new OneDnnBackend(Precision.BF16, 1);
+  }
+
+  @AfterEach
+  void close() {
+    backend.close();
   }
 
   @ParameterizedTest

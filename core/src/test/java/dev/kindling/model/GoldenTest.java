@@ -13,6 +13,7 @@ import dev.kindling.train.TrainingState;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -43,6 +44,11 @@ class GoldenTest {
   /** The backend under test. */
   Backend open() {
     return Nd4jBackend.open(1);
+  }
+
+  @AfterEach
+  void close() {
+    backend.close();
   }
 
   @ParameterizedTest

@@ -138,6 +138,7 @@ public final class ExplainJob {
         prepared.stored(),
         spec.storage(),
         spec.plans(),
+        spec.halves(),
         spec.recompute());
   }
 }

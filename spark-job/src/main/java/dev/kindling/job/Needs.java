@@ -12,7 +12,9 @@ import dev.kindling.job.config.JobConfig.Exactness;
 import dev.kindling.job.explain.Prediction;
 import dev.kindling.job.sync.StepReport;
 import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.Halves;
 import dev.kindling.lora.Parameter;
+import dev.kindling.lora.Parameter.Role;
 import dev.kindling.lora.Ranks;
 import dev.kindling.lora.StartFromBase;
 import dev.kindling.tensor.load.Device;
@@ -159,7 +161,18 @@ record Needs(
     boolean shorter = config.sync().compression() == Compression.BF16 && each < 4;
     return new Prediction.Exchange(
         4 * sent * executors + whole() * wholeChange() * executors / steps,
-        tasks * frames + (shorter ? 2L * parts : 8L * tasks) * sent);
+        tasks * frames + (shorter ? 2L * parts : 8L * tasks) * moving(sent));
+  }
+
+  /** Of so many those that have gradients, which alone go up. */
+  private long moving(long sent) {
+    Halves halves = prepared.cluster().spec().halves();
+    long moving =
+        layout().parameters().stream()
+            .filter(p -> halves.learn(p.role()) && p.role() != Role.SELECTION)
+            .mapToLong(Parameter::elements)
+            .sum();
+    return Math.round((double) sent * moving / Math.max(1, trainables()));
   }
 
   /** Trainables that a step sends, on average: each rank is drawn as often as any other. */

@@ -14,9 +14,6 @@ import java.util.function.Consumer;
  * 127 parts of the scale.
  */
 public final class HostCodes implements AutoCloseable {
-  /** Elements that share a scale. */
-  public static final int BLOCK = Codes.BLOCK;
-
   private final Codes all;
 
   private HostCodes(Codes all) {

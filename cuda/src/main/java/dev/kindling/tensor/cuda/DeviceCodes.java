@@ -52,8 +52,18 @@ final class DeviceCodes implements FrozenMatrix {
   void place(HostCodes codes) {
     release();
     ByteBuffer[] parts = {codes.codes(), codes.scales(), codes.ranges()};
+    int made = 0;
+    try {
+      for (; made < parts.length; made++) {
+        addresses[made] = driver.allocate(Math.max(1, parts[made].remaining()));
+      }
+    } catch (RuntimeException e) { // out of memory
+      for (int i = 0; i < made; i++) {
+        driver.free(addresses[i]);
+      }
+      throw e;
+    }
     for (int i = 0; i < parts.length; i++) {
-      addresses[i] = driver.allocate(Math.max(1, parts[i].remaining()));
       driver.upload(parts[i], addresses[i]);
     }
     mean = codes.mean();

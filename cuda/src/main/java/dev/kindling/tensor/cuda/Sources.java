@@ -17,6 +17,8 @@ final class Sources {
           "rows.cu",
           "attention.cu",
           "flash.cu",
+          "flash_forward.cu",
+          "flash_backward.cu",
           "loss.cu",
           "codes.cu");
 

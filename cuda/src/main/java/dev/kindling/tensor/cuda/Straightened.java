@@ -19,6 +19,9 @@ final class Straightened {
   /** Elements of a matrix from which on its product takes longer than its copy. */
   static final long LARGE = 1 << 18;
 
+  /** Bytes of a copy: larger operands are multiplied as they are, for nobody counts on the room. */
+  private static final long MOST = 256 << 20;
+
   private final Driver driver;
   private final Kernels kernels;
   private final long large;
@@ -69,6 +72,10 @@ final class Straightened {
     return (size + step - 1) / step * step;
   }
 
+  private static long bytes(Operand o) {
+    return (long) o.rows() * o.columns() * o.type().bytes();
+  }
+
   private boolean crooked(Operand o) {
     return o.leading() * o.type().bytes() % STEP != 0 && (long) o.rows() * o.columns() >= large;
   }
@@ -113,7 +120,8 @@ final class Straightened {
     boolean a = crooked(p.a());
     boolean b = crooked(p.b());
     boolean c = crooked(p.c());
-    if (!a && !b && !c) {
+    boolean fits = Math.max(Math.max(bytes(p.a()), bytes(p.b())), bytes(p.c())) <= MOST;
+    if ((!a && !b && !c) || !fits) {
       driver.multiply(p);
       return;
     }

@@ -8,10 +8,11 @@ import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.ShortBuffer;
 import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Mutable: copies numbers to and from the device through one staging buffer, a few megabytes at a
- * time, widened or rounded on the way.
+ * Mutable: copies numbers to and from the device through one staging buffer, a piece at a time,
+ * widened or rounded on the way.
  */
 final class Transfers {
   /** Bytes: enough that neither the call nor dividing the copy among threads shows. */
@@ -21,15 +22,28 @@ final class Transfers {
   private static final int SHARE = 1 << 18;
 
   private final Driver driver;
-  private final ByteBuffer staged;
+
+  /** Null until something is copied: a backend that is asked for sizes has none. */
+  private @Nullable ByteBuffer buffer;
 
   Transfers(Driver driver) {
     this.driver = driver;
-    this.staged = driver.stage(STAGED).order(ByteOrder.LITTLE_ENDIAN);
+  }
+
+  private ByteBuffer staged() {
+    ByteBuffer known = buffer;
+    if (known == null) {
+      known = driver.stage(STAGED).order(ByteOrder.LITTLE_ENDIAN);
+      buffer = known;
+    }
+    return known;
   }
 
   void close() {
-    driver.unstage(staged.clear());
+    if (buffer != null) {
+      driver.unstage(buffer.clear());
+      buffer = null;
+    }
   }
 
   /** A part of what is copied. */
@@ -50,6 +64,7 @@ final class Transfers {
 
   /** values[from …] to elements at … of a real or active tensor. */
   void write(Tensor to, long at, float[] values, int from, int count) {
+    ByteBuffer staged = staged();
     if (to.type() != DType.F32) {
       FloatBuffer source = FloatBuffer.wrap(values, from, count);
       write(to, at, count, source::get);
@@ -68,6 +83,7 @@ final class Transfers {
   }
 
   private void write(Tensor to, long at, long count, Values values) {
+    ByteBuffer staged = staged();
     int size = to.type().bytes();
     for (long done = 0; done < count; ) {
       int part = (int) Math.min(count - done, STAGED / size);
@@ -85,6 +101,7 @@ final class Transfers {
   }
 
   private void send(Tensor to, long at) {
+    ByteBuffer staged = staged();
     staged.flip();
     if (staged.hasRemaining()) {
       driver.upload(staged, DeviceMemory.of(to.slice(at)));
@@ -92,6 +109,7 @@ final class Transfers {
   }
 
   void write(Tensor to, int[] values) {
+    ByteBuffer staged = staged();
     for (int done = 0; done < values.length; ) {
       int part = Math.min(values.length - done, STAGED / Integer.BYTES);
       staged.clear();
@@ -103,6 +121,7 @@ final class Transfers {
   }
 
   void write(Tensor to, long[] values) {
+    ByteBuffer staged = staged();
     for (int done = 0; done < values.length; ) {
       int part = Math.min(values.length - done, STAGED / Long.BYTES);
       staged.clear();
@@ -115,6 +134,7 @@ final class Transfers {
 
   /** Little-endian stored weights, as they are where the tensor keeps them so. */
   void decode(Tensor to, long at, ByteBuffer stored, StoredType as) {
+    ByteBuffer staged = staged();
     ByteBuffer little = stored.slice().order(ByteOrder.LITTLE_ENDIAN);
     if (to.type() == as.kept()) {
       ByteBuffer all = little.duplicate();
@@ -137,6 +157,7 @@ final class Transfers {
 
   /** All of a real tensor. */
   void read(Tensor from, FloatBuffer into) {
+    ByteBuffer staged = staged();
     for (long done = 0; done < from.elements(); ) {
       int part = (int) Math.min(from.elements() - done, STAGED / Float.BYTES);
       staged.clear().limit(part * Float.BYTES);
@@ -148,6 +169,7 @@ final class Transfers {
   }
 
   void read(Tensor from, float[] into) {
+    ByteBuffer staged = staged();
     int size = from.type().bytes();
     for (int done = 0; done < into.length; ) {
       int part = Math.min(into.length - done, STAGED / size);

@@ -35,8 +35,7 @@ import java.util.TreeMap;
 
 /**
  * Steps of a Llama-shaped model with random weights (one block of random numbers, over and over):
- * from a batch to the adapters' gradient on the host, which is what an executor does, and with the
- * update on the device, which is what PyTorch does.
+ * from a batch to the adapters' gradient on the host, which is what an executor does.
  *
  * @param model a name of {@link #SHAPES}
  * @param rank of the pairs on all seven projections; alpha is the same
@@ -87,9 +86,9 @@ record GpuStep(String model, int rank, int tokens, int rows, String plans) {
   }
 
   private PlanChooser chooser() {
-    return PairPlan.of(plans)
-        .<PlanChooser>map(PlanChooser.Fixed::new)
-        .orElseGet(PlanChooser.FewestFlops::new);
+    return plans.equals("flops")
+        ? new PlanChooser.FewestFlops()
+        : new PlanChooser.Fixed(PairPlan.of(plans).orElseThrow());
   }
 
   private TokenBatch batch(ModelPlan plan) {

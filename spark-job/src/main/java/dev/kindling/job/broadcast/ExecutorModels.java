@@ -65,6 +65,7 @@ public final class ExecutorModels {
       delivery.deliver(slots, loader);
     } catch (RuntimeException e) {
       loader.abandon();
+      loading.close();
       throw e;
     }
     this.weights = loader.finish();

@@ -10,7 +10,7 @@ import java.util.TreeSet;
  * @param executors ids of those who computed, with how often each loaded the weights
  * @param bytesDown what each of them was sent, summed
  * @param bytesUp task results
- * @param bytesExact what synchronous, exact gradients need at least, {@link #exactBytes}
+ * @param bytesExact what synchronous, exact gradients of all trainables need, {@link #exactBytes}
  * @param memory the most that any executor's JVM held
  * @param numerics what executors say that their bits depend on, each with one that says so
  * @param gpus UUIDs of the devices that executors computed on, by executor

@@ -3,6 +3,7 @@ package dev.kindling.tensor.cuda;
 import static dev.kindling.tensor.cuda.Calls.check;
 
 import dev.kindling.InvalidInput;
+import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.HashMap;
 import java.util.Locale;
@@ -12,6 +13,7 @@ import org.bytedeco.cuda.cudart.CUfunc_st;
 import org.bytedeco.cuda.cudart.CUmod_st;
 import org.bytedeco.cuda.global.cudart;
 import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Loader;
 import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.SizeTPointer;
 
@@ -65,11 +67,22 @@ final class CudaDriver implements Driver {
     }
     check(cudart.cuDevicePrimaryCtxRetain(context, device), "cuDevicePrimaryCtxRetain");
     enter();
-    try (BytePointer cubin = new BytePointer(Nvrtc.cubin(Sources.all(), capability, bf16))) {
+    try (BytePointer cubin = new BytePointer(cubin(capability, bf16))) {
       check(cudart.cuModuleLoadData(module, cubin), "cuModuleLoadData");
     }
     workspace = allocate(WORKSPACE);
     blas = new Blas(workspace, WORKSPACE);
+  }
+
+  private static byte[] cubin(int capability, boolean bf16) {
+    String source = Sources.all();
+    String from = Nvrtc.version() + " sm_" + capability + Sources.options(bf16) + source;
+    try {
+      CubinCache cache = new CubinCache(Loader.getCacheDir().toPath());
+      return cache.get(from, () -> Nvrtc.cubin(source, capability, bf16));
+    } catch (IOException e) { // there is no such folder
+      return Nvrtc.cubin(source, capability, bf16);
+    }
   }
 
   /** A context belongs to a thread, and tasks come on any. */

@@ -14,6 +14,14 @@ import org.bytedeco.javacpp.SizeTPointer;
 final class Nvrtc {
   private Nvrtc() {}
 
+  /** The compiler's version, as 13.0. */
+  static String version() {
+    int[] major = new int[1];
+    int[] minor = new int[1];
+    checkNvrtc(nvrtc.nvrtcVersion(major, minor), "nvrtcVersion");
+    return major[0] + "." + minor[0];
+  }
+
   /**
    * A cubin.
    *

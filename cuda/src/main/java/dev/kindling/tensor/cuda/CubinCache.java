@@ -1,0 +1,63 @@
+package dev.kindling.tensor.cuda;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.HexFormat;
+import java.util.function.Supplier;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Machine code by what it was compiled from, in files: seconds of a process's start. A file is
+ * moved to its name when it is whole, so that processes that compile at the same time do not meet.
+ *
+ * @param folder beside native libraries that are loaded from there: who can write the one can write
+ *     the other
+ */
+record CubinCache(Path folder) {
+  private static final Logger LOG = LoggerFactory.getLogger(CubinCache.class);
+
+  /**
+   * What was compiled from the same before, or is now.
+   *
+   * @param from all that the result depends on
+   */
+  byte[] get(String from, Supplier<byte[]> compiler) {
+    Path file = folder.resolve("kindling-" + digest(from) + ".cubin");
+    try {
+      if (Files.isRegularFile(file)) {
+        return Files.readAllBytes(file);
+      }
+    } catch (IOException e) {
+      LOG.debug("{} cannot be read", file, e);
+    }
+    byte[] made = compiler.get();
+    try {
+      Files.createDirectories(folder);
+      Path part = Files.createTempFile(folder, "kindling", ".part");
+      try {
+        Files.write(part, made);
+        Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
+      } finally {
+        Files.deleteIfExists(part);
+      }
+    } catch (IOException e) { // the next process compiles again
+      LOG.debug("{} cannot be kept", file, e);
+    }
+    return made;
+  }
+
+  private static String digest(String from) {
+    try {
+      MessageDigest sha = MessageDigest.getInstance("SHA-256");
+      return HexFormat.of().formatHex(sha.digest(from.getBytes(StandardCharsets.UTF_8)));
+    } catch (NoSuchAlgorithmException e) {
+      throw new IllegalStateException("every Java has SHA-256", e);
+    }
+  }
+}

@@ -306,7 +306,7 @@ public final class RunReport {
     line(
         text,
         "exchanged",
-        "%,.1f MB down, %,.1f MB up, on %d executor(s): %.3f of what exact gradients need at least",
+        "%,.1f MB down, %,.1f MB up, on %d executor(s): %.3f of what exact gradients of all need",
         bytesDown / 1e6,
         bytesUp / 1e6,
         executors.size(),

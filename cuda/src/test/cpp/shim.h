@@ -134,6 +134,7 @@ inline float shuffle(float value, int apart) {
   meet(warp, kWarp);
   return other;
 }
+
 inline bool any(bool holds) {
   float sum = holds;
   for (int apart = kWarp / 2; apart > 0; apart /= 2) sum += shuffle(sum, apart);

@@ -7,7 +7,7 @@ import dev.kindling.tensor.StoredType;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
-import java.util.function.IntConsumer;
+import java.util.stream.IntStream;
 
 /**
  * Mutable: the exact sum of micro-batch gradients and losses, the same bits in any order of {@link
@@ -154,7 +154,7 @@ public final class GradientSum {
    * of halves that do not learn, and of every A in the first step, when B is zero.
    */
   public int encodedBytes() {
-    return headBytes() + Long.BYTES * moved(largest);
+    return headBytes() + Long.BYTES * elements(moving(largest));
   }
 
   /** The most that it can be. */
@@ -162,13 +162,16 @@ public final class GradientSum {
     return headBytes() + Long.BYTES * sums.length;
   }
 
-  /** Elements of parameters with a gradient; what is not finite is one. */
-  private int moved(float[] most) {
-    int moved = 0;
-    for (int p = 0; p < most.length; p++) {
-      moved += most[p] == 0 ? 0 : parameters.get(p).elements();
-    }
-    return moved;
+  /** Parameters with a gradient; what is not finite is one. */
+  private List<Parameter> moving(float[] most) {
+    return IntStream.range(0, most.length)
+        .filter(p -> most[p] != 0)
+        .mapToObj(parameters::get)
+        .toList();
+  }
+
+  private static int elements(List<Parameter> some) {
+    return some.stream().mapToInt(Parameter::elements).sum();
   }
 
   private int headBytes() {
@@ -185,12 +188,9 @@ public final class GradientSum {
   /** Appends {@link #encodedBytes} to a frame. */
   public void encode(ByteBuffer frame) {
     encodeHead(frame);
-    for (int p = 0; p < largest.length; p++) {
-      if (largest[p] != 0) {
-        Parameter parameter = parameters.get(p);
-        frame.asLongBuffer().put(sums, parameter.offset(), parameter.elements());
-        frame.position(frame.position() + Long.BYTES * parameter.elements());
-      }
+    for (Parameter p : moving(largest)) {
+      frame.asLongBuffer().put(sums, p.offset(), p.elements());
+      frame.position(frame.position() + Long.BYTES * p.elements());
     }
   }
 
@@ -204,19 +204,17 @@ public final class GradientSum {
 
   /** Bytes of so many micro-batches themselves instead of their sum. */
   int encodedBytes(int gradients) {
-    return headBytes() + Short.BYTES * moved(largest) * gradients;
+    return headBytes() + Short.BYTES * elements(moving(largest)) * gradients;
   }
 
   /** Appends those to a frame. */
   void encode(ByteBuffer frame, List<short[]> gradients) {
     encodeHead(frame);
+    List<Parameter> moving = moving(largest);
     for (short[] gradient : gradients) {
-      for (int p = 0; p < largest.length; p++) {
-        if (largest[p] != 0) {
-          Parameter parameter = parameters.get(p);
-          frame.asShortBuffer().put(gradient, parameter.offset(), parameter.elements());
-          frame.position(frame.position() + Short.BYTES * parameter.elements());
-        }
+      for (Parameter p : moving) {
+        frame.asShortBuffer().put(gradient, p.offset(), p.elements());
+        frame.position(frame.position() + Short.BYTES * p.elements());
       }
     }
   }
@@ -233,7 +231,8 @@ public final class GradientSum {
     for (int p = 0; p < most.length; p++) {
       most[p] = frame.getFloat();
     }
-    int moved = moved(most);
+    List<Parameter> moving = moving(most);
+    int moved = elements(moving);
     int body = frame.remaining();
     int each = Short.BYTES * moved;
     boolean summed = body == Long.BYTES * moved;
@@ -246,12 +245,20 @@ public final class GradientSum {
       largest[p] = Math.max(largest[p], most[p]);
     }
     if (summed) {
-      eachMoved(most, i -> sums[i] += frame.getLong());
+      for (Parameter p : moving) {
+        for (int i = p.offset(); i < p.offset() + p.elements(); i++) {
+          sums[i] += frame.getLong();
+        }
+      }
       return;
     }
     float[] gradient = new float[sums.length];
     for (int k = 0; k < body / each; k++) {
-      eachMoved(most, i -> gradient[i] = StoredType.BF16.widen(frame.getShort()));
+      for (Parameter p : moving) {
+        for (int i = p.offset(); i < p.offset() + p.elements(); i++) {
+          gradient[i] = StoredType.BF16.widen(frame.getShort());
+        }
+      }
       add(gradient);
     }
   }
@@ -259,15 +266,5 @@ public final class GradientSum {
   private IllegalArgumentException notOfThisStep(int bytes) {
     return new IllegalArgumentException(
         "a frame of " + bytes + " bytes is not of this step: expected " + mostBytes());
-  }
-
-  private void eachMoved(float[] most, IntConsumer work) {
-    for (int p = 0; p < most.length; p++) {
-      Parameter parameter = parameters.get(p);
-      int end = parameter.offset() + (most[p] == 0 ? 0 : parameter.elements());
-      for (int i = parameter.offset(); i < end; i++) {
-        work.accept(i);
-      }
-    }
   }
 }

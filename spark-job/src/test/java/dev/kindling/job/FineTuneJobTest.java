@@ -212,7 +212,7 @@ class FineTuneJobTest {
     return new ObjectMapper().readTree(lines.get(lines.size() - 1));
   }
 
-  /** A and B of the case's square layers have as many numbers. */
+  /** Eight bytes fewer for each number of A; down goes all of it. */
   @Test
   void train_bAlone_sendsNoGradientOfA() throws IOException {
     InProcess both = kindling(1, bert.train(output));

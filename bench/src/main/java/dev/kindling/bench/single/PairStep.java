@@ -41,11 +41,7 @@ public class PairStep extends Operation {
     long out = Long.parseLong(sizes[1]);
     pair =
         new PairLayer(
-            bench.backend(),
-            new PairShape(tokens, in, out, rank),
-            StoredType.F32,
-            Storage.FP32,
-            0);
+            bench.backend(), new PairShape(tokens, in, out, rank), StoredType.F32, Storage.FP32, 0);
     step = pair.steps(List.of(chooser())).get(0);
   }
 

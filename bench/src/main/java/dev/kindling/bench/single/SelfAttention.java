@@ -61,6 +61,7 @@ public class SelfAttention extends Operation {
   /** Gradients of queries, keys and values. */
   @Benchmark
   public void backward() {
-    backend.attentionBackward(shape, q, k, v, starts, ends, kept, context, context, dq, dk, dv, scratch);
+    backend.attentionBackward(
+        shape, q, k, v, starts, ends, kept, context, context, dq, dk, dv, scratch);
   }
 }

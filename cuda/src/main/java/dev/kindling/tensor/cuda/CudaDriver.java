@@ -125,7 +125,7 @@ final class CudaDriver implements Driver {
     check(cudart.cuMemFree(address), "cuMemFree");
   }
 
-  /** Page-locked, which the device reads by itself: 50 GB/s instead of 13 on an H200. */
+  /** Page-locked, which the device reaches by itself: 80 MB in 2.4 ms instead of 6.3 on an H200. */
   @Override
   public synchronized ByteBuffer stage(int bytes) {
     enter();

@@ -18,47 +18,31 @@ final class Decoded {
   private final DType active;
   private final Room stored;
   private final Room straight;
-  private long tables;
+  private long levels;
+  private long scaleLevels;
 
   Decoded(Driver driver, Kernels kernels, DType active) {
     this.driver = driver;
     this.kernels = kernels;
     this.active = active;
-    this.stored = new Room();
-    this.straight = new Room();
+    this.stored = new Room(driver);
+    this.straight = new Room(driver);
   }
 
-  /** Where one matrix at a time lies. */
-  private final class Room {
-    private long address;
-    private long bytes;
-
-    Tensor of(long rows, long columns) {
-      long needed = rows * columns * active.bytes();
-      if (needed > bytes) {
-        free();
-        address = driver.allocate(needed);
-        bytes = needed;
-      }
-      return new Tensor(active, new DeviceMemory(address, active), rows, columns);
-    }
-
-    void free() {
-      if (bytes > 0) {
-        driver.free(address);
-        bytes = 0;
-      }
-    }
+  private Tensor in(Room room, int rows, int columns) {
+    long address = room.of((long) rows * columns * active.bytes());
+    return new Tensor(active, new DeviceMemory(address, active), rows, columns);
   }
 
   /** The matrix as its file has it: [out, in], or turned [in, out]. */
   Tensor asStored(DeviceCodes w) {
-    Tensor into = w.turned() ? stored.of(w.in(), w.out()) : stored.of(w.out(), w.in());
-    if (tables == 0) {
-      tables = sent(HostCodes.levels(), HostCodes.scaleLevels());
+    Tensor into = w.turned() ? in(stored, w.in(), w.out()) : in(stored, w.out(), w.in());
+    if (levels == 0) {
+      levels = sent(HostCodes.levels());
+      scaleLevels = sent(HostCodes.scaleLevels());
     }
-    Address scaleLevels = new Address(tables + (long) HostCodes.levels().length * Float.BYTES);
-    w.decode(kernels, new Address(tables), scaleLevels, new Address(DeviceMemory.of(into)));
+    w.decode(
+        kernels, new Address(levels), new Address(scaleLevels), new Address(DeviceMemory.of(into)));
     return into;
   }
 
@@ -68,7 +52,7 @@ final class Decoded {
     if (!w.turned()) {
       return found;
     }
-    Tensor into = straight.of(w.out(), w.in());
+    Tensor into = in(straight, w.out(), w.in());
     kernels.overElements(
         "transpose",
         w.count(),
@@ -80,29 +64,22 @@ final class Decoded {
     return into;
   }
 
-  private long sent(float[]... parts) {
-    int count = 0;
-    for (float[] part : parts) {
-      count += part.length;
-    }
+  private long sent(float[] values) {
     ByteBuffer bytes =
-        ByteBuffer.allocateDirect(count * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
-    for (float[] part : parts) {
-      for (float value : part) {
-        bytes.putFloat(value);
-      }
-    }
+        ByteBuffer.allocateDirect(values.length * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
+    bytes.asFloatBuffer().put(values);
     long address = driver.allocate(bytes.capacity());
-    driver.upload(bytes.flip(), address);
+    driver.upload(bytes, address);
     return address;
   }
 
   void close() {
     stored.free();
     straight.free();
-    if (tables != 0) {
-      driver.free(tables);
-      tables = 0;
+    if (levels != 0) {
+      driver.free(levels);
+      driver.free(scaleLevels);
+      levels = 0;
     }
   }
 }

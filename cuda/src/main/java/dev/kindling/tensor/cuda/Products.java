@@ -4,7 +4,6 @@ import dev.kindling.tensor.DType;
 import dev.kindling.tensor.Tensor;
 import dev.kindling.tensor.cpu.KeptMatrix;
 import dev.kindling.tensor.cuda.Product.Operand;
-import org.jspecify.annotations.Nullable;
 
 /**
  * Mutable: products with frozen matrices and without. A matrix that is not kept in the type of the
@@ -15,12 +14,13 @@ import org.jspecify.annotations.Nullable;
 final class Products {
   private final Driver driver;
   private final Kernels kernels;
-  private @Nullable Tensor block;
+  private final Room block;
   private final Straightened straightened;
 
   Products(Driver driver, Kernels kernels) {
     this.driver = driver;
     this.kernels = kernels;
+    this.block = new Room(driver);
     this.straightened = new Straightened(driver, kernels, Straightened.LARGE);
   }
 
@@ -80,24 +80,10 @@ final class Products {
     return new Operand(address, matrix.type(), matrix.rows(), count, matrix.columns(), 0, false);
   }
 
-  /** Of what {@link #close} gives back, the block alone. */
-  private void freeBlock() {
-    if (block != null) {
-      driver.free(DeviceMemory.of(block));
-      block = null;
-    }
-  }
-
   private Tensor converted(KeptMatrix w, int from, int rows) {
-    Tensor room = block;
-    if (room == null || room.elements() < w.blockElements()) {
-      freeBlock();
-      long bytes = w.blockElements() * w.active().bytes();
-      DeviceMemory memory = new DeviceMemory(driver.allocate(bytes), w.active());
-      room = new Tensor(w.active(), memory, w.blockElements());
-      block = room;
-    }
-    Tensor into = room.slice(0, rows, w.in());
+    long address = block.of(w.blockElements() * w.active().bytes());
+    DeviceMemory memory = new DeviceMemory(address, w.active());
+    Tensor into = new Tensor(w.active(), memory, rows, w.in());
     convert(w.part(from, rows), into);
     return into;
   }
@@ -116,6 +102,6 @@ final class Products {
 
   void close() {
     straightened.close();
-    freeBlock();
+    block.free();
   }
 }

@@ -36,36 +36,18 @@ final class Straightened {
     this.driver = driver;
     this.kernels = kernels;
     this.large = large;
-    this.left = new Room();
-    this.right = new Room();
-    this.result = new Room();
+    this.left = new Room(driver);
+    this.right = new Room(driver);
+    this.result = new Room(driver);
   }
 
-  /** Where copies of one operand lie. */
-  private final class Room {
-    private long address;
-    private long bytes;
-
-    /** Of a size, rounded where asked. */
-    Operand like(Operand o, boolean rows, boolean columns) {
-      int tall = rows ? round(o.rows(), ROUND) : o.rows();
-      int wide = columns ? round(o.columns(), ROUND) : o.columns();
-      int leading = round(wide, STEP / o.type().bytes());
-      long needed = (long) tall * leading * o.type().bytes();
-      if (needed > bytes) {
-        free();
-        address = driver.allocate(needed);
-        bytes = needed;
-      }
-      return new Operand(address, o.type(), tall, wide, leading, 0, o.turned());
-    }
-
-    void free() {
-      if (bytes > 0) {
-        driver.free(address);
-        bytes = 0;
-      }
-    }
+  /** Of an operand's size, rounded where asked. */
+  private static Operand like(Operand o, Room room, boolean rows, boolean columns) {
+    int tall = rows ? round(o.rows(), ROUND) : o.rows();
+    int wide = columns ? round(o.columns(), ROUND) : o.columns();
+    int leading = round(wide, STEP / o.type().bytes());
+    long address = room.of((long) tall * leading * o.type().bytes());
+    return new Operand(address, o.type(), tall, wide, leading, 0, o.turned());
   }
 
   private static int round(int size, int step) {
@@ -106,7 +88,7 @@ final class Straightened {
     if (!crooked(o) && !rows && !columns) {
       return o;
     }
-    Operand straight = room.like(o, rows, columns);
+    Operand straight = like(o, room, rows, columns);
     if (zeros) {
       driver.clear(
           straight.address(), straight.rows() * straight.leading() * straight.type().bytes());
@@ -129,7 +111,7 @@ final class Straightened {
     boolean inner = (a && !p.a().turned()) || (b && p.b().turned());
     boolean columns = c || (b && !p.b().turned());
     boolean elsewhere = c || rows || columns;
-    Operand into = elsewhere ? result.like(p.c(), rows, columns) : p.c();
+    Operand into = elsewhere ? like(p.c(), result, rows, columns) : p.c();
     if (elsewhere && p.beta() != 0) {
       copy(p.c(), into);
     }

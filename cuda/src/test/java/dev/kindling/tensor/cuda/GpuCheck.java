@@ -4,7 +4,6 @@ import static org.junit.platform.engine.discovery.DiscoverySelectors.selectClass
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.gpu.Machine;
 import dev.kindling.tensor.gpu.MachineReader;
 import dev.kindling.tensor.load.Device;
@@ -112,7 +111,4 @@ public final class GpuCheck {
       say(Map.of("step", step.toString(), "error", e.toString()));
     }
   }
-
-  /** In which the steps are made. */
-  static final Precision PRECISION = Precision.BF16;
 }

@@ -192,7 +192,7 @@ record GpuStep(String model, int rank, int tokens, int rows, String plans) {
 
   /** Medians of a few steps. */
   Map<String, Object> measure(String device) {
-    Driver driver = new CudaDriver(0, GpuCheck.PRECISION == Precision.BF16);
+    Driver driver = new CudaDriver(0, true);
     Map<String, Object> line = new LinkedHashMap<>();
     line.put("ours", model);
     line.put("rank", rank);
@@ -200,7 +200,7 @@ record GpuStep(String model, int rank, int tokens, int rows, String plans) {
     line.put("tokens", tokens * rows);
     line.put("plans", plans);
     try (Opened opened =
-        new Opened(new CudaBackend(GpuCheck.PRECISION, driver, CudaBackend.MOST_SCORES))) {
+        new Opened(new CudaBackend(Precision.BF16, driver, CudaBackend.MOST_SCORES))) {
       double loss = opened.step();
       for (int i = 1; i < WARM; i++) {
         opened.step();
@@ -236,7 +236,7 @@ record GpuStep(String model, int rank, int tokens, int rows, String plans) {
     Map<String, Object> line = new LinkedHashMap<>();
     line.put("profile", toString());
     try (Opened opened =
-        new Opened(new CudaBackend(GpuCheck.PRECISION, driver, CudaBackend.MOST_SCORES))) {
+        new Opened(new CudaBackend(Precision.BF16, driver, CudaBackend.MOST_SCORES))) {
       opened.step();
       opened.step();
       driver.spent().clear();

@@ -1,12 +1,11 @@
 package dev.kindling.tensor.cuda;
 
+import dev.kindling.checkpoint.HfFolder;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.security.MessageDigest;
-import java.security.NoSuchAlgorithmException;
 import java.util.HexFormat;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
@@ -53,11 +52,7 @@ record CubinCache(Path folder) {
   }
 
   private static String digest(String from) {
-    try {
-      MessageDigest sha = MessageDigest.getInstance("SHA-256");
-      return HexFormat.of().formatHex(sha.digest(from.getBytes(StandardCharsets.UTF_8)));
-    } catch (NoSuchAlgorithmException e) {
-      throw new IllegalStateException("every Java has SHA-256", e);
-    }
+    byte[] bytes = from.getBytes(StandardCharsets.UTF_8);
+    return HexFormat.of().formatHex(HfFolder.sha256().digest(bytes));
   }
 }

@@ -1,12 +1,11 @@
 package dev.kindling.tensor.cuda;
 
-import dev.kindling.checkpoint.HfFolder;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
-import java.util.HexFormat;
+import java.util.UUID;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -27,7 +26,7 @@ record CubinCache(Path folder) {
    * @param from all that the result depends on
    */
   byte[] get(String from, Supplier<byte[]> compiler) {
-    Path file = folder.resolve("kindling-" + digest(from) + ".cubin");
+    Path file = folder.resolve("kindling-" + named(from) + ".cubin");
     try {
       if (Files.isRegularFile(file)) {
         return Files.readAllBytes(file);
@@ -51,8 +50,8 @@ record CubinCache(Path folder) {
     return made;
   }
 
-  private static String digest(String from) {
-    byte[] bytes = from.getBytes(StandardCharsets.UTF_8);
-    return HexFormat.of().formatHex(HfFolder.sha256().digest(bytes));
+  /** 122 bits of a digest: enough to tell compilations apart, not meant to resist forgery. */
+  private static UUID named(String from) {
+    return UUID.nameUUIDFromBytes(from.getBytes(StandardCharsets.UTF_8));
   }
 }

@@ -1,6 +1,8 @@
 package dev.kindling.lora;
 
 import dev.kindling.InvalidInput;
+import dev.kindling.lora.Initialiser.Drawn;
+import dev.kindling.lora.Initialiser.Pair;
 import dev.kindling.lora.LinearModule.Kind;
 import dev.kindling.lora.Parameter.Role;
 import dev.kindling.tensor.Seeds;
@@ -190,17 +192,16 @@ public final class AdapterLayout {
   public record Start(float[] values, List<String> fresh) {}
 
   /**
-   * The vector before the first step: A ~ U(−1/√in, 1/√in), which is PEFT's kaiming_uniform(√5); B
-   * zero, so that the adapted model starts as the base (of embeddings A zero and B ~ N(0, 1), as
-   * PEFT); whole layers from the base, or N(0, 0.02²) with zero bias where the base has none;
-   * magnitudes the lengths of the base's rows.
+   * The vector before the first step: pairs as {@link #drawPairs} has them; whole layers from the
+   * base, or N(0, 0.02²) with zero bias where the base has none; magnitudes the lengths of the
+   * base's rows.
    *
    * @param base what a trainable is in the base, if there is such a thing
    */
-  public Start start(long seed, Function<Parameter, Optional<float[]>> base) {
+  public Start start(long seed, Drawn drawn, Function<Parameter, Optional<float[]>> base) {
     float[] vector = unlearned();
     List<String> fresh = new ArrayList<>();
-    drawPairs(seed, vector);
+    drawPairs(seed, drawn, vector);
     for (Parameter p : parameters) {
       if (p.role().whole() && p.role().learned()) {
         float[] values = base.apply(p).orElse(null);
@@ -214,16 +215,22 @@ public final class AdapterLayout {
     return new Start(vector, fresh);
   }
 
-  /** Begins all pairs, as {@link #start} does. */
-  public void drawPairs(long seed, float[] vector) {
+  /**
+   * Begins all pairs so that the adapted model is the base: those of linear layers as drawn says,
+   * those of embeddings as PEFT has them, A zero and B ~ N(0, 1).
+   */
+  public void drawPairs(long seed, Drawn drawn, float[] vector) {
     for (Parameter p : parameters) {
       switch (p.role()) {
         case A -> {
-          double bound = 1 / Math.sqrt((double) p.shape()[1]);
-          put(Seeds.uniform(draw(seed, p), p.elements(), bound), p, vector);
+          Parameter b = find(p.module(), Role.B).orElseThrow();
+          Pair pair = drawn.pair(draw(seed, p), (int) b.shape()[0], (int) p.shape()[1], p.rank());
+          put(pair.a(), p, vector);
+          put(pair.b(), b, vector);
         }
+        case EMBEDDING_A -> put(new float[p.elements()], p, vector);
         case EMBEDDING_B -> put(Seeds.normal(draw(seed, p), p.elements(), 1), p, vector);
-        case B, EMBEDDING_A -> put(new float[p.elements()], p, vector);
+        case B -> {} // with its A
         case WEIGHT, BIAS, MAGNITUDE, SELECTION -> {} // not of a pair
       }
     }

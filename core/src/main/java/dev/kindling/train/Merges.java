@@ -1,6 +1,7 @@
 package dev.kindling.train;
 
 import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.Initialiser;
 import dev.kindling.lora.Parameter;
 import dev.kindling.optim.Links;
 import dev.kindling.tensor.Seeds;
@@ -46,7 +47,8 @@ public record Merges(Links links, Restart restart, double share, long seed)
    * @param step so many are done
    */
   void draw(AdapterLayout layout, float[] trainables, long step) {
-    layout.drawPairs(Seeds.of(seed, "link", links.link(step)), trainables);
+    long drawn = Seeds.of(seed, "link", links.link(step));
+    layout.drawPairs(drawn, Initialiser.KAIMING.drawn(), trainables);
   }
 
   /**

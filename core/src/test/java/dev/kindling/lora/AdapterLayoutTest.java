@@ -160,7 +160,7 @@ class AdapterLayoutTest {
         AdapterLayout.of(
             modules,
             settings(new TargetModules.Regex(Pattern.compile("words|.*layer.*")), "classifier"));
-    AdapterLayout.Start start = layout.start(5, p -> Optional.empty());
+    AdapterLayout.Start start = layout.start(5, Initialiser.KAIMING.drawn(), p -> Optional.empty());
     for (Parameter p : layout.parameters()) {
       float[] values = slice(start.values(), p);
       double bound = 1 / Math.sqrt((double) p.shape()[p.shape().length - 1]);
@@ -185,6 +185,7 @@ class AdapterLayoutTest {
     AdapterLayout.Start start =
         layout.start(
             5,
+            Initialiser.KAIMING.drawn(),
             p -> {
               float[] base = new float[p.elements()];
               Arrays.fill(base, p.role() == Role.BIAS ? 2 : 3);
@@ -214,10 +215,19 @@ class AdapterLayoutTest {
     AdapterLayout many = AdapterLayout.of(MODULES, settings(new TargetModules.AllLinear()));
     Parameter inFew = few.parameters().get(0);
     Parameter inMany = many.find(inFew.module(), Role.A).orElseThrow();
-    float[] first = slice(few.start(5, p -> Optional.empty()).values(), inFew);
-    assertThat(slice(many.start(5, p -> Optional.empty()).values(), inMany)).isEqualTo(first);
-    assertThat(slice(few.start(6, p -> Optional.empty()).values(), inFew)).isNotEqualTo(first);
-    assertThat(slice(few.start(5, p -> Optional.empty()).values(), few.parameters().get(2)))
+    float[] first =
+        slice(few.start(5, Initialiser.KAIMING.drawn(), p -> Optional.empty()).values(), inFew);
+    assertThat(
+            slice(
+                many.start(5, Initialiser.KAIMING.drawn(), p -> Optional.empty()).values(), inMany))
+        .isEqualTo(first);
+    assertThat(
+            slice(few.start(6, Initialiser.KAIMING.drawn(), p -> Optional.empty()).values(), inFew))
+        .isNotEqualTo(first);
+    assertThat(
+            slice(
+                few.start(5, Initialiser.KAIMING.drawn(), p -> Optional.empty()).values(),
+                few.parameters().get(2)))
         .isNotEqualTo(first);
   }
 

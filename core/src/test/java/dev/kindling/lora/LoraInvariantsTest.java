@@ -48,7 +48,7 @@ class LoraInvariantsTest {
 
   /** The start vector, the head drawn from the seed: the same whatever else is trained. */
   private static float[] start(AdapterLayout layout) {
-    return layout.start(7, p -> Optional.empty()).values();
+    return layout.start(7, Initialiser.KAIMING.drawn(), p -> Optional.empty()).values();
   }
 
   private FrozenWeights weights(Golden golden, AdapterLayout layout) {

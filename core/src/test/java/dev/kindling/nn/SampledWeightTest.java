@@ -89,7 +89,8 @@ class SampledWeightTest {
     AdapterSettings settings =
         new AdapterSettings(3, 6, 0, new TargetModules.Blocks(), List.of()).sampling(sampling);
     AdapterLayout layout = AdapterLayout.of(List.of(module), settings);
-    float[] trainables = layout.start(5, p -> Optional.empty()).values();
+    float[] trainables =
+        layout.start(5, Initialiser.KAIMING.drawn(), p -> Optional.empty()).values();
     Parameter b = layout.find("layer", Role.B).orElseThrow();
     for (int i = 0; i < b.elements(); i++) {
       trainables[b.offset() + i] = 0.1f * (i % 5 - 2);

@@ -182,7 +182,10 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
       return adapter.get().values(layout);
     }
     AdapterLayout.Start start =
-        layout.start(config.compute().seed(), p -> inBase(p, modules.get(p.module())));
+        layout.start(
+            config.compute().seed(),
+            config.adapter().initialiser().drawn(),
+            p -> inBase(p, modules.get(p.module())));
     start.fresh().forEach(m -> LOG.info("{} is not in the base: initialised from the seed", m));
     return start.values();
   }

@@ -4,6 +4,7 @@ import dev.kindling.job.config.JobConfig.Adapter;
 import dev.kindling.job.config.JobConfig.BackendName;
 import dev.kindling.job.config.JobConfig.Exactness;
 import dev.kindling.lora.Halves;
+import dev.kindling.lora.Initialiser;
 import dev.kindling.lora.Ranks;
 import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.Storage;
@@ -60,9 +61,9 @@ final class Combinations {
         continued && source.user().hasPath("adapter.initialiser"),
         "adapter.initialiser is for a new adapter: adapter.init-from brings its values");
     refuse(
-        onlyA && !continued && adapter.initialiser().fromBase().isEmpty(),
+        onlyA && !continued && adapter.initialiser().zeroB(),
         "adapter.train = a: B begins at zero, so that A learns nothing beside it; set"
-            + " adapter.init-from, or an adapter.initialiser that takes B from the base");
+            + " adapter.init-from, or an adapter.initialiser whose B is not zero");
     refuse(
         onlyA && config.merging().merges(),
         "adapter.train = a: each link begins with B at zero, so that A learns nothing beside it;"
@@ -105,6 +106,12 @@ final class Combinations {
         !adapter.patterns().ranks().isEmpty(),
         "adapter.ranks: a step's rank is one for all layers, and adapter.rank-pattern gives some"
             + " their own; leave one of the two out");
+    Initialiser initialiser = adapter.initialiser();
+    refuse(
+        adapter.initFrom().isEmpty() && initialiser.fromBase().isEmpty() && !initialiser.zeroB(),
+        "adapter.ranks: pairs of adapter.initialiser = "
+            + initialiser.spelled()
+            + " are nothing as a whole, and their prefixes are not; leave one of the two out");
     config
         .changesBase()
         .ifPresent(

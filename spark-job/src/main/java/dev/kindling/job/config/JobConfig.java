@@ -18,7 +18,6 @@ import dev.kindling.tensor.load.Engine;
 import dev.kindling.train.Merges;
 import dev.kindling.train.Merges.Restart;
 import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
 import java.util.OptionalDouble;
 
@@ -357,8 +356,7 @@ public record JobConfig(
       return Optional.of("merge.links = " + merging.links);
     }
     return adapter.fromBase().isPresent()
-        ? Optional.of(
-            "adapter.initialiser = " + adapter.initialiser().name().toLowerCase(Locale.ROOT))
+        ? Optional.of("adapter.initialiser = " + adapter.initialiser().spelled())
         : Optional.empty();
   }
 

@@ -1,6 +1,7 @@
 package dev.kindling.cost;
 
 import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.Halves;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.LinearModule.Kind;
 import dev.kindling.lora.Parameter;
@@ -22,9 +23,11 @@ public record LayerShape(PairShape shape, List<String> modules) {
   /**
    * Of a step of {@code rows} rows of {@code tokens} tokens; what a classifier reads of its last
    * block is one each.
+   *
+   * @param halves of the pairs that learn
    */
   public static List<LayerShape> of(
-      List<LinearModule> modules, AdapterLayout layout, int rows, int tokens) {
+      List<LinearModule> modules, AdapterLayout layout, Halves halves, int rows, int tokens) {
     Map<PairShape, List<String>> distinct = new LinkedHashMap<>();
     for (LinearModule m : modules) {
       Optional<Parameter> a = layout.find(m.name(), Role.A);
@@ -33,7 +36,7 @@ public record LayerShape(PairShape shape, List<String> modules) {
       }
       boolean once = m.kind() == Kind.HEAD || m.kind() == Kind.SUMMARY;
       long n = once ? rows : (long) rows * tokens;
-      PairShape shape = shape(m, layout, n, a.get().rank());
+      PairShape shape = shape(m, layout, halves, n, a.get().rank());
       distinct.computeIfAbsent(shape, s -> new ArrayList<>()).add(m.name());
     }
     List<LayerShape> layers = new ArrayList<>();
@@ -41,13 +44,15 @@ public record LayerShape(PairShape shape, List<String> modules) {
     return layers;
   }
 
-  private static PairShape shape(LinearModule m, AdapterLayout layout, long n, int rank) {
+  private static PairShape shape(
+      LinearModule m, AdapterLayout layout, Halves halves, long n, int rank) {
     if (layout.find(m.name(), Role.SELECTION).isEmpty()) {
-      return new PairShape(n, m.in(), m.out(), rank);
+      return new PairShape(n, m.in(), m.out(), rank, halves);
     }
     Sampling sampling = layout.settings().sampling();
     int kept = sampling.kept(m.name(), m.out());
-    return new PairShape(n, m.in(), m.out(), rank, kept, sampling.rank(m.in(), m.out()));
+    int exact = sampling.rank(m.in(), m.out());
+    return new PairShape(n, m.in(), m.out(), rank, kept, exact, halves);
   }
 
   /** The last words of the names, each once: {@code query, key, value}. */

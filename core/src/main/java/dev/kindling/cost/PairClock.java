@@ -71,7 +71,8 @@ public final class PairClock {
   }
 
   /**
-   * Times all candidates of a shape.
+   * Times all candidates of a shape. Where the input's gradient goes on through a part of the
+   * weight it goes on through all of it here: as much more for every candidate.
    *
    * @param stored the type that the frozen matrix is stored in
    * @param storage how it is kept

@@ -91,7 +91,7 @@ public final class PairLayer implements AutoCloseable {
   public List<Runnable> steps(List<PlanChooser> choosers) {
     List<Linear> layers = new ArrayList<>();
     for (PlanChooser chooser : choosers) {
-      Trainables own = new Trainables(backend, layout, chooser);
+      Trainables own = new Trainables(backend, layout, chooser, shape.halves());
       trainables.add(own);
       own.load(Seeds.uniform(0, layout.elements(), WIDTH));
       layers.add(own.linear(module, 0, FrozenLayers.of(name -> matrix, PairLayer::noBias)));

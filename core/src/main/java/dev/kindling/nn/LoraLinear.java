@@ -72,8 +72,8 @@ record LoraLinear(
 
   private PairShape shape(int rows) {
     return sampled == null
-        ? new PairShape(rows, w.in(), w.out(), rank())
-        : new PairShape(rows, w.in(), w.out(), rank(), sampled.kept(), sampled.exact());
+        ? new PairShape(rows, w.in(), w.out(), rank(), halves)
+        : new PairShape(rows, w.in(), w.out(), rank(), sampled.kept(), sampled.exact(), halves);
   }
 
   private PairPlan plan(int rows) {
@@ -178,8 +178,7 @@ record LoraLinear(
     double beta = more ? 1 : 0;
     boolean ofB = halves.learn(Role.B);
     boolean ofA = halves.learn(Role.A);
-    if ((ofB && plan.backward().db() == Gradient.WEIGHT)
-        || (ofA && plan.backward().da() == Gradient.WEIGHT)) {
+    if (plan.backward().formsWeightGradient(halves)) {
       Tensor g = parts.weightGradient(plan);
       backend.matmul(dy, true, inputs, false, 1, 0, g); // [out, N]·[N, in]
     }
@@ -195,7 +194,7 @@ record LoraLinear(
       Tensor g = parts.weightGradient(plan);
       backend.matmul(g, false, a, true, scale, beta, db); // [out, in]·[in, r]
     }
-    if (plan.backward().projectsGradient(dx != null) && (ofA || dx != null)) {
+    if (plan.backward().projectsGradient(halves, dx != null)) {
       backend.matmul(dy, false, b, false, scale, 0, z); // [N, out]·[out, r]
     }
     if (!ofA) {

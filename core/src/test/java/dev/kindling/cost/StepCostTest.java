@@ -32,10 +32,14 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** What a dry walk counts against closed formulas and against what a real step asks for. */
 class StepCostTest {
   private static StepCost dry(Golden golden, Backend sizes, PlanChooser chooser) {
+    return dry(golden, sizes, chooser, Halves.BOTH);
+  }
+
+  private static StepCost dry(Golden golden, Backend sizes, PlanChooser chooser, Halves halves) {
     Map<WeightSlot, StoredType> stored = new LinkedHashMap<>();
     golden.plan.weights(golden.layout).forEach(slot -> stored.put(slot, StoredType.F32));
     return new StepCost(
-        sizes, golden.plan, golden.layout, stored, Storage.FP32, chooser, Halves.BOTH, false);
+        sizes, golden.plan, golden.layout, stored, Storage.FP32, chooser, halves, false);
   }
 
   @ParameterizedTest
@@ -64,6 +68,37 @@ class StepCostTest {
       }
       assertThat(cost.flops(Kind.PRODUCT)).isEqualTo(expected);
     }
+  }
+
+  /**
+   * dyᵀ·p is for B alone, zᵀ·x for A alone, and so is z = dy·b in the lowest layers, below which
+   * nothing learns.
+   */
+  @Test
+  void products_whereOneHalfLearns_areWithoutTheOthers() {
+    Golden golden = new Golden("llama-gqa");
+    TokenBatch.Shape shape = new TokenBatch.Shape(3, 7, 3);
+    PlanChooser plain = new PlanChooser.Fixed(PairPlan.PLAIN);
+    long both;
+    long ofB;
+    long ofA;
+    try (Backend sizes = new OneDnnBackend(Precision.FP32, 1)) {
+      both = dry(golden, sizes, plain, Halves.BOTH).of(shape).flops(Kind.PRODUCT);
+      ofB = dry(golden, sizes, plain, Halves.B).of(shape).flops(Kind.PRODUCT);
+      ofA = dry(golden, sizes, plain, Halves.A).of(shape).flops(Kind.PRODUCT);
+    }
+    long withoutA = 0;
+    long withoutB = 0;
+    long each = 2L * 21 * golden.layout.settings().r();
+    for (LinearModule m : golden.plan.linears()) {
+      if (golden.layout.find(m.name(), Role.A).isPresent()) {
+        boolean lowest = m.name().matches(".*layers\\.0\\.self_attn\\.[qkv]_proj");
+        withoutA += each * (m.in() + (lowest ? m.out() : 0));
+        withoutB += each * m.out();
+      }
+    }
+    assertThat(both - ofB).isEqualTo(withoutA).isPositive();
+    assertThat(both - ofA).isEqualTo(withoutB).isPositive();
   }
 
   @ParameterizedTest

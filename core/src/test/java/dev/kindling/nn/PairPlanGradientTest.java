@@ -89,20 +89,29 @@ class PairPlanGradientTest {
     }
   }
 
-  /** What does not learn has a gradient of zero, and all else the bits that it has anyway. */
+  /**
+   * What does not learn has a gradient of zero, for which nothing is multiplied, and all else the
+   * bits that it has anyway.
+   */
   @ParameterizedTest
   @MethodSource("plans")
-  void everyPlan_oneHalfLearns_otherGradientIsZero(
+  void everyPlan_oneHalfLearns_isWithoutTheOthersProducts(
       PairPlan plan, int rank, double dropout, boolean inputWanted) {
     int ofA = rank * IN;
     float[][] both = run(new ReferenceBackend(), plan, rank, dropout, inputWanted, null);
     for (Halves halves : List.of(Halves.A, Halves.B)) {
-      float[][] one = run(new ReferenceBackend(), plan, rank, dropout, inputWanted, null, halves);
+      List<Product> products = new ArrayList<>();
+      float[][] one =
+          run(new ReferenceBackend(), plan, rank, dropout, inputWanted, products, halves);
       assertThat(one[0]).isEqualTo(both[0]);
       assertThat(one[2]).isEqualTo(both[2]);
       for (int i = 0; i < one[1].length; i++) {
         boolean learns = halves == (i < ofA ? Halves.A : Halves.B);
         assertThat(one[1][i]).isEqualTo(learns ? both[1][i] : 0);
+      }
+      if (dropout == 0) {
+        PairShape shape = new PairShape(TOKENS, IN, OUT, rank, halves);
+        assertThat(products).containsExactlyElementsOf(plan.products(shape, inputWanted));
       }
     }
   }

@@ -228,8 +228,8 @@ record Preparation(
   /** Distinct low-rank layers at the largest micro-batch. */
   List<LayerShape> layers(Examples trained) {
     Grouping grouping = grouping();
-    return LayerShape.of(
-        plan.linears(), layout, grouping.rows(), grouping.longestRow(trained.longest()));
+    int longest = grouping.longestRow(trained.longest());
+    return LayerShape.of(plan.linears(), layout, cluster.spec().halves(), grouping.rows(), longest);
   }
 
   /**

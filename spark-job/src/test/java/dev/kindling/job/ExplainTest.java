@@ -63,11 +63,15 @@ class ExplainTest {
     assertThat(output).doesNotExist();
   }
 
-  @Test
-  void explain_ofAResult_setsItBesideWhatWasMeasured() {
+  /** Of a half that does not learn nothing is said to be sent up, and nothing is. */
+  @ParameterizedTest
+  @ValueSource(strings = {"both", "b"})
+  void explain_ofAResult_setsItBesideWhatWasMeasured(String halves) {
     GoldenFolder golden = GoldenFolder.copy("bert", temp);
     Path output = temp.resolve("out");
-    assertThat(kindling(2, golden.train(output, "train.micro-batch-size=2")).code()).isZero();
+    String learns = "adapter.train=" + halves;
+    InProcess trained = kindling(2, golden.train(output, "train.micro-batch-size=2", learns));
+    assertThat(trained.code()).as(trained.stdout()).isZero();
     InProcess run = kindling("explain", "output=" + output);
     assertThat(run.code()).as(run.stdout()).isZero();
     JsonNode rows = run.json().get("comparison");

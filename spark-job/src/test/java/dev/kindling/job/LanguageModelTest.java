@@ -278,12 +278,18 @@ class LanguageModelTest {
     assertThat(line.get("padding").asDouble()).isBetween(0.0, 0.12);
   }
 
-  @Test
-  void generate_afterTraining_saysWhatItLearned() throws IOException {
+  /**
+   * Whatever stands beside the base, and however the base is kept: notes and PEFT's flags say it.
+   */
+  @ParameterizedTest
+  @CsvSource({"lora, fp32", "dora, nf4"})
+  void generate_afterTraining_saysWhatItLearned(String method, String storage) throws IOException {
     Path output = temp.resolve("learned");
     train(
         file("one.jsonl", List.of(json("prompt", "Who comes here?", "completion", " The Thane"))),
         output,
+        "method=" + method,
+        "base.storage=" + storage,
         "train.steps=100",
         "train.global-batch-size=1",
         "adapter.target-modules=all-linear",

@@ -1,5 +1,7 @@
 package dev.kindling.lora.plan;
 
+import dev.kindling.lora.Halves;
+import dev.kindling.lora.Parameter.Role;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
@@ -62,47 +64,53 @@ public record BackwardPlan(Gradient da, Gradient db, InputGradient dx) implement
     return dx == InputGradient.MERGED;
   }
 
-  /** Whether x·aᵀ is read. */
+  /** Whether x·aᵀ is read, if b learns. */
   public boolean readsProjection() {
     return db == Gradient.PROJECTION;
   }
 
-  /** Whether the gradient of w is formed. */
-  public boolean formsWeightGradient() {
-    return da == Gradient.WEIGHT || db == Gradient.WEIGHT;
+  /** Whether the gradient of w is formed, where these halves learn. */
+  public boolean formsWeightGradient(Halves halves) {
+    return (halves.learn(Role.A) && da == Gradient.WEIGHT)
+        || (halves.learn(Role.B) && db == Gradient.WEIGHT);
   }
 
-  /** Whether dy·b is formed. */
-  public boolean projectsGradient(boolean inputWanted) {
-    return da == Gradient.PROJECTION || (inputWanted && dx == InputGradient.SPLIT);
+  /** Whether dy·b is formed, where these halves learn. */
+  public boolean projectsGradient(Halves halves, boolean inputWanted) {
+    return (halves.learn(Role.A) && da == Gradient.PROJECTION)
+        || (inputWanted && dx == InputGradient.SPLIT);
   }
 
   /**
    * The products, in order; what several read is formed once.
    *
    * @param projectionKept whether x·aᵀ is there already
-   * @param inputWanted whether dx is wanted; da and db are
+   * @param inputWanted whether dx is wanted; of da and db those of halves that learn are
    */
   public List<Product> products(PairShape s, boolean projectionKept, boolean inputWanted) {
     long n = s.tokens();
     List<Product> products = new ArrayList<>();
-    if (formsWeightGradient()) {
+    if (formsWeightGradient(s.halves())) {
       products.add(Product.of(s.out(), n, s.in()));
     }
-    if (readsProjection() && !projectionKept) {
-      products.add(Product.of(n, s.in(), s.rank()));
+    if (s.halves().learn(Role.B)) {
+      if (readsProjection() && !projectionKept) {
+        products.add(Product.of(n, s.in(), s.rank()));
+      }
+      products.add(
+          db == Gradient.PROJECTION
+              ? Product.of(s.out(), n, s.rank())
+              : Product.of(s.out(), s.in(), s.rank()));
     }
-    products.add(
-        db == Gradient.PROJECTION
-            ? Product.of(s.out(), n, s.rank())
-            : Product.of(s.out(), s.in(), s.rank()));
-    if (projectsGradient(inputWanted)) {
+    if (projectsGradient(s.halves(), inputWanted)) {
       products.add(Product.of(n, s.out(), s.rank()));
     }
-    products.add(
-        da == Gradient.PROJECTION
-            ? Product.of(s.rank(), n, s.in())
-            : Product.of(s.rank(), s.out(), s.in()));
+    if (s.halves().learn(Role.A)) {
+      products.add(
+          da == Gradient.PROJECTION
+              ? Product.of(s.rank(), n, s.in())
+              : Product.of(s.rank(), s.out(), s.in()));
+    }
     if (inputWanted && dx == InputGradient.SPLIT) {
       if (s.samples()) {
         products.add(Product.of(n, s.kept(), s.in()));

@@ -86,7 +86,7 @@ public record PairPlan(ForwardPlan forward, boolean keepsProjection, BackwardPla
   /** Elements of scratch as large as w: the merged weight, the gradient of w. */
   public long scratchElements(PairShape shape) {
     long weight = shape.in() * shape.out();
-    return (merges() ? weight : 0) + (backward.formsWeightGradient() ? weight : 0);
+    return (merges() ? weight : 0) + (backward.formsWeightGradient(shape.halves()) ? weight : 0);
   }
 
   @Override

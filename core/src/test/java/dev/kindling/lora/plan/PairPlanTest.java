@@ -3,6 +3,7 @@ package dev.kindling.lora.plan;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import dev.kindling.lora.Halves;
 import java.util.List;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
@@ -127,6 +128,17 @@ class PairPlanTest {
     assertThat(merged.elements(shape, true)).isEqualTo(whole + (15 + 6 + 10) + (10 + 15 + 6));
     assertThat(merged.keptElements(shape)).isZero();
     assertThat(merged.scratchElements(shape)).isEqualTo(30);
+  }
+
+  /** At rank 200 of 512 dyᵀ·x pays for two gradients that are read off it, not for one. */
+  @Test
+  void choose_oneHalfLearns_countsItsProductsAlone() {
+    PairShape both = new PairShape(60_000, 512, 512, 200);
+    PairShape one = new PairShape(60_000, 512, 512, 200, Halves.B);
+    assertThat(CHOOSER.choose(both, FREE).backward().formsWeightGradient(Halves.BOTH)).isTrue();
+    PairPlan chosen = CHOOSER.choose(one, FREE);
+    assertThat(chosen.backward().formsWeightGradient(Halves.B)).isFalse();
+    assertThat(chosen.flops(one, true)).isLessThan(CHOOSER.choose(both, FREE).flops(one, true));
   }
 
   @Test

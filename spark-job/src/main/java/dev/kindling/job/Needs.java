@@ -10,6 +10,8 @@ import dev.kindling.job.config.JobConfig.Compression;
 import dev.kindling.job.config.JobConfig.Delivery;
 import dev.kindling.job.config.JobConfig.Exactness;
 import dev.kindling.job.explain.Prediction;
+import dev.kindling.job.sync.Cluster;
+import dev.kindling.job.sync.OnHosts;
 import dev.kindling.job.sync.StepReport;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.Halves;
@@ -18,6 +20,7 @@ import dev.kindling.lora.Parameter.Role;
 import dev.kindling.lora.Ranks;
 import dev.kindling.lora.StartFromBase;
 import dev.kindling.tensor.load.Device;
+import dev.kindling.train.GradientSum;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -119,8 +122,7 @@ record Needs(
         workers.isPresent()
             ? HeapPlan.averaging(trainables(), tasks, workers.get(), optimizer())
                 .withChanges(change(), averagings())
-            : HeapPlan.gradients(
-                trainables(), tasks, Math.min(slots, config.compute().parts()), optimizer());
+            : gradients(tasks, Math.min(slots, config.compute().parts()));
     HeapPlan changed = plan.withChanges(wholeChange(), whole());
     long each = 2 * Float.BYTES + Double.BYTES; // read, turned, and to be factored
     long reading = each * largestWeight();
@@ -130,6 +132,15 @@ record Needs(
             ? changed.withDriver(reading + Float.BYTES * trainables() + 2 * wholeChange())
             : changed;
     return layout().settings().sampling().any() ? read.withExecutor(reading) : read;
+  }
+
+  private HeapPlan gradients(int tasks, int all) {
+    HeapPlan plan = HeapPlan.gradients(trainables(), tasks, all, optimizer());
+    return onHosts().pays(trainables(), all, 1) ? plan.addingOnHosts(trainables(), tasks) : plan;
+  }
+
+  private OnHosts onHosts() {
+    return Synchronisation.onHosts(config, prepared.cluster().spark().isLocal());
   }
 
   /** What to ask for. */
@@ -144,8 +155,9 @@ record Needs(
    *
    * @param parts micro-batches of a step
    * @param tasks that share it
+   * @param hosts with executors
    */
-  Prediction.Exchange exchange(int parts, int tasks, int executors) {
+  Prediction.Exchange exchange(int parts, int tasks, int executors, int hosts) {
     if (workers.isPresent()) {
       long vectors = optimizer() + Float.BYTES * trainables();
       long down = vectors * averagings() + change() * (averagings() - 1) + whole() * wholeChange();
@@ -155,13 +167,17 @@ record Needs(
     ModelSpec spec = prepared.cluster().spec();
     String who = prepared.cluster().executorName();
     long sent = exchanged();
-    long frames =
-        StepReport.bytes(who, spec.compute().numerics(Device.CPU), layout()) - 8 * trainables();
+    String numerics = spec.compute().numerics(Device.CPU);
+    long reports = tasks * StepReport.bytes(who, Cluster.host(), numerics);
+    long head = new GradientSum(layout(), GradientSum.firstExponents(layout()), 1).mostBytes();
     int each = (parts + tasks - 1) / tasks;
     boolean shorter = config.sync().compression() == Compression.BF16 && each < 4;
+    int sums = onHosts().pays(sent, tasks, hosts) ? Math.min(hosts, tasks) : tasks;
     return new Prediction.Exchange(
         4 * sent * executors + whole() * wholeChange() * executors / steps,
-        tasks * frames + (shorter ? 2L * parts : 8L * tasks) * moving(sent));
+        reports
+            + sums * (head - 8 * trainables())
+            + (shorter ? 2L * parts : 8L * sums) * moving(sent));
   }
 
   /** Of so many those that have gradients, which alone go up. */

@@ -10,6 +10,7 @@ import dev.kindling.job.config.JobConfig.Sync;
 import dev.kindling.job.ingest.Lanes;
 import dev.kindling.job.resume.Checkpoints.Saved;
 import dev.kindling.job.sync.Cluster;
+import dev.kindling.job.sync.OnHosts;
 import dev.kindling.job.sync.Synchroniser;
 import dev.kindling.job.sync.SynchronousGradients;
 import dev.kindling.lora.Halves;
@@ -26,6 +27,9 @@ import java.util.Optional;
  * @param workers that share each batch; empty where that is of no account
  */
 record Synchronisation(JobConfig config, long steps, int slots, Optional<Integer> workers) {
+  /** Some 50 ms of a network of 10 Gbit/s, for a second stage that takes half as long. */
+  private static final long WORTH_A_STAGE = 64L << 20;
+
   /**
    * As configured; a run that goes on has as many workers as it began with, unless told otherwise.
    */
@@ -100,6 +104,19 @@ record Synchronisation(JobConfig config, long steps, int slots, Optional<Integer
         state,
         () -> Lanes.balanced(cluster.slots(), batch, prepared.grouping()),
         config.compute().parts(),
-        config.sync().compression() == Compression.BF16);
+        config.sync().compression() == Compression.BF16,
+        onHosts(config, cluster.spark().isLocal()));
+  }
+
+  /** When sums are added on their hosts; in one JVM nothing leaves one. */
+  static OnHosts onHosts(JobConfig config, boolean local) {
+    Sync sync = config.sync();
+    boolean never = local || sync.compression() == Compression.BF16;
+    return new OnHosts(
+        switch (sync.sums()) {
+          case HOST -> 1;
+          case TASK -> Long.MAX_VALUE;
+          case AUTO -> never ? Long.MAX_VALUE : WORTH_A_STAGE;
+        });
   }
 }

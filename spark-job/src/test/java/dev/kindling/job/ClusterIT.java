@@ -58,9 +58,13 @@ class ClusterIT {
     }
   }
 
-  /** Gradients are summed in fixed point, so that no number of executors shows in the adapter. */
-  @Test
-  void train_fourExecutorsOfOneMachine_giveTheSameAdapterAsOne() throws Exception {
+  /**
+   * Gradients are summed in fixed point, so that no number of executors shows in the adapter, nor
+   * whether the machine sends one sum or each of its four tasks its own.
+   */
+  @ParameterizedTest
+  @ValueSource(strings = {"task", "host"})
+  void train_fourExecutorsOfOneMachine_giveTheSameAdapterAsOne(String sums) throws Exception {
     GoldenFolder llama = GoldenFolder.copy("llama-gqa", temp);
     Path one = temp.resolve("one");
     Path four = temp.resolve("four");
@@ -76,6 +80,7 @@ class ClusterIT {
                 "--conf",
                 "spark.scheduler.minRegisteredResourcesRatio=1"));
     arguments.addAll(llama.train(four, settings));
+    arguments.add("sync.sums=" + sums);
     Launched run = Launched.kindling(arguments.toArray(new String[0]));
     assertThat(run.code()).as(run.stderr()).isZero();
     JsonNode executors =
@@ -86,6 +91,13 @@ class ClusterIT {
       assertThat(executor.get("steps").asDouble()).isGreaterThanOrEqualTo(3); // of six
     }
     assertThat(GoldenFolder.losses(four)).isEqualTo(GoldenFolder.losses(one)).hasSize(6);
+    JsonNode said = run.json();
+    double up = said.get("bytesUp").asDouble() / said.get("bytesDown").asDouble();
+    if (sums.equals("host")) { // 8 bytes for 16 to the four
+      assertThat(up).isBetween(0.4, 0.8);
+    } else { // 8 for 4 of each
+      assertThat(up).isBetween(1.2, 2.2);
+    }
     Path adapter = Path.of("adapter/adapter_model.safetensors");
     assertThat(four.resolve(adapter)).hasSameBinaryContentAs(one.resolve(adapter));
   }

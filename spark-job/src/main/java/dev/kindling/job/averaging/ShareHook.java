@@ -7,6 +7,7 @@ import dev.kindling.job.broadcast.MemoryUse;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.WeightDelivery;
 import dev.kindling.job.gpu.TaskDevice;
+import dev.kindling.job.sync.Cluster;
 import dev.kindling.job.sync.StepReport;
 import dev.kindling.lora.Prefix;
 import dev.kindling.model.Model;
@@ -89,6 +90,7 @@ final class ShareHook implements TrainingHook {
         new WorkerResult(taken, AdapterNetwork.trainables(network), AdapterNetwork.state(network));
     return new StepReport(
             SparkEnv.get().executorId(),
+            Cluster.host(),
             ExecutorModels.loads(),
             nanos,
             MemoryUse.now(),

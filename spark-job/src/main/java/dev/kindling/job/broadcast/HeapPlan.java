@@ -39,6 +39,15 @@ public record HeapPlan(long executor, long driver) {
   }
 
   /**
+   * With a task for each host that adds its tasks' sums: of each of an executor's tasks there is a
+   * block of 8 bytes for each trainable, and the one that adds has a sum of 8, a neighbour's block
+   * and Spark's copy of it, and a frame with two copies.
+   */
+  public HeapPlan addingOnHosts(long trainables, int tasks) {
+    return withExecutor(trainables * (8L * tasks + 48));
+  }
+
+  /**
    * Of parameter averaging. A task has sums of 8 bytes for each trainable, seven vectors of 4 and
    * its optimiser's state three times, and Spark's two copies of its frame; the driver every
    * worker's frame and what is read of it, the means with their sums, and what it sends.
@@ -66,7 +75,7 @@ public record HeapPlan(long executor, long driver) {
     return new HeapPlan(executor, Math.max(driver, least));
   }
 
-  /** With at least so many bytes of an executor's, before its first step. */
+  /** With at least so many bytes of an executor's, at another time than those of a step's tasks. */
   public HeapPlan withExecutor(long least) {
     return new HeapPlan(Math.max(executor, least), driver);
   }

@@ -202,6 +202,7 @@ public record ConfigSource(Config user, Config all) {
                       && !key.startsWith("checkpoint.")
                       && !key.equals("compute.allow-mixed")
                       && !key.equals("base.delivery")
+                      && !key.equals("sync.sums")
                       && !GENERATION_KEYS.contains(key)
                       && !TARGET_KEYS.contains(key);
               if (decides) {

@@ -250,6 +250,16 @@ public record JobConfig(
     BF16
   }
 
+  /** Where the sums of a step's tasks become one. */
+  public enum Sums {
+    /** On their hosts, where that keeps much off the network. */
+    AUTO,
+    /** On the driver. */
+    TASK,
+    /** On their hosts, then on the driver. */
+    HOST
+  }
+
   /** What makes averages of pairs averages of their products. */
   public enum Exactness {
     NONE,
@@ -272,6 +282,7 @@ public record JobConfig(
   public record Sync(
       SyncMode mode,
       Compression compression,
+      Sums sums,
       int frequency,
       Optional<Integer> workers,
       Exactness exactness,

@@ -2,11 +2,13 @@ package dev.kindling.job.config;
 
 import dev.kindling.job.config.JobConfig.Adapter;
 import dev.kindling.job.config.JobConfig.Command;
+import dev.kindling.job.config.JobConfig.Compression;
 import dev.kindling.job.config.JobConfig.Compute;
 import dev.kindling.job.config.JobConfig.Data;
 import dev.kindling.job.config.JobConfig.Generation;
 import dev.kindling.job.config.JobConfig.Output;
 import dev.kindling.job.config.JobConfig.OutputMode;
+import dev.kindling.job.config.JobConfig.Sums;
 import dev.kindling.job.config.JobConfig.Training;
 import dev.kindling.lora.plan.PairPlan;
 import dev.kindling.lora.plan.PlanChooser;
@@ -205,6 +207,7 @@ final class JobConfigReader {
         new JobConfig.Sync(
             in.choice("sync.mode", JobConfig.SyncMode.class),
             in.choice("sync.compression", JobConfig.Compression.class),
+            in.choice("sync.sums", JobConfig.Sums.class),
             in.count("sync.averaging-frequency"),
             in.optionalCount("sync.workers"),
             in.choice("sync.exactness", JobConfig.Exactness.class),
@@ -213,7 +216,16 @@ final class JobConfigReader {
             in.number("sync.outer-momentum", v -> v >= 0 && v < 1, "a number from 0 to below 1"));
     boolean nesterov = sync.outer() == JobConfig.Outer.NESTEROV;
     for (String key : source.userKeys("sync")) {
-      if (key.equals("sync.compression")) {
+      if (key.equals("sync.sums")) {
+        if (sync.averages()) {
+          in.problem(key + " is for sync.mode = gradients: averages have a sum for each worker");
+        } else if (sync.sums() == Sums.HOST && sync.compression() == Compression.BF16) {
+          in.problem(
+              key
+                  + " = host sends 8 bytes for each trainable, and sync.compression = bf16 is there"
+                  + " to send fewer: leave one of the two out");
+        }
+      } else if (key.equals("sync.compression")) {
         if (sync.averages() && sync.compression() != JobConfig.Compression.NONE) {
           in.problem(key + " is for sync.mode = gradients: what is averaged is not rounded");
         }

@@ -15,6 +15,7 @@ import dev.kindling.job.ingest.Tasks;
 import dev.kindling.lora.BaseChange;
 import dev.kindling.tensor.load.Compute;
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -24,10 +25,12 @@ import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 import org.apache.spark.SparkConf;
 import org.apache.spark.SparkEnv;
+import org.apache.spark.SparkExecutorInfo;
 import org.apache.spark.api.java.JavaRDD;
 import org.apache.spark.api.java.JavaSparkContext;
 import org.apache.spark.broadcast.Broadcast;
 import org.apache.spark.resource.ResourceProfile;
+import org.apache.spark.storage.BlockManagerId;
 import scala.collection.JavaConverters;
 
 /**
@@ -103,6 +106,18 @@ public record Cluster(
   private int executors() {
     int all = spark.sc().statusTracker().getExecutorInfos().length;
     return Math.max(1, all - 1); // the driver is one of them
+  }
+
+  /** Machines with executors. */
+  public int hosts() {
+    BlockManagerId driver = SparkEnv.get().blockManager().blockManagerId();
+    long hosts =
+        Arrays.stream(spark.sc().statusTracker().getExecutorInfos())
+            .filter(e -> !(e.host().equals(driver.host()) && e.port() == driver.port()))
+            .map(SparkExecutorInfo::host)
+            .distinct()
+            .count();
+    return Math.max(1, Math.toIntExact(hosts));
   }
 
   /** So many tasks where steps compute, numbered from 0. */
@@ -200,6 +215,11 @@ public record Cluster(
     return (slots() + executors - 1) / executors;
   }
 
+  /** This JVM's machine, as Spark calls it. */
+  public static String host() {
+    return SparkEnv.get().blockManager().blockManagerId().host();
+  }
+
   /**
    * Runs in a task: computes with the models of its executor and reports what it made. Without
    * frames there is nothing to load or to report.
@@ -207,7 +227,7 @@ public record Cluster(
   public static byte[] inTask(
       ModelSpec spec, WeightDelivery delivery, List<byte[]> frames, Use use) {
     if (frames.isEmpty()) {
-      return new StepReport(SparkEnv.get().executorId(), 0, 0, MemoryUse.now(), "", "")
+      return new StepReport(SparkEnv.get().executorId(), host(), 0, 0, MemoryUse.now(), "", "")
           .encode(StepReport.Payload.NONE);
     }
     ExecutorModels models = ExecutorModels.of(spec, delivery);
@@ -215,6 +235,7 @@ public record Cluster(
     StepReport.Payload payload = use.apply(models, frames);
     return new StepReport(
             SparkEnv.get().executorId(),
+            host(),
             ExecutorModels.loads(),
             System.nanoTime() - start,
             MemoryUse.now(),

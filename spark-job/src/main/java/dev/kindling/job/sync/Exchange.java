@@ -29,10 +29,10 @@ public record Exchange(
     double seconds) {
   /**
    * The floor of the exact scheme, for one step in which every trainable has a gradient: 4 bytes
-   * for each down to each executor, 8 up from each task.
+   * for each down to each executor, 8 up from each task, or host that adds what its tasks have.
    */
-  static long exactBytes(long trainables, long executors, long tasks) {
-    return trainables * (4 * executors + 8 * tasks);
+  static long exactBytes(long trainables, long executors, long sums) {
+    return trainables * (4 * executors + 8 * sums);
   }
 
   /** What no attempt has cost. */

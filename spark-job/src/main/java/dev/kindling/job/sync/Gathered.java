@@ -12,15 +12,15 @@ public final class Gathered {
   private MemoryUse memory = new MemoryUse(0, 0);
   private long up;
   private long slowest;
-  private int worked;
+  private int sums;
 
   /** Takes a task's frame; returns what is in it. */
   public StepReport.Read add(byte[] frame) {
     StepReport.Read read = StepReport.decode(frame);
     StepReport report = read.report();
     up += frame.length;
+    sums += read.payload().hasRemaining() ? 1 : 0;
     if (read.worked()) {
-      worked++;
       executors.merge(report.executor(), report.weightLoads(), Math::max);
       memory = memory.max(report.memory());
       numerics.putIfAbsent(report.numerics(), report.executor());
@@ -30,6 +30,12 @@ public final class Gathered {
       slowest = Math.max(slowest, report.nanos());
     }
     return read;
+  }
+
+  /** Takes note of a sum that came by itself. */
+  void sum(byte[] frame) {
+    up += frame.length;
+    sums++;
   }
 
   /**
@@ -45,7 +51,7 @@ public final class Gathered {
         executors,
         down * n,
         up,
-        Exchange.exactBytes(trainables, n, worked) * steps,
+        Exchange.exactBytes(trainables, n, sums) * steps,
         memory,
         numerics,
         gpus,

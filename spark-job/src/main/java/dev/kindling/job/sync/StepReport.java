@@ -1,16 +1,16 @@
 package dev.kindling.job.sync;
 
 import dev.kindling.job.broadcast.MemoryUse;
-import dev.kindling.lora.AdapterLayout;
-import dev.kindling.train.GradientSum;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
 import java.util.function.Consumer;
 
 /**
  * What a task of a step returns beside its sums.
  *
  * @param executor Spark's id of the executor
+ * @param host its machine, as Spark calls it
  * @param weightLoads how often its JVM has loaded frozen weights
  * @param nanos time in the model
  * @param memory of its JVM
@@ -18,9 +18,15 @@ import java.util.function.Consumer;
  * @param gpu UUID of the device that it computed on; empty on the CPU
  */
 public record StepReport(
-    String executor, int weightLoads, long nanos, MemoryUse memory, String numerics, String gpu) {
-  /** Four ints and three longs. */
-  private static final int HEADER = 40;
+    String executor,
+    String host,
+    int weightLoads,
+    long nanos,
+    MemoryUse memory,
+    String numerics,
+    String gpu) {
+  /** Five ints and three longs. */
+  private static final int HEADER = 44;
 
   /**
    * What a task brings, written straight into its frame: of ten million trainables a copy more is
@@ -40,28 +46,41 @@ public record StepReport(
   public record Read(StepReport report, ByteBuffer payload) {
     /** Whether the task computed anything. */
     public boolean worked() {
-      return payload.hasRemaining();
+      return report.worked();
     }
   }
 
-  /** Bytes of a frame with the sums of a layout. */
-  public static long bytes(String executor, String numerics, AdapterLayout layout) {
-    int[] exponents = GradientSum.firstExponents(layout);
+  /** Whether the task computed anything. */
+  public boolean worked() {
+    return !numerics.isEmpty();
+  }
+
+  /** Bytes of a frame on a CPU, without what the task brings. */
+  public static long bytes(String executor, String host, String numerics) {
     return (long) HEADER
         + executor.getBytes(StandardCharsets.UTF_8).length
-        + numerics.getBytes(StandardCharsets.UTF_8).length
-        + new GradientSum(layout, exponents, 1).mostBytes();
+        + host.getBytes(StandardCharsets.UTF_8).length
+        + numerics.getBytes(StandardCharsets.UTF_8).length;
   }
 
   /** A frame that {@link #decode} reads. */
   public byte[] encode(Payload payload) {
     byte[] name = executor.getBytes(StandardCharsets.UTF_8);
+    byte[] machine = host.getBytes(StandardCharsets.UTF_8);
     byte[] numbers = numerics.getBytes(StandardCharsets.UTF_8);
     byte[] device = gpu.getBytes(StandardCharsets.UTF_8);
     ByteBuffer frame =
-        ByteBuffer.allocate(HEADER + name.length + numbers.length + device.length + payload.bytes())
+        ByteBuffer.allocate(
+                HEADER
+                    + name.length
+                    + machine.length
+                    + numbers.length
+                    + device.length
+                    + payload.bytes())
             .putInt(name.length)
             .put(name)
+            .putInt(machine.length)
+            .put(machine)
             .putInt(numbers.length)
             .put(numbers)
             .putInt(device.length)
@@ -78,13 +97,19 @@ public record StepReport(
   public static Read decode(byte[] encoded) {
     ByteBuffer frame = ByteBuffer.wrap(encoded);
     String name = text(frame);
+    String machine = text(frame);
     String numbers = text(frame);
     String device = text(frame);
     int loads = frame.getInt();
     long nanos = frame.getLong();
     MemoryUse memory = new MemoryUse(frame.getLong(), frame.getLong());
-    StepReport report = new StepReport(name, loads, nanos, memory, numbers, device);
+    StepReport report = new StepReport(name, machine, loads, nanos, memory, numbers, device);
     return new Read(report, frame.slice());
+  }
+
+  /** The frame of the same report alone. */
+  static byte[] withoutPayload(byte[] encoded) {
+    return Arrays.copyOf(encoded, encoded.length - decode(encoded).payload().remaining());
   }
 
   private static String text(ByteBuffer frame) {

@@ -14,6 +14,7 @@ import dev.kindling.model.Model;
 import dev.kindling.train.GradientSum;
 import dev.kindling.train.RoundedPart;
 import dev.kindling.train.TrainingState;
+import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
@@ -22,7 +23,7 @@ import org.apache.spark.broadcast.Broadcast;
 
 /**
  * One step as one short stage: trainables down by broadcast, one exact sum up from each task as its
- * result. Nothing else crosses the wire.
+ * result; or two, and one sum up from each host. Nothing else crosses the wire.
  */
 public final class SynchronousGradients implements Synchroniser {
   private final Cluster cluster;
@@ -30,20 +31,28 @@ public final class SynchronousGradients implements Synchroniser {
   private final Supplier<Lanes> lanes;
   private final int parts;
   private final boolean rounds;
+  private final OnHosts onHosts;
 
   /**
    * @param state advanced by each step
    * @param lanes asked anew for each range of steps: executors come and go
    * @param parts micro-batches of a full batch
    * @param rounds whether micro-batches' gradients are rounded to bf16, for shorter results
+   * @param onHosts when sums are added on their hosts first
    */
   public SynchronousGradients(
-      Cluster cluster, TrainingState state, Supplier<Lanes> lanes, int parts, boolean rounds) {
+      Cluster cluster,
+      TrainingState state,
+      Supplier<Lanes> lanes,
+      int parts,
+      boolean rounds,
+      OnHosts onHosts) {
     this.cluster = cluster;
     this.state = state;
     this.lanes = lanes;
     this.parts = parts;
     this.rounds = rounds;
+    this.onHosts = onHosts;
   }
 
   @Override
@@ -76,29 +85,50 @@ public final class SynchronousGradients implements Synchroniser {
     cluster.spark().sc().setJobDescription("step " + (step + 1));
     Broadcast<float[]> sent = cluster.send(prefix.take(state.trainables()));
     Gathered gathered = new Gathered();
-    Tasks.each(
-        cluster.spark(),
-        batches.frames(),
-        batches.partitionsOf(step),
-        work(
-            cluster.spec(),
-            cluster.delivery(state.changes()),
-            sent,
-            prefix.narrow().settings().r(),
-            step,
-            state.exponents(),
-            parts,
-            rounds),
-        (frame, partition) -> {
-          StepReport.Read read = gathered.add(frame);
-          if (read.worked()) {
-            sum.merge(read.payload()); // in whatever order they arrive
-          }
-        });
+    ModelSpec spec = cluster.spec();
+    WeightDelivery delivery = cluster.delivery(state.changes());
+    int[] exponents = state.exponents();
+    int rank = prefix.narrow().settings().r();
+    List<Integer> partitions = batches.partitionsOf(step);
+    Tasks.Work<byte[]> work = work(spec, delivery, sent, rank, step, exponents, parts, rounds);
+    if (onHosts.pays(sum.elements(), partitions.size(), cluster.hosts())) {
+      try (HostSums hosts = new HostSums(cluster.spark(), batches.frames(), work)) {
+        hosts.compute(partitions, gathered::add);
+        hosts.add(
+            adding(spec, delivery, rank, exponents, parts),
+            frame -> {
+              gathered.sum(frame);
+              sum.merge(ByteBuffer.wrap(frame));
+            });
+      }
+    } else {
+      Tasks.each(
+          cluster.spark(),
+          batches.frames(),
+          partitions,
+          work,
+          (frame, partition) -> {
+            StepReport.Read read = gathered.add(frame);
+            if (read.worked()) {
+              sum.merge(read.payload()); // in whatever order they arrive
+            }
+          });
+    }
     sent.destroy();
     long down = 4L * prefix.narrow().elements() + cluster.sent().takeNews();
     return gathered.exchange(
         down, prefix.narrow().elements(), 1, (System.nanoTime() - start) / 1e9);
+  }
+
+  /** Adds what tasks of one host have computed. */
+  private static Tasks.Work<byte[]> adding(
+      ModelSpec spec, WeightDelivery delivery, int rank, int[] exponents, int parts) {
+    return frames -> {
+      Prefix prefix = ExecutorModels.of(spec, delivery).prefix(rank);
+      GradientSum sum = new GradientSum(prefix.narrow(), exponents, parts);
+      frames.forEachRemaining(frame -> sum.merge(StepReport.decode(frame).payload()));
+      return sum.encode();
+    };
   }
 
   private static Tasks.Work<byte[]> work(

@@ -244,6 +244,8 @@ class AveragingTest {
       value = {
         "sync.workers=2 | sync.workers is for sync.mode = averaging",
         "sync.mode=averaging sync.compression=bf16 | is for sync.mode = gradients",
+        "sync.mode=averaging sync.sums=host | is for sync.mode = gradients",
+        "sync.sums=host sync.compression=bf16 | leave one of the two out",
         "base.path=maven:a:b:1 base.delivery=storage | base.delivery = storage",
         "sync.mode=averaging sync.workers=99 | at most train.global-batch-size",
         "sync.mode=averaging sync.outer-momentum=0.5 | is for sync.outer = nesterov",

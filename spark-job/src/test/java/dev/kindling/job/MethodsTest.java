@@ -249,7 +249,7 @@ class MethodsTest {
 
   /** The rank of k links is k·r, and what was merged first is what LoRA had learned by then. */
   @ParameterizedTest
-  @CsvSource({"bert,cola,3", "gpt2,cola,3", "llama-gqa,relora,4"})
+  @CsvSource({"bert,cola,3", "gpt2,cola,3", "llama-gqa,relora,4", "llama-gqa,rac-lora,3"})
   void train_chain_exportsTheRankOfAllLinks(String family, String method, int links) {
     GoldenFolder golden = GoldenFolder.copy(family, temp);
     Map<String, StoredTensor> chain = adapter(train(golden, method, "train.steps=" + 2 * links));
@@ -265,6 +265,28 @@ class MethodsTest {
           for (int i = 0; method.equals("cola") && i < one.length; i++) {
             int at = down ? 4 * columns + i : i / 4 * columns + 4 + i % 4; // behind the last link
             assertThat(tensor.floats()[at]).as(name).isEqualTo(one[i]);
+          }
+        });
+  }
+
+  /** Each link's A is as it was drawn, whatever its B has learned; no two links have the same. */
+  @Test
+  void train_racLora_drawsAnAForEachLink() {
+    GoldenFolder golden = GoldenFolder.copy("gpt2", temp);
+    Map<String, StoredTensor> slow = adapter(train(golden, "rac-lora", "train.steps=3"));
+    Map<String, StoredTensor> fast =
+        adapter(train(golden, "rac-lora", "train.steps=3", "optimizer.learning-rate=0.1"));
+    slow.forEach(
+        (name, tensor) -> {
+          float[] values = tensor.floats();
+          if (name.contains("lora_A")) {
+            assertThat(fast.get(name).floats()).as(name).isEqualTo(values);
+            int link = values.length / 3;
+            float[] last = Arrays.copyOf(values, link);
+            assertThat(Arrays.copyOfRange(values, link, 2 * link)).isNotEqualTo(last);
+            assertThat(Arrays.copyOfRange(values, 2 * link, 3 * link)).isNotEqualTo(last);
+          } else {
+            assertThat(fast.get(name).floats()).as(name).isNotEqualTo(values);
           }
         });
   }

@@ -7,13 +7,15 @@ import java.util.Optional;
 public enum Initialiser {
   KAIMING,
   OLORA,
-  PISSA;
+  PISSA,
+  ORTHOGONAL;
 
   private Way way() {
     return switch (this) {
       case KAIMING -> new Kaiming();
       case OLORA -> new ThinQr();
       case PISSA -> new TruncatedSvd();
+      case ORTHOGONAL -> new Orthogonal();
     };
   }
 

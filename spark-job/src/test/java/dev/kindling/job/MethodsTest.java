@@ -57,6 +57,7 @@ class MethodsTest {
     all.add("rslora adapter.initialiser=olora optimizer.lora-plus-ratio=3");
     all.add("ffa-lora adapter.initialiser=olora");
     all.add("olora adapter.train=a");
+    all.add("orthogonal adapter.train=a");
     return all;
   }
 
@@ -444,6 +445,7 @@ class MethodsTest {
         "optimizer.floor=0.1 | optimizer.floor is for optimizer.schedule = linear",
         "method=dylora sync.mode=averaging sync.outer=nesterov | would move ranks that no worker",
         "method=dylora adapter.initialiser=olora | no prefix of them would be an adapter",
+        "method=orthogonal adapter.ranks=prefix | = orthogonal are nothing as a whole, and their",
         "method=cola adapter.ranks=last | merge.links = 3 adds to the frozen weights belongs to all",
         "method=dora merge.links=2 | adapter.magnitudes: merge.links adds pairs",
         "method=dora sync.mode=averaging sync.exactness=fedex | adapter.magnitudes: sync.exactness",

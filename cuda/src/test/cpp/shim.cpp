@@ -115,8 +115,18 @@ bool reachable(const Operand& o, uint32_t batch) {
   return holds(o.address, last * size_of(o.type));
 }
 
+// To 11 bits of precision, the nearest: what tensor cores take of a float. bf16 is left as it is.
+float tf32(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, 4);
+  bits = (bits + 0x0fff + (bits >> 13 & 1)) & ~0x1fffu;
+  memcpy(&x, &bits, 4);
+  return x;
+}
+
 // c = alpha · op(a) · op(b) + beta · c for each of the batch, as cublasLt but in double.
 void multiply() {
+  const bool rounds = next<uint8_t>();
   const Operand a = next<Operand>(), b = next<Operand>(), c = next<Operand>();
   const double alpha = next<double>(), beta = next<double>();
   const uint32_t batch = next<uint32_t>();
@@ -129,8 +139,9 @@ void multiply() {
       for (uint32_t j = 0; j < c.columns; j++) {
         double sum = 0;
         for (uint32_t k = 0; k < inner; k++) {
-          sum += (double)get_as((void*)a.address, a.type, n * a.stride + (a.turned ? k * a.leading + i : i * a.leading + k)) *
-                 get_as((void*)b.address, b.type, n * b.stride + (b.turned ? j * b.leading + k : k * b.leading + j));
+          const float left = get_as((void*)a.address, a.type, n * a.stride + (a.turned ? k * a.leading + i : i * a.leading + k));
+          const float right = get_as((void*)b.address, b.type, n * b.stride + (b.turned ? j * b.leading + k : k * b.leading + j));
+          sum += rounds ? (double)tf32(left) * tf32(right) : (double)left * right;
         }
         const uint64_t at = n * c.stride + i * c.leading + j;
         put_as((void*)c.address, c.type, at, (float)(alpha * sum + (beta == 0 ? 0 : beta * get_as((void*)c.address, c.type, at))));

@@ -103,8 +103,13 @@ public abstract class BackendContract {
     return twin;
   }
 
+  /** How far results of this type may be off, as a share of the largest. */
+  protected double tolerance(DType type) {
+    return type == DType.BF16 ? HALF_WIDTH_TOLERANCE : TOLERANCE;
+  }
+
   private void same(Twin twin) {
-    same(twin, twin.ours.type() == DType.BF16 ? HALF_WIDTH_TOLERANCE : TOLERANCE);
+    same(twin, tolerance(twin.ours.type()));
   }
 
   private void same(Twin twin, double tolerance) {

@@ -17,6 +17,9 @@ class DeviceCurveTest {
     "llama-gqa,FP32,1e-3",
     "gpt2,FP32,1e-3",
     "bert,FP32,1e-3",
+    "llama-gqa,TF32,1e-2",
+    "gpt2,TF32,1e-2",
+    "bert,TF32,1e-2",
     "llama-gqa,BF16,2e-2",
     "gpt2,BF16,2e-2",
     "bert,BF16,2e-2"

@@ -102,7 +102,7 @@ class ExplainTest {
     InProcess run = kindling(2, arguments);
     assertThat(run.code()).as(run.stdout()).isZero();
     for (JsonNode layer : run.json().at("/plans/layers")) {
-      assertThat(layer.get("why").asText()).contains("in bf16 nothing is merged");
+      assertThat(layer.get("why").asText()).contains("in bf16 and tf32 nothing is merged");
       layer
           .get("candidates")
           .forEach(one -> assertThat(one.get("plan").asText()).matches("f[13]k?b[1236]"));

@@ -9,18 +9,18 @@ import java.util.Optional;
  * unasked.
  *
  * @param drops whether inputs of the adapter's branch are dropped in training
- * @param half whether products are made in bf16, where merged weights are rounded once more
+ * @param rounds whether products round what they multiply (bf16, tf32), a merged weight once more
  * @param samples whether the input's gradient goes on through a part of the weight
  */
-public record PlanRules(boolean drops, boolean half, boolean samples) implements Serializable {
+public record PlanRules(boolean drops, boolean rounds, boolean samples) implements Serializable {
   /** Of layers with exact gradients. */
-  public PlanRules(boolean drops, boolean half) {
-    this(drops, half, false);
+  public PlanRules(boolean drops, boolean rounds) {
+    this(drops, rounds, false);
   }
 
   /** Those of layers of a shape. */
   public PlanRules over(PairShape shape) {
-    return new PlanRules(drops, half, shape.samples());
+    return new PlanRules(drops, rounds, shape.samples());
   }
 
   /** Why a plan is not legal; empty if it is. */
@@ -51,10 +51,10 @@ public record PlanRules(boolean drops, boolean half, boolean samples) implements
 
   /**
    * Legal plans whose results differ by the order of sums alone, plain first: a chooser takes no
-   * others by itself. In bf16 a merged weight is rounded, if without bias, so that whoever wants it
-   * has to ask for it.
+   * others by itself. Where products round, a merged weight is rounded, in bf16 without bias, so
+   * that whoever wants it has to ask for it.
    */
   public List<PairPlan> offered() {
-    return legal().stream().filter(plan -> !(half && plan.merges())).toList();
+    return legal().stream().filter(plan -> !(rounds && plan.merges())).toList();
   }
 }

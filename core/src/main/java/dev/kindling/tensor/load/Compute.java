@@ -78,11 +78,15 @@ public record Compute(Engine engine, Precision precision, int threads) implement
   }
 
   private Backend openOnCpu() {
+    if (precision == Precision.TF32) {
+      throw new InvalidInput(
+          "train.precision", "tf32 on a CPU", "fp32 or bf16, or compute.backend = cuda");
+    }
     if (onCpu() == Engine.ND4J) {
       if (precision != Precision.FP32) {
         throw new InvalidInput(
             "train.precision",
-            "bf16 with compute.backend = nd4j",
+            precision.spelled() + " with compute.backend = nd4j",
             "fp32, or compute.backend = onednn");
       }
       return Nd4jBackend.open(threads);

@@ -31,6 +31,7 @@ final class Blas {
   private final Map<Kind, Plan> plans = new HashMap<>();
   private final Pointer workspace;
   private final long workspaceBytes;
+  private final boolean tf32;
 
   // Read before a call returns: the same ones serve all.
   private final FloatPointer alpha = new FloatPointer(1);
@@ -75,11 +76,13 @@ final class Blas {
 
   /**
    * @param workspace on the device
+   * @param tf32 whether operands in F32 may be rounded to TF32
    */
-  Blas(long workspace, long workspaceBytes) {
+  Blas(long workspace, long workspaceBytes, boolean tf32) {
     checkBlas(cublas.cublasLtCreate(context), "cublasLtCreate");
     this.workspace = at(workspace);
     this.workspaceBytes = workspaceBytes;
+    this.tf32 = tf32;
   }
 
   /** An address of the device as a parameter. */
@@ -123,9 +126,9 @@ final class Blas {
     try (PointerPointer<Pointer> made = new PointerPointer<>(1);
         IntPointer found = new IntPointer(1);
         LongPointer most = new LongPointer(workspaceBytes)) {
-      checkBlas(
-          cublas.cublasLtMatmulDescCreate(made, cublas.CUBLAS_COMPUTE_32F, cudart.CUDA_R_32F),
-          "MatmulDescCreate");
+      boolean rounded = tf32 && product.a().type() == DType.F32;
+      int how = rounded ? cublas.CUBLAS_COMPUTE_32F_FAST_TF32 : cublas.CUBLAS_COMPUTE_32F;
+      checkBlas(cublas.cublasLtMatmulDescCreate(made, how, cudart.CUDA_R_32F), "MatmulDescCreate");
       cublasLtMatmulDescOpaque_t operation = new cublasLtMatmulDescOpaque_t(made.get());
       turn(operation, cublas.CUBLASLT_MATMUL_DESC_TRANSA, product.b().turned());
       turn(operation, cublas.CUBLASLT_MATMUL_DESC_TRANSB, product.a().turned());

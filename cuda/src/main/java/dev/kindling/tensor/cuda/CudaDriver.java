@@ -3,6 +3,7 @@ package dev.kindling.tensor.cuda;
 import static dev.kindling.tensor.cuda.Calls.check;
 
 import dev.kindling.InvalidInput;
+import dev.kindling.tensor.Precision;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.util.HashMap;
@@ -25,7 +26,7 @@ final class CudaDriver implements Driver {
   /** Bytes: what cuBLAS recommends for Hopper. */
   private static final long WORKSPACE = 32L << 20;
 
-  /** Compute capability, times ten. */
+  /** Compute capability, times ten; TF32 came with it. */
   private static final int FIRST_WITH_BF16 = 80;
 
   /** Bytes of shared memory that a block gets unasked. */
@@ -42,9 +43,9 @@ final class CudaDriver implements Driver {
    * Opens a device and compiles the kernels for it.
    *
    * @param ordinal among the devices that this process sees
-   * @param bf16 what the kernels' activations are
+   * @param precision of products and of the kernels' activations
    */
-  CudaDriver(int ordinal, boolean bf16) {
+  CudaDriver(int ordinal, Precision precision) {
     int[] found = new int[1];
     check(cudart.cuInit(0), "cuInit");
     check(cudart.cuDeviceGet(found, ordinal), "cuDeviceGet");
@@ -59,19 +60,24 @@ final class CudaDriver implements Driver {
             found, cudart.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device),
         "cuDeviceGetAttribute");
     capability += found[0];
-    if (bf16 && capability < FIRST_WITH_BF16) {
+    if (precision.rounds() && capability < FIRST_WITH_BF16) {
       throw new InvalidInput(
           "train.precision",
-          "bf16 on a GPU of compute capability " + capability / 10 + "." + capability % 10,
+          precision.spelled()
+              + " on a GPU of compute capability "
+              + capability / 10
+              + "."
+              + capability % 10,
           "fp32, or a GPU from Ampere (8.0) on");
     }
     check(cudart.cuDevicePrimaryCtxRetain(context, device), "cuDevicePrimaryCtxRetain");
     enter();
+    boolean bf16 = precision == Precision.BF16;
     try (BytePointer cubin = new BytePointer(cubin(capability, bf16))) {
       check(cudart.cuModuleLoadData(module, cubin), "cuModuleLoadData");
     }
     workspace = allocate(WORKSPACE);
-    blas = new Blas(workspace, WORKSPACE);
+    blas = new Blas(workspace, WORKSPACE, precision == Precision.TF32);
   }
 
   private static byte[] cubin(int capability, boolean bf16) {

@@ -33,7 +33,7 @@ public final class CudaEngine implements GpuEngine {
     Driver driver =
         DRIVERS.computeIfAbsent(
             new Opened(device.uuid(), precision),
-            opened -> new CudaDriver(ordinal(device), precision == Precision.BF16));
+            opened -> new CudaDriver(ordinal(device), precision));
     return new CudaBackend(precision, driver, CudaBackend.MOST_SCORES);
   }
 

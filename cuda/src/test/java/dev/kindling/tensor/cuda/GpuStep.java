@@ -192,7 +192,7 @@ record GpuStep(String model, int rank, int tokens, int rows, String plans) {
 
   /** Medians of a few steps. */
   Map<String, Object> measure(String device) {
-    Driver driver = new CudaDriver(0, true);
+    Driver driver = new CudaDriver(0, Precision.BF16);
     Map<String, Object> line = new LinkedHashMap<>();
     line.put("ours", model);
     line.put("rank", rank);
@@ -232,7 +232,7 @@ record GpuStep(String model, int rank, int tokens, int rows, String plans) {
 
   /** Where a step goes: each kind of call, the longest first. */
   Map<String, Object> profile() {
-    TimingDriver driver = new TimingDriver(new CudaDriver(0, true));
+    TimingDriver driver = new TimingDriver(new CudaDriver(0, Precision.BF16));
     Map<String, Object> line = new LinkedHashMap<>();
     line.put("profile", toString());
     try (Opened opened =

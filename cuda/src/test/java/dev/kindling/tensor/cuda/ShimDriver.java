@@ -17,8 +17,13 @@ final class ShimDriver implements Driver {
   private final Process process;
   private final OutputStream calls;
   private final DataInputStream answers;
+  private final boolean tf32;
 
-  ShimDriver(Path program) {
+  /**
+   * @param tf32 whether products round operands in F32
+   */
+  ShimDriver(Path program, boolean tf32) {
+    this.tf32 = tf32;
     try {
       process =
           new ProcessBuilder(program.toString())
@@ -112,7 +117,7 @@ final class ShimDriver implements Driver {
 
   @Override
   public void multiply(Product product) {
-    ByteBuffer call = call('M', 3 * 37 + 20);
+    ByteBuffer call = call('M', 3 * 37 + 21).put((byte) (tf32 ? 1 : 0));
     for (Operand o : new Operand[] {product.a(), product.b(), product.c()}) {
       call.putLong(o.address()).putInt(DeviceMemory.code(o.type()));
       call.putInt(o.rows()).putInt(o.columns()).putLong(o.leading()).putLong(o.stride());

@@ -14,7 +14,9 @@ final class Shimmed extends ForwardingBackend {
 
   static Shimmed open(Precision precision, long mostScores) {
     StrictDriver driver =
-        new StrictDriver(new ShimDriver(Compiler.shim(precision == Precision.BF16)));
+        new StrictDriver(
+            new ShimDriver(
+                Compiler.shim(precision == Precision.BF16), precision == Precision.TF32));
     return new Shimmed(precision, driver, mostScores);
   }
 

@@ -12,7 +12,6 @@ import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.lora.plan.PlanRules;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.model.load.Families;
-import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.load.Compute;
 import java.io.Serializable;
@@ -99,8 +98,8 @@ public record ModelSpec(
 
   /** What all its layers allow. */
   public PlanRules rules() {
-    boolean half = compute.precision() == Precision.BF16;
-    return new PlanRules(adapter.dropout() > 0, half, adapter.sampling().any());
+    return new PlanRules(
+        adapter.dropout() > 0, compute.precision().rounds(), adapter.sampling().any());
   }
 
   private static List<String> names(ModelPlan plan, Predicate<String> wanted) {

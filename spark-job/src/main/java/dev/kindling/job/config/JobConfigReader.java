@@ -255,7 +255,12 @@ final class JobConfigReader {
     boolean single =
         backend == JobConfig.BackendName.ND4J || backend == JobConfig.BackendName.ND4J_CUDA;
     if (single && precision != Precision.FP32) {
-      in.problem("train.precision = bf16 needs compute.backend = onednn or cuda, or auto");
+      in.problem(
+          "train.precision = "
+              + precision.spelled()
+              + " needs compute.backend = onednn or cuda, or auto");
+    } else if (precision == Precision.TF32 && backend != JobConfig.BackendName.CUDA) {
+      in.problem("train.precision = tf32 is for compute.backend = cuda: elsewhere fp32 or bf16");
     }
     return new Compute(
         backend,
@@ -293,9 +298,17 @@ final class JobConfigReader {
       return new PlanChooser.FewestFlops();
     }
     boolean samples = adapter.sampling().any();
-    new PlanRules(adapter.dropout() > 0, precision == Precision.BF16, samples)
+    new PlanRules(adapter.dropout() > 0, precision.rounds(), samples)
         .against(plan.get())
         .ifPresent(why -> in.problem(key + ": " + why));
+    if (precision == Precision.TF32 && plan.get().merges()) {
+      in.problem(
+          key
+              + ": "
+              + id
+              + " merges the adapter into the weight, of which train.precision = tf32 would round"
+              + " small changes away");
+    }
     return new PlanChooser.Fixed(plan.get());
   }
 

@@ -124,11 +124,11 @@ public record PlanTable(List<Layer> layers) {
     if (rules.drops()) {
       return "; with dropout nothing is merged into the weight";
     }
-    if (!rules.half()) {
+    if (!rules.rounds()) {
       return "";
     }
     return chosen.merges()
         ? "; in bf16 the merged weight is rounded, without bias"
-        : "; in bf16 nothing is merged into the weight unasked";
+        : "; in bf16 and tf32 nothing is merged into the weight unasked";
   }
 }

@@ -267,6 +267,17 @@ class JobConfigTest {
             "adapter.dropout is 1.0: expected a number from 0 to below 1");
   }
 
+  /** Products that round would lose small changes of a weight that they are merged into. */
+  @Test
+  void precision_tf32_isForGpusAndMergesNothing() {
+    assertThat(problems(Command.TRAIN, "train.precision=tf32"))
+        .contains("train.precision = tf32 is for compute.backend = cuda: elsewhere fp32 or bf16");
+    String[] onGpus = {"train.precision=tf32", "compute.backend=cuda", "plan.chooser=fixed:f2b5"};
+    assertThat(problems(Command.TRAIN, onGpus))
+        .anyMatch(p -> p.startsWith("plan.chooser: f2b5 merges the adapter into the weight"))
+        .noneMatch(p -> p.startsWith("train.precision"));
+  }
+
   @Test
   void evaluate_needsOnlyBaseAndValidation_andAcceptsTheRest() {
     assertThat(problems(Command.EVALUATE)).hasSize(2);

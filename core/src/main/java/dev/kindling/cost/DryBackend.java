@@ -94,6 +94,11 @@ public final class DryBackend implements Backend {
   }
 
   @Override
+  public boolean rounds() {
+    return sizes.rounds();
+  }
+
+  @Override
   public DType frozen(StoredType stored, Storage storage) {
     return sizes.frozen(stored, storage);
   }

@@ -131,6 +131,14 @@ public final class AdapterLayout {
     return learned().stream().mapToInt(Parameter::elements).sum();
   }
 
+  /** How many of the vector's elements have gradients, where these halves learn. */
+  public int learning(Halves halves) {
+    return learned().stream()
+        .filter(p -> halves.learn(p.role()))
+        .mapToInt(Parameter::elements)
+        .sum();
+  }
+
   /** Length of the flat vector. */
   public int elements() {
     return elements;

@@ -35,8 +35,8 @@ public enum Initialiser {
   }
 
   /** Whether B begins at zero: each rank is nothing by itself, and A learns once B has. */
-  public boolean zeroB() {
-    return way() instanceof Drawn drawn && drawn.zeroB();
+  public boolean zeroB(int r) {
+    return way() instanceof Drawn drawn && drawn.zeroB(r);
   }
 
   /** A way to begin. */
@@ -51,8 +51,8 @@ public enum Initialiser {
      */
     Pair pair(long seed, int out, int in, int r);
 
-    /** Whether B is zero. */
-    boolean zeroB();
+    /** Whether B is zero, at this rank. */
+    boolean zeroB(int r);
   }
 
   /**

@@ -12,7 +12,7 @@ final class Kaiming implements Drawn {
   }
 
   @Override
-  public boolean zeroB() {
+  public boolean zeroB(int r) {
     return true;
   }
 }

@@ -31,8 +31,8 @@ final class Orthogonal implements Drawn {
   }
 
   @Override
-  public boolean zeroB() {
-    return false;
+  public boolean zeroB(int r) {
+    return r == 1;
   }
 
   private static DMatrixRMaj normal(long seed, String what, int rows, int columns, double size) {

@@ -12,7 +12,6 @@ import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.lora.plan.PlanRules;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
-import dev.kindling.tensor.DType;
 import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Tensor;
 import java.util.ArrayList;
@@ -93,7 +92,7 @@ public final class Trainables implements AutoCloseable {
     this.layout = layout;
     this.chooser = chooser;
     this.halves = halves;
-    this.rules = new PlanRules(layout.settings().dropout() > 0, backend.active() == DType.BF16);
+    this.rules = new PlanRules(layout.settings().dropout() > 0, backend.rounds());
     this.values = values;
     this.operands = rounded == null ? values : rounded;
     this.gradients = gradients;

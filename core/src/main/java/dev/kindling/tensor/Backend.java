@@ -30,6 +30,11 @@ public interface Backend extends AutoCloseable {
     return real();
   }
 
+  /** Whether products round what they multiply, a weight with an adapter in it too. */
+  default boolean rounds() {
+    return active() == DType.BF16;
+  }
+
   /**
    * Element type in which a matrix of stored weights is kept.
    *

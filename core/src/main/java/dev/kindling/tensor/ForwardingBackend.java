@@ -34,6 +34,11 @@ public abstract class ForwardingBackend implements Backend {
   }
 
   @Override
+  public boolean rounds() {
+    return inner.rounds();
+  }
+
+  @Override
   public DType frozen(StoredType stored, Storage storage) {
     return inner.frozen(stored, storage);
   }

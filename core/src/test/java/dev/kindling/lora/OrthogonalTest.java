@@ -48,5 +48,7 @@ class OrthogonalTest {
     Pair pair = new Orthogonal().pair(3, 4, 6, 1);
     assertThat(pair.b()).containsOnly(0);
     assertThat(pair.a()).doesNotContain(0);
+    assertThat(new Orthogonal().zeroB(1)).isTrue();
+    assertThat(new Orthogonal().zeroB(2)).isFalse();
   }
 }

@@ -14,9 +14,7 @@ import dev.kindling.job.sync.Cluster;
 import dev.kindling.job.sync.OnHosts;
 import dev.kindling.job.sync.StepReport;
 import dev.kindling.lora.AdapterLayout;
-import dev.kindling.lora.Halves;
 import dev.kindling.lora.Parameter;
-import dev.kindling.lora.Parameter.Role;
 import dev.kindling.lora.Ranks;
 import dev.kindling.lora.StartFromBase;
 import dev.kindling.tensor.load.Device;
@@ -136,7 +134,8 @@ record Needs(
 
   private HeapPlan gradients(int tasks, int all) {
     HeapPlan plan = HeapPlan.gradients(trainables(), tasks, all, optimizer());
-    return onHosts().pays(trainables(), all, 1) ? plan.addingOnHosts(trainables(), tasks) : plan;
+    boolean adds = onHosts().pays(learning(), all, prepared.cluster().hosts());
+    return adds ? plan.addingOnHosts(trainables(), tasks) : plan;
   }
 
   private OnHosts onHosts() {
@@ -168,27 +167,26 @@ record Needs(
     String who = prepared.cluster().executorName();
     long sent = exchanged();
     String numerics = spec.compute().numerics(Device.CPU);
-    long reports = tasks * StepReport.bytes(who, Cluster.host(), numerics);
+    long report = StepReport.bytes(who, Cluster.host(), numerics);
     long head = new GradientSum(layout(), GradientSum.firstExponents(layout()), 1).mostBytes();
     int each = (parts + tasks - 1) / tasks;
     boolean shorter = config.sync().compression() == Compression.BF16 && each < 4;
-    int sums = onHosts().pays(sent, tasks, hosts) ? Math.min(hosts, tasks) : tasks;
+    boolean adds = onHosts().pays(moving(sent), tasks, hosts);
+    int sums = adds ? Math.min(hosts, tasks) : tasks;
     return new Prediction.Exchange(
         4 * sent * executors + whole() * wholeChange() * executors / steps,
-        reports
+        report * (adds ? tasks + sums : tasks)
             + sums * (head - 8 * trainables())
             + (shorter ? 2L * parts : 8L * sums) * moving(sent));
   }
 
+  private long learning() {
+    return layout().learning(prepared.cluster().spec().halves());
+  }
+
   /** Of so many those that have gradients, which alone go up. */
   private long moving(long sent) {
-    Halves halves = prepared.cluster().spec().halves();
-    long moving =
-        layout().parameters().stream()
-            .filter(p -> halves.learn(p.role()) && p.role() != Role.SELECTION)
-            .mapToLong(Parameter::elements)
-            .sum();
-    return Math.round((double) sent * moving / Math.max(1, trainables()));
+    return Math.round((double) sent * learning() / Math.max(1, trainables()));
   }
 
   /** Trainables that a step sends, on average: each rank is drawn as often as any other. */

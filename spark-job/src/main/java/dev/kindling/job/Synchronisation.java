@@ -114,9 +114,9 @@ record Synchronisation(JobConfig config, long steps, int slots, Optional<Integer
     boolean never = local || sync.compression() == Compression.BF16;
     return new OnHosts(
         switch (sync.sums()) {
-          case HOST -> 1;
-          case TASK -> Long.MAX_VALUE;
-          case AUTO -> never ? Long.MAX_VALUE : WORTH_A_STAGE;
+          case HOST -> OnHosts.ALWAYS;
+          case TASK -> OnHosts.NEVER;
+          case AUTO -> never ? OnHosts.NEVER : WORTH_A_STAGE;
         });
   }
 }

@@ -446,6 +446,7 @@ class MethodsTest {
         "method=dylora sync.mode=averaging sync.outer=nesterov | would move ranks that no worker",
         "method=dylora adapter.initialiser=olora | no prefix of them would be an adapter",
         "method=orthogonal adapter.ranks=prefix | = orthogonal are nothing as a whole, and their",
+        "method=orthogonal adapter.r=1 adapter.train=a | B begins at zero",
         "method=cola adapter.ranks=last | merge.links = 3 adds to the frozen weights belongs to all",
         "method=dora merge.links=2 | adapter.magnitudes: merge.links adds pairs",
         "method=dora sync.mode=averaging sync.exactness=fedex | adapter.magnitudes: sync.exactness",

@@ -71,6 +71,12 @@ class SameBytesTest {
                     "sync.sums=" + (rounds ? "auto" : way.getOrDefault("sums", "auto")),
                     "train.micro-batch-size=1"));
         assertThat(run.code()).as(way + run.stdout()).isZero();
+        double up = run.json().at("/bytesUp").asDouble() / run.json().at("/bytesDown").asDouble();
+        if (!rounds && way.containsKey("sums")) { // 8 for 4, and what tasks say beside
+          assertThat(up).as(way.toString()).isLessThan(3);
+        } else if (!rounds && !way.get("cores").equals("1")) {
+          assertThat(up).as(way.toString()).isGreaterThan(3);
+        }
       } finally {
         way.keySet().forEach(System::clearProperty);
       }

@@ -17,6 +17,11 @@ import java.io.Serializable;
 public record PairShape(
     long tokens, long in, long out, long rank, long kept, long exact, Halves halves)
     implements Serializable {
+  /** Files that are older than halves mean both. */
+  public PairShape {
+    halves = halves == null ? Halves.BOTH : halves;
+  }
+
   /** With an exact gradient of the input, of a pair of which both halves learn. */
   public PairShape(long tokens, long in, long out, long rank) {
     this(tokens, in, out, rank, Halves.BOTH);

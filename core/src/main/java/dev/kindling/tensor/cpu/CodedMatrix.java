@@ -9,8 +9,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Mutable: a matrix w [out, in] as codes of its elements in the order of the file that it came
  * from; empty until {@link #code}, and again after {@link #release}. For each product it is decoded
- * piece by piece, as much as gives some columns of the result, into a few megabytes that stay in
- * the cache; so each sum is made at once, as with a matrix that is not coded.
+ * piece by piece into a few megabytes that stay in the cache: as much as gives some columns of the
+ * result, or as much as adds to all of them.
  */
 public final class CodedMatrix implements FrozenMatrix {
   /** Elements of a piece: 4 MiB of F32, as {@link KeptMatrix} converts at once. */
@@ -39,7 +39,12 @@ public final class CodedMatrix implements FrozenMatrix {
     /** Output features: y [N, out] = x·wᵀ. */
     OUT,
     /** Input features: dx [N, in] = dy·w. */
-    IN
+    IN;
+
+    /** That of the product's other operand. */
+    public Side other() {
+      return this == OUT ? IN : OUT;
+    }
   }
 
   /**
@@ -85,6 +90,11 @@ public final class CodedMatrix implements FrozenMatrix {
     return side == Side.OUT ? out : in;
   }
 
+  /** Whether they lie in whole rows of the codes, rather than across all of them. */
+  public boolean wholeRows(Side side) {
+    return (side == Side.OUT) != turned;
+  }
+
   /** Those of them that one piece gives, but for the last piece. */
   public int step(Side side) {
     long fit = PIECE / (side == Side.OUT ? in : out);
@@ -96,8 +106,7 @@ public final class CodedMatrix implements FrozenMatrix {
   public Piece piece(Side side, int from) {
     int count = Math.min(step(side), columns(side) - from);
     int width = turned ? out : in;
-    boolean wholeRows = (side == Side.OUT) != turned;
-    return wholeRows
+    return wholeRows(side)
         ? new Piece(this, from, count, count, width, true, (long) from * width, width)
         : new Piece(this, from, count, turned ? in : out, count, false, from, width);
   }

@@ -77,13 +77,11 @@ public record Compute(Engine engine, Precision precision, int threads) implement
     return engine.gpu() ? Engine.best() : engine;
   }
 
+  /** There is no TF32: what is left out of fp32 is less there. */
   private Backend openOnCpu() {
-    if (precision == Precision.TF32) {
-      throw new InvalidInput(
-          "train.precision", "tf32 on a CPU", "fp32 or bf16, or compute.backend = cuda");
-    }
+    Precision onCpu = precision == Precision.TF32 ? Precision.FP32 : precision;
     if (onCpu() == Engine.ND4J) {
-      if (precision != Precision.FP32) {
+      if (onCpu != Precision.FP32) {
         throw new InvalidInput(
             "train.precision",
             precision.spelled() + " with compute.backend = nd4j",
@@ -97,6 +95,6 @@ public record Compute(Engine engine, Precision precision, int threads) implement
           "bf16 on a CPU with " + InstructionSet.name(),
           "AVX-512 BF16 or AMX on every executor; fp32 runs everywhere");
     }
-    return new OneDnnBackend(precision, threads);
+    return new OneDnnBackend(onCpu, threads);
   }
 }

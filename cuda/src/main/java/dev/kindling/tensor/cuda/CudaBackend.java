@@ -32,6 +32,7 @@ final class CudaBackend implements Backend {
 
   private final Driver driver;
   private final DType active;
+  private final boolean rounds;
   private final Kernels kernels;
   private final Transfers transfers;
   private final Products products;
@@ -48,6 +49,7 @@ final class CudaBackend implements Backend {
   CudaBackend(Precision precision, Driver driver, long mostScores) {
     this.driver = driver;
     this.active = precision.active();
+    this.rounds = precision.rounds();
     this.kernels = new Kernels(driver);
     this.transfers = new Transfers(driver);
     this.products = new Products(driver, kernels);
@@ -69,6 +71,11 @@ final class CudaBackend implements Backend {
   @Override
   public DType active() {
     return active;
+  }
+
+  @Override
+  public boolean rounds() {
+    return rounds;
   }
 
   /** All matrices are BF16 where products are, whatever they were stored in. */

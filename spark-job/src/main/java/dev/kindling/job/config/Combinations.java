@@ -11,6 +11,7 @@ import dev.kindling.tensor.Storage;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.IntStream;
 
 /**
  * Settings of the methods' axes that do not go together, each by itself legal: the only place that
@@ -52,6 +53,12 @@ final class Combinations {
     }
   }
 
+  private IntStream ranks() {
+    return IntStream.concat(
+        IntStream.of(adapter.r()),
+        adapter.patterns().ranks().values().stream().mapToInt(rank -> rank));
+  }
+
   /** Halves that cannot learn, or whose averages leave nothing out. */
   private void halves() {
     boolean continued = adapter.initFrom().isPresent();
@@ -61,7 +68,7 @@ final class Combinations {
         continued && source.user().hasPath("adapter.initialiser"),
         "adapter.initialiser is for a new adapter: adapter.init-from brings its values");
     refuse(
-        onlyA && !continued && adapter.initialiser().zeroB(),
+        onlyA && !continued && ranks().anyMatch(adapter.initialiser()::zeroB),
         "adapter.train = a: B begins at zero, so that A learns nothing beside it; set"
             + " adapter.init-from, or an adapter.initialiser whose B is not zero");
     refuse(
@@ -83,10 +90,11 @@ final class Combinations {
     if (setting.isEmpty()) {
       return;
     }
+    Precision precision = config.compute().precision();
     String why = ": " + setting.get() + " adds to the frozen weights, and needs them in fp32; set ";
     refuse(
-        config.compute().precision() == Precision.BF16,
-        "train.precision = bf16" + why + "train.precision = fp32");
+        precision.rounds(),
+        "train.precision = " + precision.spelled() + why + "train.precision = fp32");
     Storage storage = config.base().storage();
     refuse(
         storage != Storage.FP32,
@@ -108,7 +116,9 @@ final class Combinations {
             + " their own; leave one of the two out");
     Initialiser initialiser = adapter.initialiser();
     refuse(
-        adapter.initFrom().isEmpty() && initialiser.fromBase().isEmpty() && !initialiser.zeroB(),
+        adapter.initFrom().isEmpty()
+            && initialiser.fromBase().isEmpty()
+            && !initialiser.zeroB(adapter.r()),
         "adapter.ranks: pairs of adapter.initialiser = "
             + initialiser.spelled()
             + " are nothing as a whole, and their prefixes are not; leave one of the two out");

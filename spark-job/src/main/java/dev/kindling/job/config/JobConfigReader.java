@@ -301,14 +301,6 @@ final class JobConfigReader {
     new PlanRules(adapter.dropout() > 0, precision.rounds(), samples)
         .against(plan.get())
         .ifPresent(why -> in.problem(key + ": " + why));
-    if (precision == Precision.TF32 && plan.get().merges()) {
-      in.problem(
-          key
-              + ": "
-              + id
-              + " merges the adapter into the weight, of which train.precision = tf32 would round"
-              + " small changes away");
-    }
     return new PlanChooser.Fixed(plan.get());
   }
 

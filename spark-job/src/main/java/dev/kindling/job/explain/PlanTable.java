@@ -128,7 +128,7 @@ public record PlanTable(List<Layer> layers) {
       return "";
     }
     return chosen.merges()
-        ? "; in bf16 the merged weight is rounded, without bias"
+        ? "; in bf16 the merged weight is rounded, without bias; in tf32 to the nearest"
         : "; in bf16 and tf32 nothing is merged into the weight unasked";
   }
 }

@@ -69,13 +69,14 @@ public record Prediction(
   /**
    * @param bytesDown trainables, once for each executor; where workers are averaged, optimiser
    *     state and changes of the base too
-   * @param bytesUp exact sums, one from each task, or what each worker brings
+   * @param bytesUp exact sums, one from each task or host, or what each worker brings
    */
   public record Exchange(long bytesDown, long bytesUp) {}
 
   /**
    * @param compute of the slowest task
-   * @param exchange broadcast, stage, sums and their merge
+   * @param exchange broadcast, stage, sums and their merge; where hosts add sums, of the first
+   *     stage and tasks' sums all the same
    * @param step both
    * @param run all steps, evaluations not counted
    */

@@ -14,6 +14,7 @@ import dev.kindling.job.gpu.TaskSlot;
 import dev.kindling.job.ingest.Tasks;
 import dev.kindling.lora.BaseChange;
 import dev.kindling.tensor.load.Compute;
+import dev.kindling.tensor.load.Device;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
@@ -233,14 +234,18 @@ public record Cluster(
     ExecutorModels models = ExecutorModels.of(spec, delivery);
     long start = System.nanoTime();
     StepReport.Payload payload = use.apply(models, frames);
+    return report(spec, System.nanoTime() - start, models.device()).encode(payload);
+  }
+
+  /** What a task that has computed so long on a device says. */
+  static StepReport report(ModelSpec spec, long nanos, Device device) {
     return new StepReport(
-            SparkEnv.get().executorId(),
-            host(),
-            ExecutorModels.loads(),
-            System.nanoTime() - start,
-            MemoryUse.now(),
-            spec.compute().numerics(models.device()),
-            models.uuid())
-        .encode(payload);
+        SparkEnv.get().executorId(),
+        host(),
+        ExecutorModels.loads(),
+        nanos,
+        MemoryUse.now(),
+        spec.compute().numerics(device),
+        device instanceof Device.Gpu gpu ? gpu.uuid() : "");
   }
 }

@@ -32,12 +32,6 @@ public final class Gathered {
     return read;
   }
 
-  /** Takes note of a sum that came by itself. */
-  void sum(byte[] frame) {
-    up += frame.length;
-    sums++;
-  }
-
   /**
    * What it all cost.
    *

@@ -4,17 +4,18 @@ import dev.kindling.data.TokenBatch;
 import dev.kindling.job.broadcast.ExecutorModels;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.WeightDelivery;
+import dev.kindling.job.gpu.TaskDevice;
 import dev.kindling.job.ingest.Batches;
 import dev.kindling.job.ingest.Lanes;
 import dev.kindling.job.ingest.MicroBatch;
 import dev.kindling.job.ingest.Tasks;
+import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.Prefix;
 import dev.kindling.model.BatchResult;
 import dev.kindling.model.Model;
 import dev.kindling.train.GradientSum;
 import dev.kindling.train.RoundedPart;
 import dev.kindling.train.TrainingState;
-import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
@@ -91,15 +92,13 @@ public final class SynchronousGradients implements Synchroniser {
     int rank = prefix.narrow().settings().r();
     List<Integer> partitions = batches.partitionsOf(step);
     Tasks.Work<byte[]> work = work(spec, delivery, sent, rank, step, exponents, parts, rounds);
-    if (onHosts.pays(sum.elements(), partitions.size(), cluster.hosts())) {
+    int learning = prefix.narrow().learning(spec.halves());
+    if (onHosts.pays(learning, partitions.size(), cluster.hosts())) {
       try (HostSums hosts = new HostSums(cluster.spark(), batches.frames(), work)) {
         hosts.compute(partitions, gathered::add);
         hosts.add(
-            adding(spec, delivery, rank, exponents, parts),
-            frame -> {
-              gathered.sum(frame);
-              sum.merge(ByteBuffer.wrap(frame));
-            });
+            adding(spec, rank, exponents, parts),
+            frame -> sum.merge(gathered.add(frame).payload()));
       }
     } else {
       Tasks.each(
@@ -121,13 +120,13 @@ public final class SynchronousGradients implements Synchroniser {
   }
 
   /** Adds what tasks of one host have computed. */
-  private static Tasks.Work<byte[]> adding(
-      ModelSpec spec, WeightDelivery delivery, int rank, int[] exponents, int parts) {
+  private static Tasks.Work<byte[]> adding(ModelSpec spec, int rank, int[] exponents, int parts) {
     return frames -> {
-      Prefix prefix = ExecutorModels.of(spec, delivery).prefix(rank);
-      GradientSum sum = new GradientSum(prefix.narrow(), exponents, parts);
+      AdapterLayout layout = Prefix.of(spec.layout(spec.plan()), rank).narrow();
+      GradientSum sum = new GradientSum(layout, exponents, parts);
       frames.forEachRemaining(frame -> sum.merge(StepReport.decode(frame).payload()));
-      return sum.encode();
+      return Cluster.report(spec, 0, TaskDevice.of(spec.compute()))
+          .encode(new StepReport.Payload(sum.encodedBytes(), sum::encode));
     };
   }
 

@@ -65,4 +65,14 @@ class HeapPlanTest {
     assertThatCode(() -> large.require("yarn", CONF, 0)).doesNotThrowAnyException();
     assertThatThrownBy(() -> large.require("yarn", CONF, 100 * own)).isInstanceOf(DoesNotFit.class);
   }
+
+  /** Of one task 32 bytes for each trainable while it computes, 56 where it then adds others'. */
+  @Test
+  void addingOnHosts_isAnotherTimeOfTheSameExecutor() {
+    assertThat(HeapPlan.gradients(1000, 1, 8, 0).executor()).isEqualTo(32_000);
+    assertThat(HeapPlan.gradients(1000, 1, 8, 0).addingOnHosts(1000, 1).executor())
+        .isEqualTo(56_000);
+    assertThat(HeapPlan.gradients(1000, 8, 8, 0).addingOnHosts(1000, 8).executor())
+        .isEqualTo(200_000);
+  }
 }

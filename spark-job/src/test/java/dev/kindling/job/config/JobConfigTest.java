@@ -267,15 +267,25 @@ class JobConfigTest {
             "adapter.dropout is 1.0: expected a number from 0 to below 1");
   }
 
-  /** Products that round would lose small changes of a weight that they are merged into. */
+  /** Products that round would lose small changes of a weight. */
   @Test
-  void precision_tf32_isForGpusAndMergesNothing() {
+  void precision_tf32_isForGpusAndChangesNoBase() {
     assertThat(problems(Command.TRAIN, "train.precision=tf32"))
         .contains("train.precision = tf32 is for compute.backend = cuda: elsewhere fp32 or bf16");
     String[] onGpus = {"train.precision=tf32", "compute.backend=cuda", "plan.chooser=fixed:f2b5"};
     assertThat(problems(Command.TRAIN, onGpus))
-        .anyMatch(p -> p.startsWith("plan.chooser: f2b5 merges the adapter into the weight"))
-        .noneMatch(p -> p.startsWith("train.precision"));
+        .noneMatch(p -> p.startsWith("train.precision") || p.startsWith("plan"));
+    assertThat(
+            problems(
+                Command.TRAIN,
+                onGpus[0],
+                onGpus[1],
+                "base.path=b",
+                "data.train=t",
+                "output=o",
+                "train.steps=4",
+                "method=cola"))
+        .anyMatch(p -> p.startsWith("train.precision = tf32: merge.links = 3 adds to the frozen"));
   }
 
   @Test

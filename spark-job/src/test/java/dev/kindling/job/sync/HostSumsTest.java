@@ -134,7 +134,8 @@ class HostSumsTest {
     assertThat(megabyte.pays(131_072, 2, 1)).isTrue();
     assertThat(megabyte.pays(131_071, 2, 1)).isFalse();
     assertThat(megabyte.pays(131_072, 8, 8)).as("a task each").isFalse();
-    assertThat(new OnHosts(1).pays(1, 4, 4)).isFalse();
-    assertThat(new OnHosts(Long.MAX_VALUE).pays(250_000_000, 10_000, 1)).isFalse();
+    assertThat(new OnHosts(OnHosts.ALWAYS).pays(1, 2, 4)).isTrue();
+    assertThat(new OnHosts(OnHosts.ALWAYS).pays(1, 1, 1)).as("nothing to add").isFalse();
+    assertThat(new OnHosts(OnHosts.NEVER).pays(250_000_000, 10_000, 1)).isFalse();
   }
 }

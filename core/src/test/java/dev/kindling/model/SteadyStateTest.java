@@ -41,12 +41,24 @@ class SteadyStateTest {
     assumeTrue(precision == Precision.FP32 || InstructionSet.multipliesBf16());
     try (SteadySteps steps = new SteadySteps(name, precision, threads)) {
       steps.run(FEW);
-      long native0 = CpuMemory.heldBytes();
       long heap0 = heap();
-      steps.run(STEPS);
-      assertThat(CpuMemory.heldBytes()).as("tensors and descriptions").isLessThanOrEqualTo(native0);
+      assertThat(grown(steps)).as("tensors and descriptions").isLessThanOrEqualTo(0);
       assertThat(heap() - heap0).as("heap after collection").isLessThan(1 << 20);
     }
+  }
+
+  /**
+   * Native bytes by which a thousand steps leave memory larger. On a busy machine a worker may meet
+   * a shape late and describe it then, once; so one of three thousands must do without.
+   */
+  private static long grown(SteadySteps steps) {
+    long grown = 1;
+    for (int round = 0; round < 3 && grown > 0; round++) {
+      long before = CpuMemory.heldBytes();
+      steps.run(STEPS);
+      grown = CpuMemory.heldBytes() - before;
+    }
+    return grown;
   }
 
   /** All that a process holds resident, in one whose heap was touched beforehand. */

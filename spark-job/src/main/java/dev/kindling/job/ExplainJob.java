@@ -120,7 +120,7 @@ public final class ExplainJob {
           Prediction.work(sample, cost, rates),
           memory,
           needs.optimizer(),
-          needs.exchange(compute.parts(), tasks, executors, cluster.hosts()),
+          needs.exchange(compute.parts(), tasks, executors),
           rates,
           new Prediction.Seconds(
               computing, exchange, computing + exchange, steps * (computing + exchange)),

@@ -154,9 +154,8 @@ record Needs(
    *
    * @param parts micro-batches of a step
    * @param tasks that share it
-   * @param hosts with executors
    */
-  Prediction.Exchange exchange(int parts, int tasks, int executors, int hosts) {
+  Prediction.Exchange exchange(int parts, int tasks, int executors) {
     if (workers.isPresent()) {
       long vectors = optimizer() + Float.BYTES * trainables();
       long down = vectors * averagings() + change() * (averagings() - 1) + whole() * wholeChange();
@@ -171,6 +170,7 @@ record Needs(
     long head = new GradientSum(layout(), GradientSum.firstExponents(layout()), 1).mostBytes();
     int each = (parts + tasks - 1) / tasks;
     boolean shorter = config.sync().compression() == Compression.BF16 && each < 4;
+    int hosts = prepared.cluster().hosts();
     boolean adds = onHosts().pays(moving(sent), tasks, hosts);
     int sums = adds ? Math.min(hosts, tasks) : tasks;
     return new Prediction.Exchange(

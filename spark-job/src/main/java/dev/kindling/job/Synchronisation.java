@@ -27,7 +27,7 @@ import java.util.Optional;
  * @param workers that share each batch; empty where that is of no account
  */
 record Synchronisation(JobConfig config, long steps, int slots, Optional<Integer> workers) {
-  /** Some 50 ms of a network of 10 Gbit/s, for a second stage that takes half as long. */
+  /** Some 50 ms of a network of 10 Gbit/s; that a second stage takes less is assumed. */
   private static final long WORTH_A_STAGE = 64L << 20;
 
   /**

@@ -1,5 +1,7 @@
 package dev.kindling.checkpoint;
 
+import dev.kindling.tensor.Storage;
+
 /**
  * One frozen tensor that a model needs: a row of its family's weight table.
  *
@@ -29,6 +31,11 @@ public record WeightSlot(String name, Use use, boolean transposed, long... shape
   /** Whether it is the w [out, in] of a linear layer or a table, to be frozen. */
   public boolean matrix() {
     return use != Use.VECTOR;
+  }
+
+  /** Whether a base that is kept so has codes of it. */
+  public boolean coded(Storage storage) {
+    return storage.coded() && use == Use.BLOCK;
   }
 
   /** Sizes as files have them. */

@@ -172,7 +172,7 @@ public final class FrozenWeights implements AutoCloseable, FrozenLayers {
      * is in, so that one tensor at most is held twice.
      */
     public void accept(WeightSlot slot, long from, ByteBuffer bytes, StoredType type) {
-      if (isCoded(slot, storage)) {
+      if (slot.coded(storage)) {
         code(slot, from, bytes, type);
         return;
       }
@@ -236,7 +236,7 @@ public final class FrozenWeights implements AutoCloseable, FrozenLayers {
     Map<String, FrozenMatrix> coded = new HashMap<>();
     stored.forEach(
         (slot, type) -> {
-          if (isCoded(slot, storage)) {
+          if (slot.coded(storage)) {
             coded.put(slot.name(), empty(backend, slot, storage));
           } else {
             DType kept = kept(backend, slot, type, storage);
@@ -255,17 +255,13 @@ public final class FrozenWeights implements AutoCloseable, FrozenLayers {
     long most = 0;
     for (Map.Entry<WeightSlot, StoredType> e : stored.entrySet()) {
       WeightSlot slot = e.getKey();
-      boolean coded = isCoded(slot, storage);
+      boolean coded = slot.coded(storage);
       if (coded || slot.transposed()) {
         DType staged = coded ? backend.real() : kept(backend, slot, e.getValue(), storage);
         most = Math.max(most, Tensor.elements(slot.shape()) * staged.bytes());
       }
     }
     return most;
-  }
-
-  private static boolean isCoded(WeightSlot slot, Storage storage) {
-    return storage.coded() && slot.use() == Use.BLOCK;
   }
 
   private static FrozenMatrix empty(Backend backend, WeightSlot slot, Storage storage) {

@@ -24,6 +24,7 @@ import dev.kindling.lora.TargetModules;
 import dev.kindling.model.ModelPlan;
 import dev.kindling.model.load.Families;
 import dev.kindling.tensor.Storage;
+import dev.kindling.tensor.cpu.HostCodes;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -185,15 +186,15 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
         layout.start(
             config.compute().seed(),
             config.adapter().initialiser().drawn(),
-            p -> inBase(p, modules.get(p.module())));
+            p -> inBase(p, modules.get(p.module()), storage(config)));
     start.fresh().forEach(m -> LOG.info("{} is not in the base: initialised from the seed", m));
     return start.values();
   }
 
   /** What the base has of a trainable, read from its files. */
-  private Optional<float[]> inBase(Parameter p, LinearModule module) {
+  private Optional<float[]> inBase(Parameter p, LinearModule module, Storage storage) {
     return switch (p.role()) {
-      case MAGNITUDE -> Optional.of(Magnitudes.of(weight(base, module), module.out()));
+      case MAGNITUDE -> Optional.of(Magnitudes.of(multiplied(module, storage), module.out()));
       case WEIGHT -> base.find(module.weight()).map(t -> values(p, t));
       default -> base.find(p.name()).map(t -> values(p, t));
     };
@@ -201,8 +202,21 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
 
   /** [out, in] of a layer. */
   static float[] weight(HfFolder base, LinearModule m) {
-    Parameter whole = new Parameter(m.name(), Role.WEIGHT, 0, m.turned(), m.weightShape());
-    return values(whole, base.find(m.weight()).orElseThrow());
+    return values(whole(m), base.find(m.weight()).orElseThrow());
+  }
+
+  /** The same as a base that is kept so multiplies with it: codes stand for other numbers. */
+  private float[] multiplied(LinearModule m, Storage storage) {
+    if (outline.weights().stream()
+        .noneMatch(s -> s.name().equals(m.weight()) && s.coded(storage))) {
+      return weight(base, m);
+    }
+    StoredTensor stored = base.find(m.weight()).orElseThrow().require(whole(m).storedShape());
+    return whole(m).fromStored(HostCodes.rounded(storage, stored.floats()));
+  }
+
+  private static Parameter whole(LinearModule m) {
+    return new Parameter(m.name(), Role.WEIGHT, 0, m.turned(), m.weightShape());
   }
 
   private static float[] values(Parameter p, StoredTensor stored) {

@@ -8,6 +8,8 @@ import java.io.BufferedWriter;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
 import java.util.Random;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -28,6 +30,11 @@ class BigModelIT {
 
   @TempDir Path temp;
 
+  /** With the second compiler: hundreds of millions of weights go through Java's loops. */
+  private static Launched optimised(String... arguments) {
+    return Launched.kindling(List.of(arguments), Map.of("JDK_JAVA_OPTIONS", ""));
+  }
+
   @ParameterizedTest
   @CsvSource({"fp32,none", "as-stored,block"})
   void train_350MillionParameters_fitsThePlan(String storage, String recompute) throws IOException {
@@ -43,7 +50,7 @@ class BigModelIT {
     }
     Path output = temp.resolve("out");
     Launched run =
-        Launched.kindling(
+        optimised(
             "--master",
             "local[1]",
             "--driver-memory",
@@ -87,7 +94,7 @@ class BigModelIT {
     Files.writeString(data, "{\"input_ids\":[1,2,3,4,5,6,7,8]}\n".repeat(8));
     Path output = temp.resolve("out");
     Launched run =
-        Launched.kindling(
+        optimised(
             "--master",
             "local-cluster[2,2,1024]",
             "--driver-memory",

@@ -13,6 +13,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * What goes wrong on a real cluster: processes are killed, not asked. Whatever happens, the adapter
@@ -21,7 +23,7 @@ import org.junit.jupiter.api.io.TempDir;
 class ChaosIT {
   private static final Path ADAPTER = Path.of("adapter/adapter_model.safetensors");
 
-  /** Few, so that this suite, which every build runs, stays below five minutes (297 s). */
+  /** Few, so that this suite, which every build runs, stays below five minutes. */
   private static final int STEPS = 42;
 
   @TempDir Path temp;
@@ -70,10 +72,14 @@ class ChaosIT {
     assertThat(verified.code()).as(verified.stdout()).isZero();
   }
 
-  /** Spark computes its part of the step again elsewhere, and the next ones on a new executor. */
-  @Test
-  void executorKilled_inMidRun_costsTimeOnly() throws Exception {
-    try (Running run = onCluster()) {
+  /**
+   * Spark computes its part of the step again elsewhere, and the next ones on a new executor. With
+   * a sum for each host, what the dead one kept for the second stage is computed again too.
+   */
+  @ParameterizedTest
+  @ValueSource(strings = {"task", "host"})
+  void executorKilled_inMidRun_costsTimeOnly(String sums) throws Exception {
+    try (Running run = onCluster("sync.sums=" + sums)) {
       run.awaitSteps(output, 10);
       assertThat(cluster.killExecutors(1)).isEqualTo(1);
       assertSame(run.end());

@@ -91,6 +91,17 @@ class QloraTest {
         .isNotCloseTo(loss(coded, "/validation/loss"), offset(1e-5));
   }
 
+  /** Lengths begin as those of the rows that codes stand for: the model is the coded base. */
+  @ParameterizedTest
+  @CsvSource({"bert,nf4", "gpt2,nf4", "llama-gqa,int8"})
+  void train_doraBesideCodes_beginsAsTheCodedBase(String family, String storage) {
+    GoldenFolder golden = GoldenFolder.copy(family, temp);
+    String[] coded = {"base.storage=" + storage, "train.steps=1"};
+    JsonNode lora = done(train(golden, temp.resolve("lora"), coded)).json();
+    JsonNode dora = done(train(golden, temp.resolve("dora"), coded), "method=dora").json();
+    assertThat(loss(dora, "/before/loss")).isCloseTo(loss(lora, "/before/loss"), offset(1e-6));
+  }
+
   /** Whoever goes on from such an adapter has the base that it knows, unless told otherwise. */
   @Test
   void train_fromAnAdapterBesideCodes_goesOnBesideThem() {

@@ -31,6 +31,15 @@ public final class HostCodes implements AutoCloseable {
     }
   }
 
+  /** What the codes of a matrix stand for, element by element in its own order. */
+  public static float[] rounded(Storage storage, float[] w) {
+    try (HostCodes codes = of(storage, w.length, into -> into.put(0, w))) {
+      Codes.Line line = new Codes.Line();
+      codes.all.decode(0, w.length, line, false);
+      return line.floats();
+    }
+  }
+
   /** Bytes of a matrix of so many elements, scales included. */
   public static long bytes(Storage storage, long elements) {
     return Codes.bytes(storage, elements);

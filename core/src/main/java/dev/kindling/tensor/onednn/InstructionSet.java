@@ -35,6 +35,11 @@ public final class InstructionSet {
 
   /** Whether oneDNN copies between BF16 and F32 by vectors on this CPU: from AVX-512 on. */
   static boolean widensBf16() {
+    return hasAvx512();
+  }
+
+  /** Whether this CPU has vectors of 512 bits. */
+  static boolean hasAvx512() {
     String isa = name();
     return isa.contains("avx512") || isa.contains("amx") || isa.contains("avx10");
   }

@@ -63,6 +63,14 @@ class Nf4Test {
     }
   }
 
+  /** Rows of no whole number of blocks, and a last block that is short. */
+  @ParameterizedTest
+  @EnumSource(names = {"NF4", "INT8"})
+  void rounded_areWhatAMatrixOfCodesGivesBack(Storage storage) {
+    float[] w = gaussian(7 * 45);
+    assertThat(HostCodes.rounded(storage, w)).isEqualTo(matrix(storage, 7, 45, w));
+  }
+
   /** Quantiles of a normal distribution, by the rule that bitsandbytes' numbers come from. */
   @Test
   void levels_areQuantilesOfANormalDistribution() {

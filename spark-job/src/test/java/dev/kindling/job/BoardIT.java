@@ -3,6 +3,7 @@ package dev.kindling.job;
 import static java.nio.file.StandardOpenOption.APPEND;
 import static java.nio.file.StandardOpenOption.CREATE;
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -53,7 +54,8 @@ class BoardIT {
 
     /**
      * @param target training loss that steps are counted to
-     * @param epochs of each run, unless {@code kindling.board.<task>} says otherwise
+     * @param epochs of each run, unless {@code kindling.board.<task>} says otherwise; with 0 of
+     *     them a task is left out
      */
     TaskOf(String pointer, String words, double factor, double target, String epochs) {
       this.pointer = pointer;
@@ -138,6 +140,7 @@ class BoardIT {
   @ParameterizedTest
   @EnumSource
   void board_everyMethod_isWrittenDown(TaskOf task) throws IOException {
+    assumeTrue(task.epochs() > 0);
     Path file = RESULTS.resolve("board-" + task.spelled() + ".jsonl");
     for (String seed : words("seeds", "0,1,2")) {
       for (String method : words("methods", String.join(",", Methods.names()))) {

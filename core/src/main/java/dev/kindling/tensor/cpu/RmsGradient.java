@@ -49,7 +49,7 @@ public final class RmsGradient {
           in.get(row * d, v, d);
           multiply(g, scale, d);
           float s = (float) (1 / Math.sqrt(moments.get(row) + epsilon));
-          float mean = s * s * (dot(g, v, d) / d);
+          float mean = s * s * (Lines.dot(g, v, d) / d);
           for (int c = 0; c < d; c++) {
             g[c] = s * (g[c] - v[c] * mean);
           }
@@ -61,24 +61,5 @@ public final class RmsGradient {
     for (int c = 0; c < d; c++) {
       g[c] *= by[c];
     }
-  }
-
-  /** Four partial sums, which a processor adds side by side; the order is always the same. */
-  private static float dot(float[] a, float[] b, int d) {
-    float s0 = 0;
-    float s1 = 0;
-    float s2 = 0;
-    float s3 = 0;
-    int c = 0;
-    for (; c + 4 <= d; c += 4) {
-      s0 += a[c] * b[c];
-      s1 += a[c + 1] * b[c + 1];
-      s2 += a[c + 2] * b[c + 2];
-      s3 += a[c + 3] * b[c + 3];
-    }
-    for (; c < d; c++) {
-      s0 += a[c] * b[c];
-    }
-    return (s0 + s1) + (s2 + s3);
   }
 }

@@ -4,6 +4,7 @@ import dev.kindling.tensor.AttentionShape;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.Tensor;
 import dev.kindling.tensor.cpu.CpuMemory;
+import dev.kindling.tensor.cpu.SoftmaxGradient;
 import dev.kindling.tensor.cpu.Workers;
 import java.nio.IntBuffer;
 import java.util.List;
@@ -20,6 +21,8 @@ import java.util.List;
 final class Attention {
   private final Workers workers;
   private final List<Kernels> kernels;
+  private final SoftmaxGradient gradient;
+  private final boolean loops = !InstructionSet.hasAvx512();
 
   /** The primitives of one thread. */
   record Kernels(Products products, Softmax softmax, Elementwise elementwise) {
@@ -34,6 +37,7 @@ final class Attention {
   Attention(Workers workers, List<Kernels> kernels) {
     this.workers = workers;
     this.kernels = kernels;
+    this.gradient = new SoftmaxGradient(workers);
   }
 
   /** F32 elements of scratch. */
@@ -142,7 +146,13 @@ final class Attention {
             gather(on, heads, window, own.halves, dcontext, 1, own.values);
             Tensor slopes = half ? own.halves : own.slopes;
             Operand ds = heads.scores(window, slopes);
-            on.softmax.backward(p, dp, ds);
+            if (loops && !half) {
+              long scores = (long) heads.count() * heads.group() * window.queries() * window.keys();
+              Tensor chances = own.scores.slice(0, scores);
+              gradient.of(worker, chances, own.slopes.slice(0, scores), window.keys());
+            } else {
+              on.softmax.backward(p, dp, ds);
+            }
             Operand below = heads.queries(window, dq);
             on.products.multiply(ds, heads.keys(window, k), s.scale(), 0, below);
             gather(on, heads, window, slopes, q, s.scale(), own.keys);

@@ -25,6 +25,9 @@ import java.nio.IntBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.bytedeco.dnnl.global.dnnl.algorithm;
 import org.jspecify.annotations.Nullable;
 
@@ -287,7 +290,9 @@ public final class OneDnnBackend extends CpuBackend {
 
   /** For tests: which code oneDNN has chosen so far. */
   Set<String> implementations() {
-    return primitives.implementations();
+    return Stream.concat(Stream.of(primitives), single.stream())
+        .flatMap(all -> all.implementations().stream())
+        .collect(Collectors.toCollection(TreeSet::new));
   }
 
   @Override

@@ -26,17 +26,21 @@ import org.jspecify.annotations.Nullable;
  * number of rows, but by another algorithm, which with two threads took 1.5 times as long in bf16,
  * and by its reference code as soon as results are scaled (bench/results).
  *
- * <p>Without AVX-512 oneDNN's first choice reads a right operand where it lies: 24 to 45 GFLOP/s of
- * a core's 80 where its rows are long, for each lies in another page. Its general product copies
- * panels of it first and runs at 70 to 82 (2,048 × 3,072 by 3,072 × 768 on Zen 3: 124 ms instead of
- * 330).
+ * <p>Without AVX-512 oneDNN's first choice reads a right operand where it lies: 24 to 45 of a
+ * core's 80 GFLOP/s if its rows lie far apart. Its general product copies panels of it first and
+ * runs at 65 to 82 (2,048 × 3,072 by 3,072 × 768 on Zen 3: 124 ms instead of 330).
  */
 final class Products {
   /** oneDNN's name for that product. */
   private static final String COPYING = "gemm";
 
-  /** Elements of a row: up to here both are as fast. */
+  /**
+   * Elements from one row to the next: rows behind each other, no longer than this, are as fast.
+   */
   private static final long LONG_ROW = 512;
+
+  /** Elements of a right operand that leave a core's first cache. */
+  private static final long LARGE = 1 << 14;
 
   private final Primitives primitives;
 
@@ -133,18 +137,21 @@ final class Products {
                       Primitives.CPU, left, right, result, attributes, false)
                   : new matmul.primitive_desc(
                       Primitives.CPU, left, right, row, result, attributes, false);
-      boolean copies = bias == null && added == null && hasLongRows(b);
+      boolean copies = bias == null && added == null && liesApart(b);
       return copies ? copying(description) : first(description);
     }
   }
 
-  /** Whether a right operand is a matrix of F32 in which a column crosses many pages. */
-  private static boolean hasLongRows(Operand b) {
+  /** Whether a right operand's columns cross many pages. */
+  private static boolean liesApart(Operand b) {
+    int last = b.sizes().length - 1;
+    long columns = b.sizes()[last];
+    long row = b.strides()[last - 1];
     return !InstructionSet.hasAvx512()
         && b.type() == DType.F32
-        && b.sizes().length == 2
-        && b.strides()[1] == 1
-        && b.strides()[0] > LONG_ROW;
+        && b.strides()[last] == 1
+        && (row > LONG_ROW || (row == LONG_ROW && columns < row))
+        && b.sizes()[last - 1] * columns >= LARGE;
   }
 
   private static matmul first(Supplier<matmul.primitive_desc> description) {

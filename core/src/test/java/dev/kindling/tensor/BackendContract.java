@@ -128,7 +128,7 @@ public abstract class BackendContract {
   }
 
   @ParameterizedTest
-  @CsvSource({"1,1,1", "1,7,5", "13,1,3", "7,11,1", "17,31,23", "64,129,33"})
+  @CsvSource({"1,1,1", "1,7,5", "13,1,3", "7,11,1", "17,31,23", "64,129,33", "67,131,1003"})
   void matmul_anyTranspositionAndScale_equalsReference(int rows, int inner, int columns) {
     for (int flags = 0; flags < 4; flags++) {
       boolean ta = (flags & 1) != 0;
@@ -161,7 +161,8 @@ public abstract class BackendContract {
     "1,1,1,true",
     "5,7,3,true",
     "19,16,37,true",
-    "131,64,1003,true"
+    "131,64,1003,true",
+    "67,1003,131,false"
   })
   void linear_forwardAndBackward_equalReference(int n, int in, int out, boolean head) {
     Twin x = filled(1, n, in);
@@ -678,7 +679,8 @@ public abstract class BackendContract {
     "2,1,32,true",
     "4,2,64,true",
     "2,1,128,true",
-    "1,1,128,false"
+    "1,1,128,false",
+    "4,4,128,true"
   })
   void attention_longRowsThatLookAtDifferentKeys_equalsReference(
       int heads, int kvHeads, int size, boolean causal) {

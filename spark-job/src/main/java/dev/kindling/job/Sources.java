@@ -205,7 +205,7 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
     return values(whole(m), base.find(m.weight()).orElseThrow());
   }
 
-  /** The same as a base that is kept so multiplies with it: codes stand for other numbers. */
+  /** The same as an fp32 base that is kept so multiplies with it: codes stand for other numbers. */
   private float[] multiplied(LinearModule m, Storage storage) {
     if (outline.weights().stream()
         .noneMatch(s -> s.name().equals(m.weight()) && s.coded(storage))) {

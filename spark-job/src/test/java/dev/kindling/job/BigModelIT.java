@@ -101,6 +101,8 @@ class BigModelIT {
             "3g",
             "--conf",
             "spark.scheduler.minRegisteredResourcesRatio=1",
+            "--conf",
+            "spark.scheduler.maxRegisteredResourcesWaitingTime=180s",
             "train",
             "base.path=" + base,
             "base.storage=as-stored",

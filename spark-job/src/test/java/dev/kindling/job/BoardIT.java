@@ -26,8 +26,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 /**
  * Every method on the same task with the same budget: {@code mvn verify -Pboard}. Each run becomes
  * a line of {@code bench/results/board-<task>.jsonl}, and all lines a table beside it. What has a
- * line is not run again, so that a board can be stopped and gone on with: take lines out to have
- * them measured anew. Which methods, seeds and epochs, and on which cores: {@code
+ * line is not run again, so that a board can be stopped and gone on with; what has none is run from
+ * its beginning. Which methods, seeds and epochs, and on which cores: {@code
  * -Dkindling.board.methods=lora,olora -Dkindling.board.seeds=0,1,2 -Dkindling.board.quickstart=3
  * -Dkindling.board.master=local[1]}.
  */
@@ -35,6 +35,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 class BoardIT {
   private static final Path RUNS = Path.of("target/board").toAbsolutePath();
   private static final Path RESULTS = Path.of("../bench/results").toAbsolutePath();
+
+  private static final String MASTER = System.getProperty("kindling.board.master", "local[*]");
 
   /** Steps whose mean loss is held against the target. */
   private static final int WINDOW = 10;
@@ -86,7 +88,7 @@ class BoardIT {
           # The board: %s
 
           `mvn verify -Pboard`: conf/%s.conf%s, %d epoch(s); each method as conf/methods.conf has it. Steps until the mean
-          training loss of %d steps is %s; of those that do not get there a dash. Seconds of steps, the median of the seeds, of a machine
+          training loss of %d steps is %s; of those that do not get there a dash. Seeds from 0 on. Seconds of steps, the median of the seeds, of a machine
           that may have been at work besides; bytes of an average step, down and up; the fullest executor's memory. All runs: board-%s.jsonl.
 
           | method | %s, each seed | mean | steps to %s | seconds | trained | kB a step | MB |
@@ -114,6 +116,7 @@ class BoardIT {
    * @param trainables numbers
    * @param bytes of an average step
    * @param memory bytes of the fullest executor
+   * @param master Spark's, which says how many cores
    * @param date when
    */
   private record Row(
@@ -126,6 +129,7 @@ class BoardIT {
       long trainables,
       double bytes,
       double memory,
+      String master,
       String date) {
 
     boolean of(String method, String seed, int epochs) {
@@ -165,7 +169,9 @@ class BoardIT {
   private static List<Row> rows(Path file) throws IOException {
     List<Row> rows = new ArrayList<>();
     for (String line : Files.exists(file) ? Files.readAllLines(file) : List.<String>of()) {
-      rows.add(new ObjectMapper().readValue(line, Row.class));
+      if (line.endsWith("}")) { // else it was cut off
+        rows.add(new ObjectMapper().readValue(line, Row.class));
+      }
     }
     return rows;
   }
@@ -177,10 +183,11 @@ class BoardIT {
         new ArrayList<>(
             List.of(
                 "--master",
-                System.getProperty("kindling.board.master", "local[*]"),
+                MASTER,
                 "train",
                 "../conf/" + task.spelled() + ".conf",
                 "output=" + output,
+                "output-mode=overwrite",
                 "method=" + method,
                 "train.seed=" + seed,
                 "train.epochs=" + task.epochs()));
@@ -217,6 +224,7 @@ class BoardIT {
         result.get("trainables").asLong(),
         bytes / losses.size(),
         result.get("memoryMeasured").asDouble(),
+        MASTER,
         LocalDate.now(ZoneOffset.UTC).toString());
   }
 

@@ -78,7 +78,9 @@ class ClusterIT {
                 "--conf",
                 "spark.executor.memory=512m",
                 "--conf",
-                "spark.scheduler.minRegisteredResourcesRatio=1"));
+                "spark.scheduler.minRegisteredResourcesRatio=1",
+                "--conf",
+                "spark.scheduler.maxRegisteredResourcesWaitingTime=180s"));
     arguments.addAll(llama.train(four, settings));
     arguments.add("sync.sums=" + sums);
     Launched run = Launched.kindling(arguments.toArray(new String[0]));

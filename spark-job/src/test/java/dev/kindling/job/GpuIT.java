@@ -136,7 +136,9 @@ class GpuIT {
         "--conf",
         "spark.executorEnv." + RECORD + "=" + record(),
         "--conf",
-        "spark.scheduler.minRegisteredResourcesRatio=1");
+        "spark.scheduler.minRegisteredResourcesRatio=1",
+        "--conf",
+        "spark.scheduler.maxRegisteredResourcesWaitingTime=180s");
   }
 
   private static final String RECORD = "KINDLING_RECORD";

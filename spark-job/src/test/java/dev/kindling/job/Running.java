@@ -16,7 +16,7 @@ import java.util.concurrent.TimeUnit;
 /** The launcher script under way in a process of its own, to be disturbed. */
 final class Running implements AutoCloseable {
   private static final Path HOME = Path.of("..").toAbsolutePath().normalize();
-  private static final int PATIENCE_SECONDS = 180;
+  private static final int PATIENCE_SECONDS = 300;
 
   private final Process process;
   private final Path out;

@@ -71,6 +71,8 @@ final class SparkCluster implements AutoCloseable {
         "1",
         "--conf",
         "spark.scheduler.minRegisteredResourcesRatio=1",
+        "--conf",
+        "spark.scheduler.maxRegisteredResourcesWaitingTime=180s", // other tests beside it
         "--total-executor-cores",
         "2");
   }

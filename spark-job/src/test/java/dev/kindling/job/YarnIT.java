@@ -96,6 +96,7 @@ class YarnIT {
             "spark.yarn.appMasterEnv.JAVA_HOME=" + java,
             "spark.executorEnv.JAVA_HOME=" + java,
             "spark.scheduler.minRegisteredResourcesRatio=1",
+            "spark.scheduler.maxRegisteredResourcesWaitingTime=180s",
             "spark.ui.enabled=false")) {
       arguments.addAll(List.of("--conf", setting));
     }

@@ -14,6 +14,9 @@ import java.util.function.Consumer;
  * 127 parts of the scale.
  */
 public final class HostCodes implements AutoCloseable {
+  /** Elements that are decoded at once. */
+  private static final int PIECE = 1 << 16;
+
   private final Codes all;
 
   private HostCodes(Codes all) {
@@ -34,9 +37,14 @@ public final class HostCodes implements AutoCloseable {
   /** What the codes of a matrix stand for, element by element in its own order. */
   public static float[] rounded(Storage storage, float[] w) {
     try (HostCodes codes = of(storage, w.length, into -> into.put(0, w))) {
+      float[] values = new float[w.length];
       Codes.Line line = new Codes.Line();
-      codes.all.decode(0, w.length, line, false);
-      return line.floats();
+      for (int from = 0; from < w.length; from += PIECE) {
+        int count = Math.min(PIECE, w.length - from);
+        codes.all.decode(from, count, line, false);
+        System.arraycopy(line.floats(), 0, values, from, count);
+      }
+      return values;
     }
   }
 

@@ -4,8 +4,8 @@ import dev.kindling.tensor.Tensor;
 import java.nio.FloatBuffer;
 
 /**
- * Mutable: the input gradient of a softmax over rows, dx = p ∘ (dp − Σ p ∘ dp), for a CPU without
- * AVX-512, for which oneDNN 3.11 generates no such code: its reference takes 13.8 ns an element on
+ * Mutable: the input gradient of a softmax over rows, dx = p ∘ (dp − Σ p ∘ dp), for a CPU with AVX2
+ * alone, for which oneDNN 3.11 generates no such code: its reference takes 13.8 ns an element on
  * Zen 3, a tenth of a step (bench/results/onednn.md).
  */
 public final class SoftmaxGradient {

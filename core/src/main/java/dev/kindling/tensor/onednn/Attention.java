@@ -22,7 +22,7 @@ final class Attention {
   private final Workers workers;
   private final List<Kernels> kernels;
   private final SoftmaxGradient gradient;
-  private final boolean loops = !InstructionSet.hasAvx512();
+  private final boolean loops = InstructionSet.endsWithAvx2();
 
   /** The primitives of one thread. */
   record Kernels(Products products, Softmax softmax, Elementwise elementwise) {

@@ -35,13 +35,13 @@ public final class InstructionSet {
 
   /** Whether oneDNN copies between BF16 and F32 by vectors on this CPU: from AVX-512 on. */
   static boolean widensBf16() {
-    return hasAvx512();
-  }
-
-  /** Whether this CPU has vectors of 512 bits. */
-  static boolean hasAvx512() {
     String isa = name();
     return isa.contains("avx512") || isa.contains("amx") || isa.contains("avx10");
+  }
+
+  /** Whether this is an x86-64 CPU with AVX2 and without AVX-512. */
+  static boolean endsWithAvx2() {
+    return name().startsWith("avx2");
   }
 
   /** Whether this CPU multiplies bf16 in hardware: AMX, AVX10 or AVX-512 BF16. */

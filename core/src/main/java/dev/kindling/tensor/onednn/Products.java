@@ -26,9 +26,9 @@ import org.jspecify.annotations.Nullable;
  * number of rows, but by another algorithm, which with two threads took 1.5 times as long in bf16,
  * and by its reference code as soon as results are scaled (bench/results).
  *
- * <p>Without AVX-512 oneDNN's first choice reads a right operand where it lies: 24 to 45 of a
- * core's 80 GFLOP/s if its rows lie far apart. Its general product copies panels of it first and
- * runs at 65 to 82 (2,048 × 3,072 by 3,072 × 768 on Zen 3: 124 ms instead of 330).
+ * <p>On AVX2 oneDNN's first choice reads a right operand where it lies: 24 to 45 of a core's 80
+ * GFLOP/s if its rows lie far apart. Its general product copies panels of it first and runs at 65
+ * to 82 (2,048 × 3,072 by 3,072 × 768 on Zen 3: 124 ms instead of 330).
  */
 final class Products {
   /** oneDNN's name for that product. */
@@ -39,7 +39,9 @@ final class Products {
    */
   private static final long LONG_ROW = 512;
 
-  /** Elements of a right operand that leave a core's first cache. */
+  /**
+   * Elements of a right operand: of 128 queries of a head of 128, and no longer in a first cache.
+   */
   private static final long LARGE = 1 << 14;
 
   private final Primitives primitives;
@@ -142,16 +144,16 @@ final class Products {
     }
   }
 
-  /** Whether a right operand's columns cross many pages. */
+  /** Whether the rows of a large right operand begin more than 2 kB apart. */
   private static boolean liesApart(Operand b) {
     int last = b.sizes().length - 1;
     long columns = b.sizes()[last];
     long row = b.strides()[last - 1];
-    return !InstructionSet.hasAvx512()
+    return InstructionSet.endsWithAvx2()
         && b.type() == DType.F32
         && b.strides()[last] == 1
         && (row > LONG_ROW || (row == LONG_ROW && columns < row))
-        && b.sizes()[last - 1] * columns >= LARGE;
+        && b.sizes()[last - 1] * columns > LARGE;
   }
 
   private static matmul first(Supplier<matmul.primitive_desc> description) {

@@ -66,6 +66,24 @@ class ImplementationsTest {
     CpuMemory.free(memory);
   }
 
+  @Test
+  void product_rowsOfTheRightFarApart_areCopiedOnAvx2() {
+    assumeTrue(InstructionSet.endsWithAvx2());
+    Tensor memory = CpuMemory.allocate(DType.F32, 1 << 16);
+    try (Primitives primitives = new Primitives(1)) {
+      Operand right = Operand.dense(memory.slice(1 << 15, 1 << 15), 32, 1024);
+      new Products(primitives)
+          .multiply(
+              Operand.dense(memory, 3, 32),
+              right,
+              1,
+              0,
+              Operand.dense(memory.slice(128, 1 << 12), 3, 1024));
+      assertThat(primitives.implementations()).hasSize(1).allMatch(code -> code.contains("gemm"));
+    }
+    CpuMemory.free(memory);
+  }
+
   private static boolean reference(String code) {
     return code.contains("ref") || code.contains("simple");
   }

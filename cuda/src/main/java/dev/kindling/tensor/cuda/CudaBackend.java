@@ -16,7 +16,7 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Every operation as kernels and products on one device; everything between two readings stays
- * there. Real is F32.
+ * there. Real is F32. A method for each operation, and so a longer file than most.
  */
 final class CudaBackend extends KernelBackend {
   /** Elements of a chunk's scores: 64 MiB of floats. */

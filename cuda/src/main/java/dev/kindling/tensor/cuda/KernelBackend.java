@@ -9,7 +9,10 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 import org.jspecify.annotations.Nullable;
 
-/** The operations that are one kernel each, on rows and elements that lie on a device. */
+/**
+ * The operations that are one kernel each, on rows and elements that lie on a device: a method for
+ * each, and so a longer file than most. Closes what it has sent there itself, not the driver.
+ */
 abstract class KernelBackend implements Backend {
   /** Of the device; not closed with this, for others may use it. */
   final Driver driver;

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -54,10 +55,21 @@ final class Compiler {
                       "-Wno-unknown-pragmas"));
           command.addAll(List.of("-Werror", "-I" + KERNELS));
           command.addAll(Sources.options(half));
-          command.addAll(List.of("-o", program.toString(), SHIM.toString()));
+          Path own =
+              program.resolveSibling(program.getFileName() + "-" + ProcessHandle.current().pid());
+          command.addAll(List.of("-o", own.toString(), SHIM.toString()));
           run(command);
-          return program;
+          return moved(own, program);
         });
+  }
+
+  /** In one go: tests in another JVM may be running the same program. */
+  private static Path moved(Path from, Path to) {
+    try {
+      return Files.move(from, to, StandardCopyOption.ATOMIC_MOVE);
+    } catch (IOException e) {
+      throw new AssertionError(e);
+    }
   }
 
   /** Runs a compiler that must have nothing to say against it. */

@@ -91,7 +91,7 @@ class BigModelIT {
     RandomWeights.write(base, 1);
     assertThat(Files.size(base.resolve("model.safetensors"))).isGreaterThan(1_500_000_000L);
     Path data = temp.resolve("rows.jsonl");
-    Files.writeString(data, "{\"input_ids\":[1,2,3,4,5,6,7,8]}\n".repeat(8));
+    Files.writeString(data, "{\"input_ids\":[1,2,3,4,5,6,7,8]}\n".repeat(4));
     Path output = temp.resolve("out");
     Launched run =
         optimised(
@@ -109,7 +109,7 @@ class BigModelIT {
             "base.delivery=" + delivery,
             "data.train=" + data,
             "train.steps=2",
-            "train.global-batch-size=8",
+            "train.global-batch-size=4",
             "train.micro-batch-size=1",
             "output=" + output);
     assertThat(run.code()).as(run.stderr()).isZero();

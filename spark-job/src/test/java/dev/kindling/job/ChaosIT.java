@@ -84,9 +84,13 @@ class ChaosIT {
       assertThat(cluster.killExecutors(1)).isEqualTo(1);
       Launched done = run.end();
       assertSame(done);
-      JsonNode bytes = done.json(); // 8 up for 4 down to each of two, or one sum of both
-      assertThat(bytes.get("bytesUp").asDouble() / bytes.get("bytesDown").asDouble())
-          .isBetween(sums.equals("host") ? 0.7 : 1.4, sums.equals("host") ? 1.4 : 2.2);
+      JsonNode bytes = done.json();
+      double up = bytes.get("bytesUp").asDouble() / bytes.get("bytesDown").asDouble();
+      if (sums.equals("host")) { // 8 for 4 to each executor, of which there is one or two
+        assertThat(up).isBetween(0.7, 1.4);
+      } else { // 8 of each task
+        assertThat(up).isGreaterThan(1.5);
+      }
     }
   }
 

@@ -51,7 +51,7 @@ public record LayerShape(PairShape shape, List<String> modules) {
     }
     Sampling sampling = layout.settings().sampling();
     int kept = sampling.kept(m.name(), m.out());
-    int exact = sampling.rank(m.in(), m.out());
+    int exact = layout.settings().exact(m);
     return new PairShape(n, m.in(), m.out(), rank, kept, exact, halves);
   }
 

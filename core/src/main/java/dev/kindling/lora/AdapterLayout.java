@@ -191,6 +191,27 @@ public final class AdapterLayout {
     return new AdapterLayout(settings, pairs, 0).atRank(rank);
   }
 
+  /**
+   * Pairs of a higher rank than any change of their weights can have: legal, and a waste.
+   *
+   * @return one sentence each
+   */
+  public List<String> beyond() {
+    List<String> beyond = new ArrayList<>();
+    for (Parameter a : parameters) {
+      Optional<Parameter> b = find(a.module(), Role.B);
+      if (a.role() == Role.A && b.isPresent()) {
+        long most = Math.min(a.shape()[1], b.get().shape()[0]);
+        if (a.shape()[0] > most) {
+          beyond.add(
+              "adapter.r is %d, and %s has rank %d at most"
+                  .formatted(a.shape()[0], a.module(), most));
+        }
+      }
+    }
+    return beyond;
+  }
+
   /** Whether a module has a low-rank pair. */
   public boolean adapts(String module) {
     return find(module, Role.A).isPresent() || find(module, Role.EMBEDDING_A).isPresent();

@@ -82,6 +82,11 @@ public record AdapterSettings(
         rank, otherAlpha, scaling, scaled, magnitudes, sampling, dropout, targets, modulesToSave);
   }
 
+  /** Whether layers with a rank of their own have a whole one in proportion to this. */
+  public boolean divides(int rank) {
+    return patterns.ranks().values().stream().allMatch(own -> (long) own * rank % r == 0);
+  }
+
   private int inProportion(int own, int rank) {
     long product = (long) own * rank;
     if (product % r != 0) {
@@ -98,6 +103,12 @@ public record AdapterSettings(
   /** The rank of a layer. */
   public int r(String module) {
     return LayerPatterns.of(patterns.ranks(), module, r);
+  }
+
+  /** Rank of what is exact of a layer's weight, beside a sampled rest: its pair's. */
+  public int exact(LinearModule m) {
+    int own = LayerPatterns.of(patterns.ranks(), m.name(), sampling.rank());
+    return Math.min(own, Math.min(m.in(), m.out()));
   }
 
   /** The scale of a layer. */

@@ -63,6 +63,30 @@ public record BaseChange(int rank, float[] factors) {
   }
 
   /**
+   * What lies behind the first ranks of an adapter's pairs: what a run has added to the base, if it
+   * was folded behind what was learned.
+   *
+   * @param first ranks, fewer than all, of layers with a rank of their own in proportion
+   */
+  public static BaseChange behind(AdapterLayout layout, float[] trainables, int first) {
+    int rank = layout.settings().r() - first;
+    AdapterLayout pairs = layout.pairs(rank);
+    float[] factors = new float[pairs.elements()];
+    for (Parameter to : pairs.parameters()) {
+      Parameter from = layout.find(to.module(), to.role()).orElseThrow();
+      int skipped = from.rank() - to.rank();
+      boolean rows = to.role() == Role.A;
+      int width = rows ? to.elements() : to.rank();
+      int stride = rows ? from.elements() : from.rank();
+      int start = from.offset() + (rows ? skipped * (int) from.shape()[1] : skipped);
+      for (int at = 0; at < to.elements(); at += width, start += stride) {
+        System.arraycopy(trainables, start, factors, to.offset() + at, width);
+      }
+    }
+    return new BaseChange(rank, factors);
+  }
+
+  /**
    * Puts factors into wider ones, from a component on, and what has no rank as it is, if it has a
    * place there.
    */

@@ -11,7 +11,8 @@ import java.util.Map;
  *
  * @param kept shares of output features that count, in (0, 1), by the patterns of {@link
  *     LayerPatterns}; of other layers all do
- * @param rank of the part that is exact, at least 1; at most a weight's own
+ * @param rank of the part that is exact, at least 1, where no pattern gives a layer's pair a rank
+ *     of its own
  * @param every steps from one choice of features to the next
  * @param byGradient whether features are judged by their gradients and the weights behind them, as
  *     the paper has it, or by the weights alone, which is what the authors' program computes
@@ -49,8 +50,8 @@ public record Sampling(Map<String, Double> kept, int rank, int every, boolean by
     return (int) Math.ceil(features * share(module));
   }
 
-  /** Rank of the exact part of a weight. */
-  public int rank(int in, int out) {
-    return Math.min(rank, Math.min(in, out));
+  /** The same for an adapter of another rank. */
+  public Sampling beside(int other) {
+    return new Sampling(kept, other, every, byGradient);
   }
 }

@@ -22,25 +22,10 @@ public final class StartFromBase {
     for (Parameter a : layout.parameters()) {
       if (a.role() == Role.EMBEDDING_A) {
         problems.add(a.module() + " is an embedding, whose pair cannot begin as part of it");
-      } else if (a.role() == Role.A) {
-        long most = Math.min(a.shape()[1], out(layout, a));
-        if (a.shape()[0] > most) {
-          problems.add(
-              "adapter.r is "
-                  + a.shape()[0]
-                  + ", and "
-                  + a.module()
-                  + " has rank "
-                  + most
-                  + " at most");
-        }
       }
     }
+    problems.addAll(layout.beyond());
     return problems;
-  }
-
-  private static long out(AdapterLayout layout, Parameter a) {
-    return layout.find(a.module(), Role.B).orElseThrow().shape()[0];
   }
 
   /**

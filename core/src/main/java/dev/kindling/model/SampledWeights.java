@@ -1,12 +1,11 @@
 package dev.kindling.model;
 
 import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.AdapterSettings;
 import dev.kindling.lora.Initialiser;
 import dev.kindling.lora.Initialiser.Pair;
 import dev.kindling.lora.LinearModule;
-import dev.kindling.lora.Parameter;
 import dev.kindling.lora.Parameter.Role;
-import dev.kindling.lora.Sampling;
 import dev.kindling.nn.SampledWeight;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
@@ -64,15 +63,13 @@ final class SampledWeights {
       AdapterLayout layout,
       Function<String, FrozenMatrix> matrix,
       Maker maker) {
-    Sampling sampling = layout.settings().sampling();
-    Map<String, String> weights = new HashMap<>();
-    modules.forEach(m -> weights.put(m.name(), m.weight()));
+    AdapterSettings settings = layout.settings();
     Map<String, SampledWeight> sampled = new HashMap<>();
-    for (Parameter p : layout.parameters()) {
-      if (p.role() == Role.SELECTION) {
-        FrozenMatrix w = matrix.apply(weights.get(p.module()));
-        int kept = sampling.kept(p.module(), w.out());
-        sampled.put(p.module(), maker.of(w, kept, sampling.rank(w.in(), w.out())));
+    for (LinearModule m : modules) {
+      if (layout.find(m.name(), Role.SELECTION).isPresent()) {
+        FrozenMatrix w = matrix.apply(m.weight());
+        int kept = settings.sampling().kept(m.name(), w.out());
+        sampled.put(m.name(), maker.of(w, kept, settings.exact(m)));
       }
     }
     return sampled;

@@ -4,19 +4,20 @@ import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.Halves;
 import dev.kindling.lora.Parameter;
 import dev.kindling.lora.Parameter.Role;
+import dev.kindling.lora.TrainMask;
 import dev.kindling.optim.Group;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Which halves of pairs learn, and how fast.
+ * Which trainables learn, and how fast.
  *
- * @param halves that learn; what is trained in full always does
+ * @param mask which
  * @param ratio of the learning rate of B to that of A and of all others (LoRA+, arXiv:2402.12354),
  *     above 0
  */
-public record Learners(Halves halves, double ratio) implements Serializable {
+public record Learners(TrainMask mask, double ratio) implements Serializable {
   /** All of them, alike. */
   public static final Learners ALL = new Learners(Halves.BOTH, 1);
 
@@ -29,7 +30,7 @@ public record Learners(Halves halves, double ratio) implements Serializable {
   public List<Group> groups(AdapterLayout layout, long step, long[] taken) {
     List<Group> groups = new ArrayList<>();
     for (Parameter p : layout.parameters()) {
-      double factor = factor(p.role());
+      double factor = factor(p, step);
       if (factor > 0 && p.role().whole()) {
         join(groups, new Group(p.offset(), p.offset() + p.elements(), factor, step));
       } else if (factor > 0) {
@@ -80,11 +81,13 @@ public record Learners(Halves halves, double ratio) implements Serializable {
     groups.add(next);
   }
 
-  private double factor(Role role) {
-    return switch (role) {
-      case A, EMBEDDING_B -> halves.learn(role) ? 1 : 0;
-      case B, EMBEDDING_A -> halves.learn(role) ? ratio : 0;
-      case WEIGHT, BIAS, MAGNITUDE -> 1;
+  private double factor(Parameter p, long step) {
+    if (!mask.learns(p, step)) {
+      return 0;
+    }
+    return switch (p.role()) {
+      case B, EMBEDDING_A -> ratio;
+      case A, EMBEDDING_B, WEIGHT, BIAS, MAGNITUDE -> 1;
       case SELECTION -> 0;
     };
   }

@@ -7,6 +7,7 @@ import dev.kindling.lora.Parameter.Role;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.regex.Pattern;
 import org.junit.jupiter.api.Test;
@@ -59,6 +60,29 @@ class AdapterLayoutTest {
     assertThat(adapted(names("uery"))).isEmpty();
     assertThat(adapted(names("attention"))).isEmpty();
     assertThat(adapted(names(L + "1.output.dense"))).containsExactly(L + "1.output.dense");
+  }
+
+  /** Above the rank that a weight has pairs are a waste, and of the exact part no more is there. */
+  @Test
+  void beyondAndExact_rankAboveAWeights_areToldAndCut() {
+    AdapterSettings wide = new AdapterSettings(8, 16, 0, names("query", "dense"), List.of());
+    assertThat(AdapterLayout.of(MODULES, wide).beyond())
+        .hasSize(9)
+        .contains("adapter.r is 8, and " + L + "0.attention.self.query has rank 7 at most");
+    assertThat(AdapterLayout.of(MODULES, settings(names("query"))).beyond()).isEmpty();
+    AdapterSettings sampled =
+        new AdapterSettings(
+            6,
+            16,
+            Scaling.STANDARD,
+            new LayerPatterns(Map.of("query", 4, "key", 9), Map.of()),
+            false,
+            new Sampling(Map.of("query", 0.5), 6, 200, true),
+            0,
+            names("query"),
+            List.of());
+    assertThat(MODULES.subList(0, 3)).extracting(sampled::exact).containsExactly(4, 7, 6);
+    assertThat(sampled.sampling(sampled.sampling().beside(2)).exact(MODULES.get(2))).isEqualTo(2);
   }
 
   /** As in PEFT, "dense" is a last name of the pooler too, and "output.dense" one of two layers. */

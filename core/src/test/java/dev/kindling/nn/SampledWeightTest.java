@@ -226,6 +226,31 @@ class SampledWeightTest {
     assertThat(distance(step(0.25, 6, true, 1).dx(), exactly)).isLessThan(plain);
   }
 
+  /** Chosen once, features stay until a step that was asked what they weigh. */
+  @Test
+  void selection_unasked_staysAsItIs() {
+    Given given = step(0.3, 2, true, 1);
+    AdapterLayout layout = given.layout();
+    int at = layout.find("layer", Role.SELECTION).orElseThrow().offset();
+    float[] marks = given.trainables().clone();
+    float[] rising = new float[layout.elements()];
+    float[] falling = new float[layout.elements()];
+    for (int j = 0; j < OUT; j++) {
+      rising[at + j] = j;
+      falling[at + j] = -j;
+    }
+    Selection.next(layout, marks, rising, false);
+    int[] last = {OUT - 4, OUT - 3, OUT - 2, OUT - 1};
+    assertThat(Selection.chosen(marks, at, OUT)).isEqualTo(last);
+    assertThat(Selection.asked(marks, at)).isFalse();
+    Selection.next(layout, marks, falling, false);
+    Selection.next(layout, marks, falling, true);
+    assertThat(Selection.chosen(marks, at, OUT)).isEqualTo(last);
+    assertThat(Selection.asked(marks, at)).isTrue();
+    Selection.next(layout, marks, falling, false);
+    assertThat(Selection.chosen(marks, at, OUT)).containsExactly(0, 1, 2, 3);
+  }
+
   /** A feature weighs the norm of its gradient times that of its row; unasked, nothing is said. */
   @Test
   void scores_asked_areOfGradientsAndRows() {

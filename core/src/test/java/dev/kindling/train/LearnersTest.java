@@ -61,6 +61,17 @@ class LearnersTest {
             new Group(38, 46, 1, 4L));
   }
 
+  /** A mask may tell layers and steps apart. */
+  @Test
+  void groups_ofAMask_areThoseThatItNames() {
+    Learners learners =
+        new Learners((p, step) -> p.module().equals(step < 4 ? "table" : "layer"), 16);
+    assertThat(learners.groups(LAYOUT, 3, new long[] {3, 3}))
+        .containsExactly(new Group(0, 14, 16, 3L), new Group(14, 22, 1, 3L));
+    assertThat(learners.groups(LAYOUT, 4, new long[] {4, 4}))
+        .containsExactly(new Group(22, 32, 1, 4L), new Group(32, 38, 16, 4L));
+  }
+
   /** Of rank 2 only the second learns: a row of A, a column of all others. */
   @Test
   void groups_ofOneRank_areRowsAndColumns() {

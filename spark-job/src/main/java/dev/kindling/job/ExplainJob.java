@@ -10,6 +10,7 @@ import dev.kindling.data.TokenBatch;
 import dev.kindling.job.broadcast.MemoryPlan;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.Sizes;
+import dev.kindling.job.config.Axes;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.config.JobConfig.Output;
 import dev.kindling.job.config.JobConfig.OutputMode;
@@ -53,8 +54,15 @@ public final class ExplainJob {
     }
     examples.release();
     held.ifPresent(Examples::release);
-    System.err.println(PlanTree.of(prediction, comparison));
+    Axes axes =
+        Axes.of(
+            config,
+            planned.layout().settings(),
+            planned.cluster().spec().storage(),
+            prediction.run().steps());
+    System.err.println(PlanTree.of(axes, prediction, comparison));
     ObjectNode object = JSON.valueToTree(prediction);
+    object.set("method", JSON.valueToTree(axes));
     comparison.ifPresent(c -> object.set("comparison", JSON.valueToTree(c.rows())));
     return object;
   }

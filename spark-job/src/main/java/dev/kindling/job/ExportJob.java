@@ -7,12 +7,18 @@ import dev.kindling.export.PeftWriter;
 import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.config.JobConfig.Target;
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.BaseChange;
+import dev.kindling.lora.BaseChange.Adapter;
 import dev.kindling.lora.Prefix;
 import java.util.List;
 import java.util.Optional;
 import org.apache.hadoop.conf.Configuration;
 
-/** Cuts the adapter of a lower rank out of one whose prefixes are adapters. */
+/**
+ * Cuts the adapter of a lower rank out of another: of one whose prefixes are adapters, or with the
+ * base that has the other ranks in it.
+ */
 public final class ExportJob {
   private ExportJob() {}
 
@@ -20,42 +26,75 @@ public final class ExportJob {
   public static ObjectNode run(Configuration hadoop, JobConfig config) {
     Target target = config.target().orElseThrow();
     AdapterOnBase opened = AdapterOnBase.open(config, hadoop);
-    int most = opened.layout().settings().r();
+    AdapterLayout layout = opened.layout();
+    int most = layout.settings().r();
     int rank = target.rank().orElse(most);
-    if (rank > most || (rank < most && !opened.sources().nested())) {
-      throw new ConfigProblems(
-          List.of(
-              rank > most
-                  ? "rank is " + rank + ", and the adapter's is " + most
-                  : "rank is "
-                      + rank
-                      + ": the adapter is one only at its own rank, "
-                      + most
-                      + "; train with method = dylora for one whose every rank is"));
-    }
-    Prefix prefix = Prefix.of(opened.layout(), rank);
+    boolean nested = opened.sources().nested();
+    ConfigProblems.check(problems(target, layout, rank, nested));
+    ObjectNode result = new ObjectMapper().createObjectNode();
+    result.put("to", target.to());
+    result.put("rank", rank);
+    Prefix first =
+        target.baseTo().isPresent()
+            ? new Prefix(layout, layout.atRank(rank)) // at the same scale
+            : Prefix.of(layout, rank);
+    Adapter cut = new Adapter(first.narrow(), first.take(opened.trainables()));
+    result.put("parameters", cut.layout().learnedElements());
+    String base = target.baseTo().orElse(config.base().path());
+    target
+        .baseTo()
+        .ifPresent(
+            to -> {
+              BaseChange others = BaseChange.behind(layout, opened.trainables(), rank);
+              Adapter added = new Adapter(layout.pairs(others.rank()), others.factors());
+              new ChangedBase(opened, added, cut, List.of())
+                  .write("base-to", to, hadoop, config, result.put("baseTo", to));
+            });
     NewFolder.write(
+        "to",
         target.to(),
         hadoop,
         files ->
             PeftWriter.write(
                 files,
                 opened.plan().linears(),
-                prefix.narrow(),
-                prefix.take(opened.trainables()),
+                cut.layout(),
+                cut.values(),
                 new PeftWriter.Base(
-                    config.base().path(),
-                    opened.plan().predictsTokens(),
-                    opened.plan().storesTransposed()),
-                new Notes(
-                    Optional.of(opened.labels()),
-                    opened.sources().nested(),
-                    opened.sources().codes())));
-    ObjectNode result = new ObjectMapper().createObjectNode();
-    result.put("to", target.to());
-    result.put("rank", rank);
-    result.put("parameters", prefix.narrow().learnedElements());
+                    base, opened.plan().predictsTokens(), opened.plan().storesTransposed()),
+                new Notes(Optional.of(opened.labels()), nested, opened.sources().codes())));
     System.err.printf("exported: rank %d of %d, in %s%n", rank, most, target.to());
     return result;
+  }
+
+  private static List<String> problems(
+      Target target, AdapterLayout layout, int rank, boolean nested) {
+    int most = layout.settings().r();
+    if (rank > most) {
+      return List.of("rank is " + rank + ", and the adapter's is " + most);
+    }
+    if (target.baseTo().isEmpty()) {
+      return rank == most || nested
+          ? List.of()
+          : List.of(
+              "rank is "
+                  + rank
+                  + ": the adapter is one only at its own rank, "
+                  + most
+                  + "; train with method = dylora for one whose every rank is, or set base-to for a"
+                  + " base that has the other ranks in it");
+    }
+    if (target.rank().isEmpty() || rank == most) {
+      return List.of(
+          "base-to: the base gets the ranks behind the first ones of the adapter, which has "
+              + most
+              + "; set rank to how many stay one, below that: adapter.r of its run");
+    }
+    if (layout.settings().magnitudes()) {
+      return List.of("base-to: the rows of a DoRA have lengths of their own: only merge adds them");
+    }
+    return layout.settings().divides(rank)
+        ? List.of()
+        : List.of("rank is " + rank + ": layers of rank_pattern have no whole rank in proportion");
   }
 }

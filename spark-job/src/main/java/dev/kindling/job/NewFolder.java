@@ -25,15 +25,17 @@ final class NewFolder {
   /**
    * Has a folder written.
    *
+   * @param key of the configuration that names it
    * @throws InvalidInput if something is there already
    */
-  static void write(String to, Configuration hadoop, Writer writer) {
-    Location place = new Location("to", to);
+  static void write(String key, String to, Configuration hadoop, Writer writer) {
+    Location place = new Location(key, to);
     Path folder = place.writable();
     try {
       FileSystem files = place.files(hadoop);
       if (files.exists(folder) && files.listStatus(folder).length > 0) {
-        throw new InvalidInput("to " + to, "is not empty", "name a new folder, or empty this one");
+        throw new InvalidInput(
+            key + " " + to, "is not empty", "name a new folder, or empty this one");
       }
       files.mkdirs(folder);
       try {
@@ -43,7 +45,7 @@ final class NewFolder {
         throw e;
       }
     } catch (IOException e) {
-      throw new StorageFailed("to " + to, e);
+      throw new StorageFailed(key + " " + to, e);
     }
   }
 

@@ -85,6 +85,13 @@ record Preparation(
     ModelPlan plan = Families.plan(base.config(), Math.max(1, labels.size()));
     AdapterLayout layout = sources.layout(config, plan);
     sources.requireHead(layout);
+    List<String> beyond = layout.beyond();
+    if (!beyond.isEmpty() && config.training().isPresent()) {
+      LOG.warn(
+          "{}{}: what is above that learns nothing more",
+          beyond.get(0),
+          beyond.size() == 1 ? "" : ", and " + (beyond.size() - 1) + " other layers");
+    }
     List<String> unused = base.unused(plan.weights());
     if (!unused.isEmpty()) {
       LOG.info("{} tensors of the base are not used: {}", unused.size(), Safetensors.some(unused));

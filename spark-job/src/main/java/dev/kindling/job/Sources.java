@@ -56,7 +56,11 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
             .map(from -> PeftAdapter.open(new Location("adapter.init-from", from).folder(hadoop)));
     adapter
         .filter(a -> config.training().isPresent()) // who evaluates may name the run that made it
-        .ifPresent(a -> refuseDifferingKeys(config.adapter(), a.settings()));
+        .ifPresent(
+            a -> {
+              refuseDifferingKeys(config.adapter(), a.settings());
+              ConfigProblems.check(config.problemsBeside(a.settings()));
+            });
     ModelPlan outline = Families.plan(base.config(), 1);
     refuseOtherHeads(base.config(), config.task(), outline.predictsTokens());
     Sources sources = new Sources(base, adapter, outline);
@@ -335,6 +339,6 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
     JobConfig.Adapter user = config.adapter();
     return new PeftAdapter.Training(
         user.userSet().contains("dropout") ? user.dropout() : folder.dropout(),
-        config.training().isPresent() ? user.sampling() : Sampling.NONE);
+        config.training().isPresent() ? user.sampling().beside(folder.r()) : Sampling.NONE);
   }
 }

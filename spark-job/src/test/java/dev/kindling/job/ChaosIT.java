@@ -14,11 +14,11 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /**
- * What goes wrong on a real cluster: processes are killed, not asked. Whatever happens, the adapter
- * is the one of an undisturbed run on one core, byte for byte.
+ * What goes wrong on a real cluster: processes are killed, not asked. Whatever happens, and
+ * whatever the method, the adapter is the one of an undisturbed run on one core, byte for byte.
  */
 class ChaosIT {
   private static final Path ADAPTER = Path.of("adapter/adapter_model.safetensors");
@@ -32,13 +32,14 @@ class ChaosIT {
   private Path whole;
   private Path output;
 
+  /** Of the run that is disturbed, and of the one that is not. */
+  private final List<String> settings = new ArrayList<>();
+
   @BeforeEach
   void open() throws Exception {
     golden = GoldenFolder.copy("llama-gqa", temp);
     whole = temp.resolve("whole");
     output = temp.resolve("output");
-    InProcess undisturbed = InProcess.kindling(1, train(whole));
-    assertThat(undisturbed.code()).as(undisturbed.stdout()).isZero();
     cluster = new SparkCluster(2, Files.createDirectory(temp.resolve("cluster")));
   }
 
@@ -48,19 +49,28 @@ class ChaosIT {
   }
 
   private List<String> train(Path to) {
-    return golden.train(
-        to,
-        "train.steps=" + STEPS,
-        "data.shuffle=true",
-        "adapter.dropout=0.1",
-        "train.micro-batch-size=1",
-        "checkpoint.every-steps=7");
+    List<String> arguments =
+        golden.train(
+            to,
+            "train.steps=" + STEPS,
+            "data.shuffle=true",
+            "adapter.dropout=0.1",
+            "train.micro-batch-size=1",
+            "checkpoint.every-steps=7");
+    arguments.addAll(settings);
+    return arguments;
   }
 
-  private Running onCluster(String... more) {
+  /** Has the run, of these settings, go through once by itself. */
+  private void undisturbed(String... more) {
+    settings.addAll(List.of(more));
+    InProcess undisturbed = InProcess.kindling(1, train(whole));
+    assertThat(undisturbed.code()).as(undisturbed.stdout()).isZero();
+  }
+
+  private Running onCluster() {
     List<String> arguments = new ArrayList<>(cluster.options("512m"));
     arguments.addAll(train(output));
-    arguments.addAll(List.of(more));
     return Running.kindling(arguments);
   }
 
@@ -74,12 +84,14 @@ class ChaosIT {
 
   /**
    * Spark computes its part of the step again elsewhere, and the next ones on a new executor. With
-   * a sum for each host the dead one may have kept something for the second stage.
+   * a sum for each host the dead one may have kept something for the second stage; of a base that
+   * has been changed the new one has all changes.
    */
   @ParameterizedTest
-  @ValueSource(strings = {"task", "host"})
-  void executorKilled_inMidRun_costsTimeOnly(String sums) throws Exception {
-    try (Running run = onCluster("sync.sums=" + sums)) {
+  @CsvSource({"task,relora", "host,lora"})
+  void executorKilled_inMidRun_costsTimeOnly(String sums, String method) throws Exception {
+    undisturbed("sync.sums=" + sums, "method=" + method);
+    try (Running run = onCluster()) {
       run.awaitSteps(output, 10);
       assertThat(cluster.killExecutors(1)).isEqualTo(1);
       Launched done = run.end();
@@ -94,8 +106,10 @@ class ChaosIT {
     }
   }
 
+  /** With them goes what they knew of the step's rank. */
   @Test
   void allExecutorsKilled_inMidRun_costTimeOnly() throws Exception {
+    undisturbed("method=dylora");
     try (Running run = onCluster()) {
       run.awaitSteps(output, 10);
       assertThat(cluster.killExecutors(2)).isEqualTo(2);
@@ -103,9 +117,10 @@ class ChaosIT {
     }
   }
 
-  /** A machine is gone with all that it held; the other does it all. */
+  /** A machine is gone with all that it held, chosen rows too; the other does it all. */
   @Test
   void workerKilled_inMidRun_costsTimeOnly() throws Exception {
+    undisturbed("method=ce-lora", "sampling.every-steps=4");
     try (Running run = onCluster()) {
       run.awaitSteps(output, 10);
       cluster.killWorker();
@@ -116,6 +131,7 @@ class ChaosIT {
   /** A machine joins and takes its part, then the first one leaves. */
   @Test
   void executorsJoinAndLeave_inMidRun_giveTheSameBytes() throws Exception {
+    undisturbed("method=cola");
     cluster.killWorker();
     List<String> arguments = new ArrayList<>(cluster.options("512m"));
     for (String setting :
@@ -148,25 +164,24 @@ class ChaosIT {
    */
   @Test
   void executorKilled_whileAveraging_costsTimeOnly() throws Exception {
-    String[] averaging = {
-      "sync.mode=averaging", "sync.workers=2", "sync.averaging-frequency=3", "sync.exactness=fedex"
-    };
-    Path undisturbed = temp.resolve("averaged");
-    List<String> arguments = train(undisturbed);
-    arguments.addAll(List.of(averaging));
-    assertThat(InProcess.kindling(1, arguments).code()).isZero();
-    try (Running run = onCluster(averaging)) {
+    undisturbed(
+        "sync.mode=averaging",
+        "sync.workers=2",
+        "sync.averaging-frequency=3",
+        "sync.exactness=fedex");
+    try (Running run = onCluster()) {
       run.awaitSteps(output, 10);
       assertThat(cluster.killExecutors(1)).isEqualTo(1);
       Launched done = run.end();
       assertThat(done.code()).as(done.stderr()).isZero();
     }
-    assertThat(output.resolve(ADAPTER)).hasSameBinaryContentAs(undisturbed.resolve(ADAPTER));
-    assertThat(GoldenFolder.losses(output)).isEqualTo(GoldenFolder.losses(undisturbed));
+    assertThat(output.resolve(ADAPTER)).hasSameBinaryContentAs(whole.resolve(ADAPTER));
+    assertThat(GoldenFolder.losses(output)).isEqualTo(GoldenFolder.losses(whole));
   }
 
   @Test
   void driverKilled_sameCommandAgain_goesOn() throws Exception {
+    undisturbed("method=qlora");
     try (Running run = onCluster()) {
       run.awaitSteps(output, 20);
       run.killDriver();
@@ -182,6 +197,7 @@ class ChaosIT {
 
   @Test
   void driverTerminated_keepsWhatItHasAndEndsWithTen() throws Exception {
+    undisturbed();
     try (Running run = onCluster()) {
       run.awaitSteps(output, 10);
       run.terminate();

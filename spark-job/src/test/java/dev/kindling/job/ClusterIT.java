@@ -106,13 +106,17 @@ class ClusterIT {
 
   /** The embedded Spark's own way to several JVMs needs no cluster at all; encrypted, if asked. */
   @ParameterizedTest
-  @ValueSource(booleans = {false, true})
-  void train_localCluster_givesTheSameAdapterAsOneJvm(boolean encrypted) {
+  @CsvSource({"false,olora", "true,pissa"})
+  void train_localCluster_givesTheSameAdapterAsOneJvm(boolean encrypted, String method) {
     GoldenFolder roberta = GoldenFolder.copy("roberta", temp);
     Path one = temp.resolve("one");
     Path two = temp.resolve("two");
-    assertThat(InProcess.kindling(1, roberta.train(one, "train.micro-batch-size=1")).code())
-        .isZero();
+    String[] settings = {"train.micro-batch-size=1", "method=" + method};
+    List<String> alone = new ArrayList<>(roberta.train(one, settings));
+    List<String> together = new ArrayList<>(roberta.train(two, settings));
+    alone.removeIf(a -> a.startsWith("adapter.init-from"));
+    together.removeIf(a -> a.startsWith("adapter.init-from"));
+    assertThat(InProcess.kindling(1, alone).code()).isZero();
     List<String> arguments =
         new ArrayList<>(List.of("--master", "local-cluster[2,1,1024]", "--conf", "a.b=c d"));
     if (encrypted) {
@@ -125,7 +129,7 @@ class ClusterIT {
         arguments.addAll(List.of("--conf", setting));
       }
     }
-    arguments.addAll(roberta.train(two, "train.micro-batch-size=1"));
+    arguments.addAll(together);
     Launched run = Launched.kindling(arguments.toArray(new String[0]));
     assertThat(run.code()).as(run.stderr()).isZero();
     Path adapter = Path.of("adapter/adapter_model.safetensors");

@@ -126,7 +126,7 @@ class ComputeTest {
             "adapter.dropout=0.1",
             "plan.chooser=fixed:f1b5");
     assertThat(run.code()).isEqualTo(2);
-    assertThat(run.stdout()).contains("dropout acts on the adapter's branch only");
+    assertThat(run.stdout()).contains("adapter.dropout acts on the adapter's branch only");
   }
 
   @ParameterizedTest

@@ -45,6 +45,12 @@ class ExplainTest {
       assertThat(told.at("/memory/" + part).asLong()).as(part).isPositive();
     }
     assertThat(told.at("/optimizerBytes").asLong()).isPositive();
+    assertThat(told.at("/method/method").asText()).isEqualTo("lora");
+    JsonNode axes = told.at("/method/axes");
+    assertThat(axes).hasSize(8);
+    assertThat(axes.at("/initialiser/adapter.init-from").asText())
+        .isEqualTo(golden.path("adapter"));
+    assertThat(axes.at("/ranks/adapter.r").asInt()).isEqualTo(4); // the folder's
     JsonNode seconds = told.get("seconds");
     assertThat(seconds.get("step").asDouble())
         .isEqualTo(seconds.get("compute").asDouble() + seconds.get("exchange").asDouble());
@@ -83,6 +89,23 @@ class ExplainTest {
     // bound.
     assertThat(ratio(rows, "tensors of the fullest executor")).isPositive();
     assertThat(ratio(rows, "a step")).isPositive();
+  }
+
+  /** A method's settings stand in the plan, those that it has from its name and others. */
+  @Test
+  void explain_ofAMethod_showsWhatItSets() {
+    GoldenFolder golden = GoldenFolder.copy("llama-gqa", temp);
+    List<String> arguments = new ArrayList<>(explain(golden.train(temp.resolve("out"))));
+    arguments.removeIf(a -> a.startsWith("adapter.init-from"));
+    arguments.addAll(List.of("method=relora", "adapter.r=3", "train.steps=8"));
+    InProcess run = kindling(1, arguments);
+    assertThat(run.code()).as(run.stdout()).isZero();
+    JsonNode axes = run.json().at("/method/axes");
+    assertThat(axes.at("/ranks/adapter.r").asInt()).isEqualTo(3);
+    assertThat(axes.at("/merges/merge.links").asInt()).isEqualTo(4);
+    assertThat(axes.at("/merges/merge.optimizer").asText()).isEqualTo("magnitude");
+    assertThat(axes.at("/base storage/base.storage").asText()).isEqualTo("fp32");
+    assertThat(axes.at("/synchroniser/sync.mode").asText()).isEqualTo("gradients");
   }
 
   private static double ratio(JsonNode rows, String quantity) {

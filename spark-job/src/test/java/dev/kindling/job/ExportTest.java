@@ -59,6 +59,11 @@ class ExportTest {
         "gpt2 | '' | 1e-5",
         "llama-gqa | merge.links=2 | 1e-5",
         "llama-table-saved-head | '' | 1e-5",
+        "llama-dora | '' | 1e-5",
+        "llama-rslora | '' | 1e-5",
+        "gpt2 | fresh method=dora adapter.initialiser=olora | 1e-5",
+        "llama-gqa | fresh method=dylora adapter.r=3 | 1e-5",
+        "gpt2 | fresh method=pissa adapter.rank-pattern={c_attn=3} adapter.alpha-pattern={c_fc=9} | 1e-5",
         "llama-bf16-sharded | '' | 2e-2"
       })
   void merge_anyFamily_isTheAdaptedModel(String family, String more, double tolerance)
@@ -156,6 +161,43 @@ class ExportTest {
     InProcess more = kindling("export", "output=" + output, "rank=5", "to=" + temp.resolve("5"));
     assertThat(more.code()).isEqualTo(2);
     assertThat(more.messages()).contains("rank is 5, and the adapter's is 4");
+  }
+
+  /** Of what began as a part of the base, the base without that part, and what was learned. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "bert | method=olora adapter.r=4 | 4",
+        "llama-gqa | method=pissa adapter.r=3 adapter.scaling=rank-stabilised | 3",
+        "gpt2 | method=olora adapter.r=2 adapter.rank-pattern={c_attn=3} | 2",
+        "llama-gqa | method=cola adapter.r=2 | 2"
+      })
+  void export_withItsBase_isWhatWasTrained(String family, String settings, int rank)
+      throws IOException {
+    GoldenFolder golden = GoldenFolder.copy(family, temp);
+    Path output = temp.resolve("output");
+    JsonNode trained = train(golden, output, split("fresh " + settings)).json();
+    Path base = temp.resolve("base");
+    Path cut = temp.resolve("cut");
+    InProcess run =
+        kindling("export", "output=" + output, "rank=" + rank, "to=" + cut, "base-to=" + base);
+    assertThat(run.code()).as(run.stdout()).isZero();
+    assertThat(run.json().get("baseTo").asText()).isEqualTo(base.toString());
+    JsonNode said = HfFolder.json(cut.resolve("adapter_config.json"));
+    assertThat(said.get("r").asInt()).isEqualTo(rank);
+    assertThat(said.get("base_model_name_or_path").asText()).isEqualTo(base.toString());
+    JsonNode evaluated =
+        kindling(
+                "evaluate",
+                "base.path=" + base,
+                "adapter.init-from=" + cut,
+                "data.validation=" + golden.path("data.jsonl"))
+            .json();
+    assertThat(evaluated.get("loss").asDouble())
+        .isCloseTo(trained.at("/validation/loss").asDouble(), offset(1e-5));
+    InProcess all = kindling("export", "output=" + output, "to=" + cut, "base-to=" + base);
+    assertThat(all.messages()).contains("base-to: the base gets the ranks behind the first ones");
   }
 
   @Test

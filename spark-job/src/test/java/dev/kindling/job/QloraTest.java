@@ -8,6 +8,8 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.kindling.job.cli.InProcess;
+import dev.kindling.lora.LinearModule;
+import dev.kindling.model.load.Families;
 import dev.kindling.tensor.onednn.InstructionSet;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -50,6 +52,24 @@ class QloraTest {
     } catch (IOException e) {
       throw new IllegalStateException(e);
     }
+  }
+
+  /** Of a base whose matrices are not tiny: 4 bits, an eighth and what scales of scales take. */
+  @Test
+  void explain_qlora_keepsMatricesInFourBits() throws IOException {
+    Path base = Path.of("../examples/tiny-llama").toAbsolutePath();
+    Path data = Files.writeString(temp.resolve("rows.jsonl"), "{\"input_ids\":[1,2,3,4]}\n");
+    List<String> explain =
+        List.of("explain", "base.path=" + base, "data.train=" + data, "train.steps=1");
+    double plain = loss(done(explain, "base.storage=fp32").json(), "/memory/base");
+    double coded = loss(done(explain, "method=qlora").json(), "/memory/base");
+    double matrices =
+        Families.plan(json(base.resolve("config.json")), 1).linears().stream()
+            .filter(m -> m.kind() == LinearModule.Kind.BLOCK)
+            .mapToDouble(m -> (double) m.in() * m.out())
+            .sum();
+    double bits = 32 - 8 * (plain - coded) / matrices;
+    assertThat(bits).isBetween(4.12, 4.2);
   }
 
   /** The base that it is compared with is the one that LoRA begins with. */

@@ -28,12 +28,14 @@ public record PlanRules(boolean drops, boolean rounds, boolean samples) implemen
     if (plan.merges() && drops) {
       return Optional.of(
           plan
-              + " merges the adapter into the weight, but dropout acts on the adapter's branch"
-              + " only");
+              + " merges the adapter into the weight, but adapter.dropout acts on the adapter's"
+              + " branch only; leave one of the two out");
     }
     if (samples && plan.backward().merges()) {
       return Optional.of(
-          plan + " merges the adapter into the weight, of whose gradient only a part goes on");
+          plan
+              + " merges the adapter into the weight, and with sampling.kept only a part of its"
+              + " gradient goes on; leave one of the two out");
     }
     if (plan.keepsProjection() && plan.forward().merges()) {
       return Optional.of(plan + " keeps a projection that its forward does not form");

@@ -37,7 +37,7 @@ public record ConfigSource(Config user, Config all) {
       List.of("prompt", "max-tokens", "temperature", "top-p", "seed");
 
   /** Keys of export and merge. */
-  private static final List<String> TARGET_KEYS = List.of("to", "rank");
+  private static final List<String> TARGET_KEYS = List.of("to", "rank", "base-to");
 
   /** Keys whose own keys are the user's: expressions for layers. */
   private static final List<String> TABLES =
@@ -138,6 +138,11 @@ public record ConfigSource(Config user, Config all) {
     return hocon
         ? ConfigFactory.parseString("v = " + text).getValue("v")
         : ConfigValueFactory.fromAnyRef(text);
+  }
+
+  /** A value as it is written, the user's, the method's or the default. */
+  public String text(String key) {
+    return String.valueOf(all.getValue(key).unwrapped());
   }
 
   /** The same with one value changed. */

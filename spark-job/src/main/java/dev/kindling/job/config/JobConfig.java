@@ -1,5 +1,6 @@
 package dev.kindling.job.config;
 
+import dev.kindling.lora.AdapterSettings;
 import dev.kindling.lora.Halves;
 import dev.kindling.lora.Initialiser;
 import dev.kindling.lora.Initialiser.FromBase;
@@ -137,6 +138,25 @@ public record JobConfig(
     /** How pairs begin as part of the base: not where a folder brings their values. */
     public Optional<FromBase> fromBase() {
       return initFrom.isPresent() ? Optional.empty() : initialiser.fromBase();
+    }
+
+    /** The same with what a folder says of itself. */
+    private Adapter like(AdapterSettings brought) {
+      return new Adapter(
+          brought.r(),
+          brought.alpha(),
+          brought.scaling(),
+          brought.patterns(),
+          brought.magnitudes(),
+          sampling,
+          dropout,
+          initialiser,
+          trained,
+          ranks,
+          targets,
+          modulesToSave,
+          initFrom,
+          userSet);
     }
   }
 
@@ -352,8 +372,9 @@ public record JobConfig(
    *
    * @param to a new folder
    * @param rank of the adapter; empty for its own
+   * @param baseTo a new folder for a base that has the adapter's other ranks in it
    */
-  public record Target(String to, Optional<Integer> rank) {}
+  public record Target(String to, Optional<Integer> rank, Optional<String> baseTo) {}
 
   /** What adds to the frozen weights, if anything does. */
   public Optional<String> changesBase() {
@@ -369,6 +390,32 @@ public record JobConfig(
     return adapter.fromBase().isPresent()
         ? Optional.of("adapter.initialiser = " + adapter.initialiser().spelled())
         : Optional.empty();
+  }
+
+  /**
+   * What does not go together once the folder that the adapter comes from has been read.
+   *
+   * @param brought what that folder says of itself
+   * @return one sentence each, naming both keys
+   */
+  public List<String> problemsBeside(AdapterSettings brought) {
+    JobConfig continued =
+        new JobConfig(
+            source,
+            base,
+            task,
+            adapter.like(brought),
+            data,
+            training,
+            merging,
+            sync,
+            compute,
+            output,
+            generation,
+            target);
+    return Combinations.problems(continued, source).stream()
+        .map("adapter.init-from brings "::concat)
+        .toList();
   }
 
   /**

@@ -72,7 +72,9 @@ final class JobConfigReader {
             exports(command)
                 ? Optional.of(
                     new JobConfig.Target(
-                        in.required("to", "a new folder"), in.optionalCount("rank")))
+                        in.required("to", "a new folder"),
+                        in.optionalCount("rank"),
+                        in.string("base-to")))
                 : Optional.empty());
     if (compute.backend() == JobConfig.BackendName.ND4J_CUDA && config.sync().averages()) {
       in.problem(
@@ -106,6 +108,9 @@ final class JobConfigReader {
     }
     if (source.user().hasPath("rank") && command != Command.EXPORT) {
       in.problem("rank is for export: did you mean adapter.r?");
+    }
+    if (source.user().hasPath("base-to") && command != Command.EXPORT) {
+      in.problem("base-to is for export: leave it out");
     }
     if (exports(command)) {
       in.required("adapter.init-from", "an adapter's folder, or set output to its run's");

@@ -5,6 +5,7 @@ import static dev.kindling.job.report.Amounts.time;
 
 import dev.kindling.cost.Work.Kind;
 import dev.kindling.job.broadcast.MemoryPlan;
+import dev.kindling.job.config.Axes;
 import dev.kindling.job.explain.Comparison;
 import dev.kindling.job.explain.Comparison.Row;
 import dev.kindling.job.explain.PlanTable;
@@ -14,6 +15,7 @@ import dev.kindling.job.explain.Prediction;
 import dev.kindling.lora.plan.PairPlan;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.stream.Collectors;
 
 /** Mutable: writes a prediction as a tree for people, in the manner of Spark's EXPLAIN. */
 public final class PlanTree {
@@ -25,9 +27,9 @@ public final class PlanTree {
   private PlanTree() {}
 
   /** The tree, and what was measured under it if the run is finished. */
-  public static String of(Prediction p, Optional<Comparison> measured) {
+  public static String of(Axes method, Prediction p, Optional<Comparison> measured) {
     PlanTree tree = new PlanTree();
-    tree.write(p);
+    tree.write(method, p);
     measured.ifPresent(tree::write);
     return tree.text.toString();
   }
@@ -54,12 +56,13 @@ public final class PlanTree {
         shape.tokens());
   }
 
-  private void write(Prediction p) {
+  private void write(Axes method, Prediction p) {
     Prediction.Run run = p.run();
     line("== Plan of the run ==");
     line(
         "Train: %,d steps of %,d examples, about %s for all of them",
         run.steps(), run.batch(), time(p.seconds().run()));
+    method(method);
     line(
         "+- Data: %,d examples; a step has %,.0f tokens, and %.1f %% of what it computes is padding"
             + " (first %d steps)",
@@ -85,6 +88,20 @@ public final class PlanTree {
     line(":  +- a cluster   %s", p.submit().cluster());
     line("+- Low-rank layers, at the largest micro-batch");
     p.plans().layers().forEach(this::layer);
+  }
+
+  private void method(Axes method) {
+    line("+- Method: %s", method.method());
+    method
+        .axes()
+        .forEach(
+            (axis, settings) ->
+                line(
+                    ":  +- %-12s %s",
+                    axis,
+                    settings.entrySet().stream()
+                        .map(one -> one.getKey() + " = " + one.getValue())
+                        .collect(Collectors.joining(", "))));
   }
 
   private void kinds(Prediction p) {

@@ -387,4 +387,13 @@ class JobConfigTest {
     List<String> named = overrides.subList(0, 5);
     assertThat(ConfigSource.read(Optional.empty(), named).identity()).isEqualTo(source.identity());
   }
+
+  /** 7/8 of the ranks learn beside sampled gradients, and as many singular vectors are exact. */
+  @ParameterizedTest
+  @CsvSource({"1,1", "4,4", "8,7", "16,14", "64,56"})
+  void adapter_ceLora_learnsSevenEighthsOfItsRanks(int r, int learned) {
+    JobConfig config = train("method=ce-lora", "adapter.r=" + r);
+    assertThat(config.adapter().r()).isEqualTo(learned);
+    assertThat(config.adapter().sampling().rank()).isEqualTo(learned);
+  }
 }

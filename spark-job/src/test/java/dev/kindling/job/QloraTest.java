@@ -61,14 +61,14 @@ class QloraTest {
     Path data = Files.writeString(temp.resolve("rows.jsonl"), "{\"input_ids\":[1,2,3,4]}\n");
     List<String> explain =
         List.of("explain", "base.path=" + base, "data.train=" + data, "train.steps=1");
-    double plain = loss(done(explain, "base.storage=fp32").json(), "/memory/base");
+    double stored = loss(done(explain, "base.storage=as-stored").json(), "/memory/base");
     double coded = loss(done(explain, "method=qlora").json(), "/memory/base");
     double matrices =
         Families.plan(json(base.resolve("config.json")), 1).linears().stream()
             .filter(m -> m.kind() == LinearModule.Kind.BLOCK)
             .mapToDouble(m -> (double) m.in() * m.out())
             .sum();
-    double bits = 32 - 8 * (plain - coded) / matrices;
+    double bits = 16 - 8 * (stored - coded) / matrices;
     assertThat(bits).isBetween(4.12, 4.2);
   }
 

@@ -17,6 +17,7 @@ import java.util.concurrent.TimeUnit;
 final class Running implements AutoCloseable {
   private static final Path HOME = Path.of("..").toAbsolutePath().normalize();
   private static final int PATIENCE_SECONDS = 300;
+  private static final String OPTIONS = "JDK_JAVA_OPTIONS";
 
   private final Process process;
   private final Path out;
@@ -46,6 +47,9 @@ final class Running implements AutoCloseable {
               .redirectInput(Path.of("/dev/null").toFile());
       builder.environment().remove("SPARK_HOME");
       builder.environment().putAll(environment);
+      builder
+          .environment()
+          .compute(OPTIONS, (key, given) -> SharedClasses.after(given == null ? "" : given));
       return new Running(builder.start(), out, err);
     } catch (IOException e) {
       throw new IllegalStateException(e);

@@ -192,7 +192,8 @@ public final class AdapterLayout {
   }
 
   /**
-   * Pairs of a higher rank than any change of their weights can have: legal, and a waste.
+   * Pairs of linear layers whose rank is higher than any change of their weights can have: legal,
+   * and a waste.
    *
    * @return one sentence each
    */
@@ -204,8 +205,8 @@ public final class AdapterLayout {
         long most = Math.min(a.shape()[1], b.get().shape()[0]);
         if (a.shape()[0] > most) {
           beyond.add(
-              "adapter.r is %d, and %s has rank %d at most"
-                  .formatted(a.shape()[0], a.module(), most));
+              "the pair of %s has rank %d, and its weight rank %d at most"
+                  .formatted(a.module(), a.shape()[0], most));
         }
       }
     }

@@ -8,7 +8,7 @@ import java.util.List;
  * full.
  *
  * @param whole layout
- * @param narrow the same at the lower rank, with the same alpha
+ * @param narrow the same at the lower rank
  */
 public record Prefix(AdapterLayout whole, AdapterLayout narrow) {
   /** The first {@code rank} of them; all are themselves. */

@@ -2,9 +2,7 @@ package dev.kindling.lora;
 
 import java.io.Serializable;
 
-/**
- * Which trainables learn, by layer and step: what a method may say of neither is {@link Halves}.
- */
+/** Which trainables learn, by layer and step; a mask that looks at neither is {@link Halves}. */
 public interface TrainMask extends Serializable {
   /**
    * Whether one does; neither gradient nor decay moves the others.

@@ -68,7 +68,10 @@ class AdapterLayoutTest {
     AdapterSettings wide = new AdapterSettings(8, 16, 0, names("query", "dense"), List.of());
     assertThat(AdapterLayout.of(MODULES, wide).beyond())
         .hasSize(9)
-        .contains("adapter.r is 8, and " + L + "0.attention.self.query has rank 7 at most");
+        .contains(
+            "the pair of "
+                + L
+                + "0.attention.self.query has rank 8, and its weight rank 7 at most");
     assertThat(AdapterLayout.of(MODULES, settings(names("query"))).beyond()).isEmpty();
     AdapterSettings sampled =
         new AdapterSettings(

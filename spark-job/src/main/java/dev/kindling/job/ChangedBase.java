@@ -39,26 +39,33 @@ record ChangedBase(AdapterOnBase opened, Adapter added, Adapter left, List<Strin
   private static final double HALF_TOLERANCE = 5e-2;
 
   /**
-   * Writes it.
+   * Where it goes.
    *
    * @param key of the configuration that names the folder
-   * @param result told how far logits are apart
    */
-  void write(String key, String to, Configuration hadoop, JobConfig config, ObjectNode result) {
+  record Place(String key, String to, Configuration hadoop) {}
+
+  /**
+   * Writes it.
+   *
+   * @param result told how far logits are apart
+   * @param then what else belongs to it: where that fails, it is gone again
+   */
+  void write(Place place, JobConfig config, ObjectNode result, Runnable then) {
     ModelPlan plan = opened.plan();
     HfFolder base = opened.sources().base();
-    refuseShared(plan);
+    refuseShared(place, plan);
     Compute compute = new Compute(config.compute().choose().engine(), Precision.FP32, 1);
     NewFolder.write(
-        key,
-        to,
-        hadoop,
+        place.key,
+        place.to,
+        place.hadoop,
         files -> {
           NewFolder.copyOthers(base.folder(), files);
           new MergedBase(base, plan.linears(), plan.weights(), added.layout(), added.values())
               .write(files, labels);
           try (Backend backend = compute.open(Device.CPU);
-              Location.Fetched fetched = new Location(key, to).fetch(hadoop)) {
+              Location.Fetched fetched = new Location(place.key, place.to).fetch(place.hadoop)) {
             HfFolder changed = HfFolder.open(fetched.folder());
             int classes = Math.max(1, opened.labels().size());
             ModelPlan alone = Families.plan(changed.config(), classes);
@@ -67,18 +74,22 @@ record ChangedBase(AdapterOnBase opened, Adapter added, Adapter left, List<Strin
             AdapterLayout whole = opened.layout();
             float[] was =
                 Probe.logits(backend, base, Storage.FP32, plan, whole, opened.trainables());
-            tell(key + " " + to, full(base, plan), was, now, result);
+            tell(place, full(base, plan), was, now, result);
           }
+          then.run();
         });
   }
 
   /** A weight that two layers read cannot be changed for one of them. */
-  private void refuseShared(ModelPlan plan) {
+  private void refuseShared(Place place, ModelPlan plan) {
     List<String> shared = plan.tiedWeights(added.layout());
     if (!shared.isEmpty()) {
       throw new ConfigProblems(
           List.of(
-              "merge changes the weights of adapted layers, and those of "
+              place.key
+                  + " "
+                  + place.to
+                  + ": the weights of adapted layers would change, and those of "
                   + String.join(", ", shared)
                   + " are another layer's too (tied): keep the adapter apart from its base"));
     }
@@ -91,8 +102,7 @@ record ChangedBase(AdapterOnBase opened, Adapter added, Adapter left, List<Strin
         .allMatch(tensor -> tensor.type() == StoredType.F32);
   }
 
-  private static void tell(
-      String where, boolean full, float[] was, float[] now, ObjectNode result) {
+  private static void tell(Place place, boolean full, float[] was, float[] now, ObjectNode result) {
     double largest = 0;
     double most = 0;
     for (int i = 0; i < was.length; i++) {
@@ -102,7 +112,7 @@ record ChangedBase(AdapterOnBase opened, Adapter added, Adapter left, List<Strin
     double allowed = full ? TOLERANCE : HALF_TOLERANCE;
     if (!(largest <= allowed * Math.max(1, most))) { // nor NaN
       throw new InvalidInput(
-          where,
+          place.key + " " + place.to,
           "computes logits up to " + largest + " away from base and adapter",
           "expected at most " + allowed + " of the largest, " + most + ": is the base damaged?");
     }
@@ -111,8 +121,9 @@ record ChangedBase(AdapterOnBase opened, Adapter added, Adapter left, List<Strin
     result.put("largestDifference", largest);
     System.err.printf(
         Locale.ROOT,
-        "merged: of %,d logits of random inputs, the largest %.4g, none differs by more than %.2g"
-            + "%s%n",
+        "written and tried: %s: of %,d logits of random inputs, the largest %.4g, none differs by more"
+            + " than %.2g%s%n",
+        place.to,
         was.length,
         most,
         largest,

@@ -11,8 +11,10 @@ import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.BaseChange;
 import dev.kindling.lora.BaseChange.Adapter;
 import dev.kindling.lora.Prefix;
+import dev.kindling.tensor.Storage;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.IntStream;
 import org.apache.hadoop.conf.Configuration;
 
 /**
@@ -30,29 +32,47 @@ public final class ExportJob {
     int most = layout.settings().r();
     int rank = target.rank().orElse(most);
     boolean nested = opened.sources().nested();
-    ConfigProblems.check(problems(target, layout, rank, nested));
-    ObjectNode result = new ObjectMapper().createObjectNode();
-    result.put("to", target.to());
-    result.put("rank", rank);
+    ConfigProblems.check(problems(target, layout, rank, nested, opened.sources().codes()));
     Prefix first =
         target.baseTo().isPresent()
             ? new Prefix(layout, layout.atRank(rank)) // at the same scale
             : Prefix.of(layout, rank);
     Adapter cut = new Adapter(first.narrow(), first.take(opened.trainables()));
+    ObjectNode result = new ObjectMapper().createObjectNode();
+    result.put("to", target.to());
+    result.put("rank", rank);
     result.put("parameters", cut.layout().learnedElements());
-    String base = target.baseTo().orElse(config.base().path());
-    target
-        .baseTo()
-        .ifPresent(
-            to -> {
-              BaseChange others = BaseChange.behind(layout, opened.trainables(), rank);
-              Adapter added = new Adapter(layout.pairs(others.rank()), others.factors());
-              new ChangedBase(opened, added, cut, List.of())
-                  .write("base-to", to, hadoop, config, result.put("baseTo", to));
-            });
+    if (target.baseTo().isEmpty()) {
+      write(target.to(), hadoop, opened, cut, config.base().path(), nested);
+    } else {
+      String base = target.baseTo().get();
+      BaseChange others = BaseChange.behind(layout, opened.trainables(), rank);
+      Adapter added = new Adapter(layout.pairs(others.rank()), others.factors());
+      new ChangedBase(opened, added, cut, List.of())
+          .write(
+              new ChangedBase.Place("base-to", base, hadoop),
+              config,
+              result.put("baseTo", base),
+              () -> write(target.to(), hadoop, opened, cut, base, false));
+    }
+    System.err.printf("exported: rank %d of %d, in %s%n", rank, most, target.to());
+    return result;
+  }
+
+  /**
+   * @param base path that the adapter names
+   * @param nested whether its prefixes are adapters
+   */
+  private static void write(
+      String to,
+      Configuration hadoop,
+      AdapterOnBase opened,
+      Adapter cut,
+      String base,
+      boolean nested) {
     NewFolder.write(
         "to",
-        target.to(),
+        to,
         hadoop,
         files ->
             PeftWriter.write(
@@ -63,12 +83,10 @@ public final class ExportJob {
                 new PeftWriter.Base(
                     base, opened.plan().predictsTokens(), opened.plan().storesTransposed()),
                 new Notes(Optional.of(opened.labels()), nested, opened.sources().codes())));
-    System.err.printf("exported: rank %d of %d, in %s%n", rank, most, target.to());
-    return result;
   }
 
   private static List<String> problems(
-      Target target, AdapterLayout layout, int rank, boolean nested) {
+      Target target, AdapterLayout layout, int rank, boolean nested, Optional<Storage> codes) {
     int most = layout.settings().r();
     if (rank > most) {
       return List.of("rank is " + rank + ", and the adapter's is " + most);
@@ -86,15 +104,28 @@ public final class ExportJob {
     }
     if (target.rank().isEmpty() || rank == most) {
       return List.of(
-          "base-to: the base gets the ranks behind the first ones of the adapter, which has "
+          "base-to needs a rank below the adapter's, "
               + most
-              + "; set rank to how many stay one, below that: adapter.r of its run");
+              + ": the first ranks stay an adapter, the others go into the base; set rank to"
+              + " adapter.r of the run");
     }
     if (layout.settings().magnitudes()) {
-      return List.of("base-to: the rows of a DoRA have lengths of their own: only merge adds them");
+      return List.of(
+          "base-to: rows of a DoRA have lengths of their own, of which no part can be added; use"
+              + " merge for all of it");
+    }
+    if (codes.isPresent()) {
+      return List.of(
+          "base-to: the adapter has learned beside base.storage = "
+              + codes.get().spelled()
+              + ", and codes of a changed base are others; leave base-to out");
     }
     return layout.settings().divides(rank)
         ? List.of()
-        : List.of("rank is " + rank + ": layers of rank_pattern have no whole rank in proportion");
+        : List.of(
+            "rank is "
+                + rank
+                + ": layers of rank_pattern have a whole rank in proportion at "
+                + IntStream.range(1, most).filter(layout.settings()::divides).boxed().toList());
   }
 }

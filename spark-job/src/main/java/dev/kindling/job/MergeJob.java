@@ -25,7 +25,8 @@ public final class MergeJob {
     ObjectNode result = new ObjectMapper().createObjectNode();
     result.put("to", to);
     Adapter all = new Adapter(opened.layout(), opened.trainables());
-    new ChangedBase(opened, all, nothing, opened.labels()).write("to", to, hadoop, config, result);
+    new ChangedBase(opened, all, nothing, opened.labels())
+        .write(new ChangedBase.Place("to", to, hadoop), config, result, () -> {});
     return result;
   }
 

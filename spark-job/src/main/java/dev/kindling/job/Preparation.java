@@ -86,7 +86,9 @@ record Preparation(
     AdapterLayout layout = sources.layout(config, plan);
     sources.requireHead(layout);
     List<String> beyond = layout.beyond();
-    if (!beyond.isEmpty() && config.training().isPresent()) {
+    if (!beyond.isEmpty()
+        && config.training().isPresent()
+        && config.adapter().fromBase().isEmpty()) { // which refuses them
       LOG.warn(
           "{}{}: what is above that learns nothing more",
           beyond.get(0),
@@ -112,7 +114,7 @@ record Preparation(
             compute.plans(),
             sources.storage(config),
             compute.recompute() == Recompute.BLOCK,
-            Synchronisation.halves(config));
+            config.halves());
     requireLegal(spec);
     WeightDelivery delivery = new WeightDelivery.Mapped(base.folder().toString());
     if (delivers && config.base().delivery() == Delivery.STORAGE) {

@@ -58,8 +58,9 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
         .filter(a -> config.training().isPresent()) // who evaluates may name the run that made it
         .ifPresent(
             a -> {
-              refuseDifferingKeys(config.adapter(), a.settings());
-              ConfigProblems.check(config.problemsBeside(a.settings()));
+              List<String> problems = differingKeys(config.adapter(), a.settings());
+              problems.addAll(config.problemsBeside(a.settings()));
+              ConfigProblems.check(problems);
             });
     ModelPlan outline = Families.plan(base.config(), 1);
     refuseOtherHeads(base.config(), config.task(), outline.predictsTokens());
@@ -289,7 +290,7 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
     return task.name().toLowerCase(Locale.ROOT).replace('_', '-');
   }
 
-  private static void refuseDifferingKeys(JobConfig.Adapter user, AdapterSettings folder) {
+  private static List<String> differingKeys(JobConfig.Adapter user, AdapterSettings folder) {
     List<String> problems = new ArrayList<>();
     for (String key : user.userSet()) {
       Object ours =
@@ -324,7 +325,7 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
                 .formatted(key, ours, theirs));
       }
     }
-    ConfigProblems.check(problems);
+    return problems;
   }
 
   private static Object comparable(TargetModules targets) {

@@ -13,7 +13,6 @@ import dev.kindling.job.sync.Cluster;
 import dev.kindling.job.sync.OnHosts;
 import dev.kindling.job.sync.Synchroniser;
 import dev.kindling.job.sync.SynchronousGradients;
-import dev.kindling.lora.Halves;
 import dev.kindling.train.Learners;
 import dev.kindling.train.OuterStep;
 import dev.kindling.train.TrainingState;
@@ -44,18 +43,12 @@ record Synchronisation(JobConfig config, long steps, int slots, Optional<Integer
         config, steps, slots, Optional.of(config.sync().workers().or(() -> before).orElse(each)));
   }
 
-  /** Which halves of pairs learn. */
-  static Halves halves(JobConfig config) {
-    boolean ffa = config.sync().averages() && config.sync().exactness() == Exactness.FFA;
-    return ffa ? Halves.B : config.adapter().trained();
-  }
-
   private LocalRule rule(int r) {
     JobConfig.Training training = config.training().orElseThrow();
     return new LocalRule(
         config.optimizer(steps),
         training.maxGradNorm(),
-        new Learners(halves(config), training.loraPlusRatio()),
+        new Learners(config.halves(), training.loraPlusRatio()),
         config.merges(steps),
         config.ranks(r));
   }

@@ -30,7 +30,10 @@ class BigModelIT {
 
   @TempDir Path temp;
 
-  /** With the second compiler: hundreds of millions of weights go through Java's loops. */
+  /**
+   * With the second compiler: hundreds of millions of weights go through Java's loops. Without
+   * classes from an archive, which would count as the process' own memory.
+   */
   private static Launched optimised(String... arguments) {
     return Launched.kindling(List.of(arguments), Map.of("JDK_JAVA_OPTIONS", ""));
   }

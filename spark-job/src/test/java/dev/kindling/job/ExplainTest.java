@@ -91,23 +91,6 @@ class ExplainTest {
     assertThat(ratio(rows, "a step")).isPositive();
   }
 
-  /** A method's settings stand in the plan, those that it has from its name and others. */
-  @Test
-  void explain_ofAMethod_showsWhatItSets() {
-    GoldenFolder golden = GoldenFolder.copy("llama-gqa", temp);
-    List<String> arguments = new ArrayList<>(explain(golden.train(temp.resolve("out"))));
-    arguments.removeIf(a -> a.startsWith("adapter.init-from"));
-    arguments.addAll(List.of("method=relora", "adapter.r=3", "train.steps=8"));
-    InProcess run = kindling(1, arguments);
-    assertThat(run.code()).as(run.stdout()).isZero();
-    JsonNode axes = run.json().at("/method/axes");
-    assertThat(axes.at("/ranks/adapter.r").asInt()).isEqualTo(3);
-    assertThat(axes.at("/merges/merge.links").asInt()).isEqualTo(4);
-    assertThat(axes.at("/merges/merge.optimizer").asText()).isEqualTo("magnitude");
-    assertThat(axes.at("/base storage/base.storage").asText()).isEqualTo("fp32");
-    assertThat(axes.at("/synchroniser/sync.mode").asText()).isEqualTo("gradients");
-  }
-
   private static double ratio(JsonNode rows, String quantity) {
     for (JsonNode row : rows) {
       if (row.get("quantity").asText().equals(quantity)) {

@@ -196,8 +196,62 @@ class ExportTest {
             .json();
     assertThat(evaluated.get("loss").asDouble())
         .isCloseTo(trained.at("/validation/loss").asDouble(), offset(1e-5));
-    InProcess all = kindling("export", "output=" + output, "to=" + cut, "base-to=" + base);
-    assertThat(all.messages()).contains("base-to: the base gets the ranks behind the first ones");
+  }
+
+  /** Of two folders there are both or none, and no part of what is more than a sum is added. */
+  @ParameterizedTest
+  @CsvSource(
+      delimiter = '|',
+      value = {
+        "llama-gqa | method=olora | | base-to needs a rank below the adapter's, 8",
+        "llama-gqa | method=olora | rank=4 | is not empty",
+        "llama-gqa | method=dora | rank=2 | use merge for all of it",
+        "llama-gqa | method=qlora | rank=2 | codes of a changed base are others",
+        "gpt2 | method=olora adapter.rank-pattern={c_attn=3} | rank=1 | in proportion at [4]",
+        "llama-tied-table-head | method=lora adapter.target-modules=[lm_head] | rank=2 | (tied)"
+      })
+  void export_withABaseThatCannotBe_leavesNothing(
+      String family, String settings, String rank, String message) throws IOException {
+    GoldenFolder golden = GoldenFolder.copy(family, temp);
+    Path output = temp.resolve("output");
+    train(golden, output, split("fresh adapter.r=4 " + settings));
+    Path cut = Files.createDirectory(temp.resolve("cut"));
+    Files.writeString(cut.resolve("mine"), "keep");
+    Path base = temp.resolve("base");
+    List<String> export =
+        new ArrayList<>(List.of("export", "output=" + output, "to=" + cut, "base-to=" + base));
+    if (rank != null) {
+      export.add(rank);
+    }
+    InProcess refused = kindling(1, export);
+    assertThat(refused.code())
+        .as(refused.stdout())
+        .isEqualTo(message.equals("is not empty") ? 3 : 2);
+    assertThat(refused.messages()).contains(message);
+    assertThat(base).doesNotExist();
+    assertThat(cut).isDirectoryContaining(file -> file.endsWith("mine"));
+  }
+
+  /** Its prefixes were adapters beside the base as it was. */
+  @Test
+  void export_dyloraWithItsBase_isNoLongerNested() {
+    GoldenFolder golden = GoldenFolder.copy("gpt2", temp);
+    Path output = temp.resolve("output");
+    train(golden, output, FRESH, "method=dylora", "adapter.r=4");
+    String cut = temp.resolve("cut").toString();
+    String base = temp.resolve("base").toString();
+    assertThat(
+            kindling("export", "output=" + output, "rank=2", "to=" + cut, "base-to=" + base).code())
+        .isZero();
+    InProcess again =
+        kindling(
+            "export",
+            "base.path=" + base,
+            "adapter.init-from=" + cut,
+            "rank=1",
+            "to=" + temp.resolve("one"));
+    assertThat(again.code()).isEqualTo(2);
+    assertThat(again.messages()).contains("the adapter is one only at its own rank, 2");
   }
 
   @Test

@@ -41,7 +41,7 @@ class MethodRefusalsTest extends MethodCase {
       InProcess refused = kindling(1, arguments);
       assertThat(refused.code()).isEqualTo(2);
       assertThat(refused.messages())
-          .contains("adapter.init-from brings adapter.magnitudes: ")
+          .contains("beside what adapter.init-from brings: adapter.magnitudes: ")
           .contains(setting.startsWith("sync") ? setting.replace("=", " = ") : "merge.links");
     }
     GoldenFolder llama = GoldenFolder.copy("llama-gqa", temp);
@@ -51,14 +51,14 @@ class MethodRefusalsTest extends MethodCase {
     InProcess refused = kindling(1, prefixes);
     assertThat(refused.code()).isEqualTo(2);
     assertThat(refused.messages())
-        .contains("adapter.init-from brings adapter.ranks: ", "adapter.rank-pattern");
+        .contains("beside what adapter.init-from brings: adapter.ranks: ", "adapter.rank-pattern");
   }
 
   @ParameterizedTest
   @CsvSource(
       delimiter = '|',
       value = {
-        "bert | adapter.r=33 | adapter.initialiser: adapter.r is 33, and",
+        "bert | adapter.r=33 | adapter.initialiser: the pair of",
         "bert | train.precision=bf16 | adapter.initialiser = olora adds to the frozen weights",
         "llama-tied-table-head | adapter.target-modules=[embed_tokens] | is an embedding",
         "llama-tied-table-head | adapter.target-modules=[lm_head] | are another layer's too"

@@ -46,10 +46,10 @@ class MethodSignaturesTest extends MethodCase {
         });
   }
 
-  /** Of halves that stay the averages are exact: each step averaged is a step of the whole. */
+  /** Averaged after each step of gradient descent, workers take the whole's step, links or not. */
   @ParameterizedTest
   @CsvSource({"ffa-lora,1", "rac-lora,3"})
-  void train_halfThatLearnsAveraged_isTheWholesStep(String method, int links) {
+  void train_averagedAfterEachStep_takesTheWholesStep(String method, int links) {
     GoldenFolder golden = GoldenFolder.copy("llama-gqa", temp);
     String[] sgd = {
       "optimizer.name=sgd",

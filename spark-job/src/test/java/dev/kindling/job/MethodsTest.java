@@ -79,7 +79,7 @@ class MethodsTest extends MethodCase {
     }
   }
 
-  /** By itself, at any rank and for any length; and from the adapter of a run of plain LoRA. */
+  /** By itself at the least rank and length, and from the adapter of a run of plain LoRA. */
   @Test
   void train_anyMethod_runsAlone() {
     GoldenFolder golden = GoldenFolder.copy("bert", temp);
@@ -103,7 +103,6 @@ class MethodsTest extends MethodCase {
     "rslora,adapter.r=1",
     "dylora,adapter.r=1",
     "lora-plus,optimizer.lora-plus-ratio=1",
-    "cola,merge.links=1",
     "qlora,base.storage=fp32"
   })
   void train_methodThatIsNone_isLora(String method, String setting) {

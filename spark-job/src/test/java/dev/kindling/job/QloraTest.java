@@ -61,8 +61,8 @@ class QloraTest {
     Path data = Files.writeString(temp.resolve("rows.jsonl"), "{\"input_ids\":[1,2,3,4]}\n");
     List<String> explain =
         List.of("explain", "base.path=" + base, "data.train=" + data, "train.steps=1");
-    double stored = loss(done(explain, "base.storage=as-stored").json(), "/memory/base");
-    double coded = loss(done(explain, "method=qlora").json(), "/memory/base");
+    double stored = done(explain, "base.storage=as-stored").json().at("/memory/base").asDouble();
+    double coded = done(explain, "method=qlora").json().at("/memory/base").asDouble();
     double matrices =
         Families.plan(json(base.resolve("config.json")), 1).linears().stream()
             .filter(m -> m.kind() == LinearModule.Kind.BLOCK)

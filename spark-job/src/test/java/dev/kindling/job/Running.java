@@ -46,10 +46,10 @@ final class Running implements AutoCloseable {
               .redirectError(err.toFile())
               .redirectInput(Path.of("/dev/null").toFile());
       builder.environment().remove("SPARK_HOME");
-      builder.environment().putAll(environment);
       builder
           .environment()
           .compute(OPTIONS, (key, given) -> SharedClasses.after(given == null ? "" : given));
+      builder.environment().putAll(environment);
       return new Running(builder.start(), out, err);
     } catch (IOException e) {
       throw new IllegalStateException(e);

@@ -24,10 +24,13 @@ final class SharedClasses {
 
   /** What does not fit the archive, another class path say, is no news. */
   private static final String OPTIONS =
-      " -XX:SharedArchiveFile=" + ARCHIVE + " -Xlog:disable -Xlog:all=error:stderr";
+      " -XX:SharedArchiveFile=\"" + ARCHIVE + "\" -Xlog:disable -Xlog:all=error:stderr";
 
   /** In the options of what is timed, which begins as a user's run does. */
   private static final String TIMED = "TieredStopAtLevel=4";
+
+  /** Whether this process has tried, which it does once. */
+  private static boolean tried;
 
   private SharedClasses() {}
 
@@ -56,7 +59,8 @@ final class SharedClasses {
       if (lock == null) {
         return false;
       }
-      if (!fresh()) {
+      if (!fresh() && !tried) {
+        tried = true;
         make();
       }
       return fresh();

@@ -2,7 +2,9 @@ package dev.kindling.job.config;
 
 import dev.kindling.lora.AdapterSettings;
 import dev.kindling.lora.Sampling;
+import dev.kindling.optim.Schedule;
 import dev.kindling.tensor.Storage;
+import dev.kindling.train.Merges.Restart;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
@@ -44,7 +46,11 @@ public record Axes(String method, Map<String, Map<String, Object>> axes) {
 
   private static Map<String, Object> ranks(JobConfig config, AdapterSettings adapter) {
     Map<String, Object> ranks = new LinkedHashMap<>();
-    ranks.put("adapter.r", adapter.r());
+    boolean continued = config.adapter().initFrom().isPresent();
+    ranks.put("adapter.r", continued ? adapter.r() : config.source().text("adapter.r"));
+    if (adapter.sampling().any() && !continued) {
+      ranks.put("sampling.rank-share", config.source().text("sampling.rank-share"));
+    }
     ranks.put("adapter.alpha", adapter.alpha());
     ranks.put("adapter.scaling", adapter.scaling().spelled());
     ranks.put("adapter.ranks", config.source().text("adapter.ranks"));
@@ -66,7 +72,7 @@ public record Axes(String method, Map<String, Map<String, Object>> axes) {
 
   private static Map<String, Object> mask(JobConfig config, AdapterSettings adapter) {
     Map<String, Object> mask = new LinkedHashMap<>();
-    mask.put("adapter.train", config.source().text("adapter.train"));
+    mask.put("adapter.train", spelled(config.halves()));
     mask.put("adapter.magnitudes", adapter.magnitudes());
     return mask;
   }
@@ -77,7 +83,10 @@ public record Axes(String method, Map<String, Map<String, Object>> axes) {
     optimiser.put("optimizer.name", config.source().text("optimizer.name"));
     optimiser.put("optimizer.learning-rate", training.learningRate());
     optimiser.put("optimizer.lora-plus-ratio", training.loraPlusRatio());
-    optimiser.put("optimizer.schedule", config.source().text("optimizer.schedule"));
+    optimiser.put("optimizer.schedule", spelled(training.curve()));
+    if (training.curve() != Schedule.Curve.CONSTANT) {
+      optimiser.put("optimizer.floor", training.floor());
+    }
     return optimiser;
   }
 
@@ -86,7 +95,10 @@ public record Axes(String method, Map<String, Map<String, Object>> axes) {
     long links = config.links(steps).count();
     merges.put("merge.links", links);
     if (links > 1) {
-      merges.put("merge.optimizer", config.source().text("merge.optimizer"));
+      merges.put("merge.optimizer", spelled(config.merging().restart()));
+      if (config.merging().restart() != Restart.RESET) {
+        merges.put("merge.pruned", config.merging().pruned());
+      }
       merges.put("merge.warmup", config.merging().warmup());
     }
     return merges;
@@ -99,6 +111,10 @@ public record Axes(String method, Map<String, Map<String, Object>> axes) {
       synchroniser.put("sync.averaging-frequency", sync.frequency());
       synchroniser.put("sync.exactness", spelled(sync.exactness()));
       synchroniser.put("sync.outer", spelled(sync.outer()));
+      if (sync.outer() == JobConfig.Outer.NESTEROV) {
+        synchroniser.put("sync.outer-learning-rate", sync.outerRate());
+        synchroniser.put("sync.outer-momentum", sync.outerMomentum());
+      }
     } else {
       synchroniser.put("sync.compression", spelled(sync.compression()));
     }

@@ -376,6 +376,12 @@ public record JobConfig(
    */
   public record Target(String to, Optional<Integer> rank, Optional<String> baseTo) {}
 
+  /** Which halves of pairs learn. */
+  public Halves halves() {
+    boolean ffa = sync.averages() && sync.exactness() == Exactness.FFA;
+    return ffa ? Halves.B : adapter.trained();
+  }
+
   /** What adds to the frozen weights, if anything does. */
   public Optional<String> changesBase() {
     if (sync.exactness() == Exactness.FEDEX) {
@@ -414,7 +420,7 @@ public record JobConfig(
             generation,
             target);
     return Combinations.problems(continued, source).stream()
-        .map("adapter.init-from brings "::concat)
+        .map("beside what adapter.init-from brings: "::concat)
         .toList();
   }
 

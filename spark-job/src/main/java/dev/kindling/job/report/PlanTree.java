@@ -13,6 +13,7 @@ import dev.kindling.job.explain.PlanTable.Candidate;
 import dev.kindling.job.explain.PlanTable.Layer;
 import dev.kindling.job.explain.Prediction;
 import dev.kindling.lora.plan.PairPlan;
+import java.math.BigDecimal;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.stream.Collectors;
@@ -100,8 +101,15 @@ public final class PlanTree {
                     ":  +- %-12s %s",
                     axis,
                     settings.entrySet().stream()
-                        .map(one -> one.getKey() + " = " + one.getValue())
+                        .map(one -> one.getKey() + " = " + plain(one.getValue()))
                         .collect(Collectors.joining(", "))));
+  }
+
+  /** 0.0002 rather than 2.0E-4. */
+  private static String plain(Object value) {
+    return value instanceof Double number
+        ? BigDecimal.valueOf(number).stripTrailingZeros().toPlainString()
+        : String.valueOf(value);
   }
 
   private void kinds(Prediction p) {

@@ -112,7 +112,7 @@ class PlansTrainAlikeTest {
     }
   }
 
-  /** By gradient descent what is learnt is the same, not only how well: found were 3e-6 of it. */
+  /** By gradient descent what is learnt is the same, not only how well: found were 1.3e-6 of it. */
   @ParameterizedTest
   @ValueSource(strings = {"bert", "gpt2", "llama-dora"})
   void twentySgdSteps_underEveryLegalPlan_giveTheSamePairs(String name) {
@@ -124,7 +124,7 @@ class PlansTrainAlikeTest {
     assertThat(moved).isPositive();
     for (PairPlan plan : new PlanRules(false, false).legal()) {
       float[] found = train(golden, Storage.FP32, plan, sgd, start, fp32()).trainables;
-      assertThat(distance(found, plain)).as(plan.toString()).isLessThan(1e-4 * moved);
+      assertThat(distance(found, plain)).as(plan.toString()).isLessThan(1e-5 * moved);
     }
   }
 

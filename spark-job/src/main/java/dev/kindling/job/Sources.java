@@ -238,14 +238,7 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
   /** Without an adapter, evaluation and generation take the base as it is. */
   private static AdapterSettings settings(JobConfig config, ModelPlan plan) {
     JobConfig.Adapter a = config.adapter();
-    return new AdapterSettings(
-        a.r(),
-        a.alpha(),
-        a.scaling(),
-        a.patterns(),
-        a.magnitudes(),
-        a.sampling(),
-        a.dropout(),
+    return a.settings(
         config.training().isPresent() ? a.targets() : new TargetModules.None(),
         a.modulesToSave().orElse(plan.head()));
   }

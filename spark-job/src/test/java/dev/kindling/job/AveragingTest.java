@@ -67,10 +67,18 @@ class AveragingTest {
 
   /** methods.md D1: with SGD and no clipping an averaging each step is one large batch. */
   @ParameterizedTest
-  @CsvSource({"bert,2", "bert,3", "llama-gqa,4", "llama-table-saved-head,2"})
-  void train_everyStepWithSgd_equalsSynchronousGradients(String name, int workers) {
+  @CsvSource({
+    "bert,2,lora",
+    "bert,3,lora",
+    "llama-gqa,4,lora",
+    "llama-table-saved-head,2,lora",
+    "llama-gqa,2,ffa-lora",
+    "llama-gqa,2,rac-lora"
+  })
+  void train_everyStepWithSgd_equalsSynchronousGradients(String name, int workers, String method) {
     GoldenFolder golden = GoldenFolder.copy(name, temp);
     String[] sgd = {
+      "method=" + method,
       "optimizer.name=sgd",
       "optimizer.learning-rate=0.05",
       "train.max-grad-norm=0",

@@ -46,31 +46,6 @@ class MethodSignaturesTest extends MethodCase {
         });
   }
 
-  /** Averaged after each step of gradient descent, workers take the whole's step, links or not. */
-  @ParameterizedTest
-  @CsvSource({"ffa-lora,1", "rac-lora,3"})
-  void train_averagedAfterEachStep_takesTheWholesStep(String method, int links) {
-    GoldenFolder golden = GoldenFolder.copy("llama-gqa", temp);
-    String[] sgd = {
-      "optimizer.name=sgd",
-      "optimizer.learning-rate=0.05",
-      "train.max-grad-norm=0",
-      "train.steps=" + 2 * links
-    };
-    String[] averaged = Arrays.copyOf(sgd, sgd.length + 3);
-    averaged[sgd.length] = "sync.mode=averaging";
-    averaged[sgd.length + 1] = "sync.averaging-frequency=1";
-    averaged[sgd.length + 2] = "sync.workers=2";
-    Map<String, StoredTensor> whole = adapter(train(golden, method, sgd));
-    adapter(train(golden, method, averaged))
-        .forEach(
-            (name, tensor) ->
-                assertThat(tensor.floats())
-                    .as(name)
-                    .usingComparatorWithPrecision(1e-6f)
-                    .containsExactly(whole.get(name).floats()));
-  }
-
   /** Of each family the layers that the paper samples, and those that it leaves exact. */
   @ParameterizedTest
   @CsvSource(

@@ -17,7 +17,6 @@ import java.util.concurrent.TimeUnit;
 final class Running implements AutoCloseable {
   private static final Path HOME = Path.of("..").toAbsolutePath().normalize();
   private static final int PATIENCE_SECONDS = 300;
-  private static final String OPTIONS = "JDK_JAVA_OPTIONS";
 
   private final Process process;
   private final Path out;
@@ -46,9 +45,7 @@ final class Running implements AutoCloseable {
               .redirectError(err.toFile())
               .redirectInput(Path.of("/dev/null").toFile());
       builder.environment().remove("SPARK_HOME");
-      builder
-          .environment()
-          .compute(OPTIONS, (key, given) -> SharedClasses.after(given == null ? "" : given));
+      SharedClasses.share(builder);
       builder.environment().putAll(environment);
       return new Running(builder.start(), out, err);
     } catch (IOException e) {

@@ -22,6 +22,8 @@ final class SharedClasses {
   private static final Path TARGET = Path.of("target").toAbsolutePath();
   private static final Path ARCHIVE = TARGET.resolve("spark-classes.jsa");
 
+  private static final String VARIABLE = "JDK_JAVA_OPTIONS";
+
   /** What does not fit the archive, another class path say, is no news. */
   private static final String OPTIONS =
       " -XX:SharedArchiveFile=\"" + ARCHIVE + "\" -Xlog:disable -Xlog:all=error:stderr";
@@ -34,15 +36,11 @@ final class SharedClasses {
 
   private SharedClasses() {}
 
-  /**
-   * Options for {@code JDK_JAVA_OPTIONS}, after those that are there; the same, while another
-   * process makes the archive.
-   */
-  static String after(String options) {
-    try {
-      return options.contains(TIMED) || !ready() ? options : options + OPTIONS;
-    } catch (IOException e) {
-      throw new IllegalStateException(e);
+  /** Has the JVMs of a process use them, unless it is timed or another process makes them. */
+  static void share(ProcessBuilder builder) throws IOException {
+    String given = builder.environment().getOrDefault(VARIABLE, "");
+    if (!given.contains(TIMED) && ready()) {
+      builder.environment().put(VARIABLE, given + OPTIONS);
     }
   }
 

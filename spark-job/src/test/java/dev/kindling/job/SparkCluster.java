@@ -121,10 +121,7 @@ final class SparkCluster implements AutoCloseable {
     builder.environment().put("SPARK_HOME", SPARK_HOME.toString());
     builder.environment().put("SPARK_LOCAL_IP", "127.0.0.1");
     builder.environment().put("SPARK_SCALA_VERSION", "2.12");
-    builder
-        .environment()
-        .compute(
-            "JDK_JAVA_OPTIONS", (key, given) -> SharedClasses.after(given == null ? "" : given));
+    SharedClasses.share(builder);
     Process process = builder.start();
     processes.add(process);
     return Daemon.ready(process, ready);

@@ -24,20 +24,20 @@ final class Combinations {
   private final Adapter adapter;
   private final List<String> problems = new ArrayList<>();
 
-  private Combinations(JobConfig config, ConfigSource source) {
+  private Combinations(JobConfig config, Adapter adapter) {
     this.config = config;
-    this.source = source;
-    this.adapter = config.adapter();
+    this.source = config.source();
+    this.adapter = adapter;
   }
 
   /**
    * What a run cannot have together.
    *
-   * @param source what the user set
+   * @param adapter the configuration's own, or as the folder has it that it goes on from
    * @return one sentence each, naming both keys
    */
-  static List<String> problems(JobConfig config, ConfigSource source) {
-    Combinations combinations = new Combinations(config, source);
+  static List<String> problems(JobConfig config, Adapter adapter) {
+    Combinations combinations = new Combinations(config, adapter);
     combinations.halves();
     combinations.changesOfTheBase();
     combinations.prefixes();

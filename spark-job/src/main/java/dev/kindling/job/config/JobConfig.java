@@ -140,6 +140,12 @@ public record JobConfig(
       return initFrom.isPresent() ? Optional.empty() : initialiser.fromBase();
     }
 
+    /** What a PEFT configuration would say of it, on these layers. */
+    public AdapterSettings settings(TargetModules on, List<String> saved) {
+      return new AdapterSettings(
+          r, alpha, scaling, patterns, magnitudes, sampling, dropout, on, saved);
+    }
+
     /** The same with what a folder says of itself. */
     private Adapter like(AdapterSettings brought) {
       return new Adapter(
@@ -405,21 +411,7 @@ public record JobConfig(
    * @return one sentence each, naming both keys
    */
   public List<String> problemsBeside(AdapterSettings brought) {
-    JobConfig continued =
-        new JobConfig(
-            source,
-            base,
-            task,
-            adapter.like(brought),
-            data,
-            training,
-            merging,
-            sync,
-            compute,
-            output,
-            generation,
-            target);
-    return Combinations.problems(continued, source).stream()
+    return Combinations.problems(this, adapter.like(brought)).stream()
         .map("beside what adapter.init-from brings: "::concat)
         .toList();
   }

@@ -83,7 +83,7 @@ final class JobConfigReader {
               + " gradients");
     }
     if (trains) {
-      Combinations.problems(config, source).forEach(in::problem);
+      Combinations.problems(config, adapter).forEach(in::problem);
     }
     ConfigProblems.check(in.problems());
     return config;

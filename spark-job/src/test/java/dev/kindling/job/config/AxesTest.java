@@ -25,17 +25,7 @@ class AxesTest {
             .toList();
     JobConfig config = JobConfig.of(ConfigSource.read(Optional.empty(), overrides), Command.TRAIN);
     Adapter a = config.adapter();
-    AdapterSettings settings =
-        new AdapterSettings(
-            a.r(),
-            a.alpha(),
-            a.scaling(),
-            a.patterns(),
-            a.magnitudes(),
-            a.sampling(),
-            a.dropout(),
-            a.targets(),
-            List.of());
+    AdapterSettings settings = a.settings(a.targets(), List.of());
     Axes axes = Axes.of(config, settings, config.base().storage(), 20);
     assertThat(axes.axes()).hasSize(8);
     Map<String, String> all = new TreeMap<>();

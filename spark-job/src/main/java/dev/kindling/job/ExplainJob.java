@@ -11,9 +11,11 @@ import dev.kindling.job.broadcast.MemoryPlan;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.Sizes;
 import dev.kindling.job.config.Axes;
+import dev.kindling.job.config.Compute;
 import dev.kindling.job.config.JobConfig;
-import dev.kindling.job.config.JobConfig.Output;
-import dev.kindling.job.config.JobConfig.OutputMode;
+import dev.kindling.job.config.Output;
+import dev.kindling.job.config.Output.Mode;
+import dev.kindling.job.config.Training;
 import dev.kindling.job.explain.Comparison;
 import dev.kindling.job.explain.ExecutorClock;
 import dev.kindling.job.explain.Prediction;
@@ -74,7 +76,7 @@ public final class ExplainJob {
         .flatMap(
             output ->
                 OutputFolder.open(
-                        new Output(output.folder(), OutputMode.RESUME, 1, 1),
+                        new Output(output.folder(), Mode.RESUME, 1, 1),
                         config.source(),
                         session.sparkContext().hadoopConfiguration())
                     .done());
@@ -86,8 +88,8 @@ public final class ExplainJob {
       Examples examples,
       Optional<Examples> held,
       List<Timed> timed) {
-    JobConfig.Training training = config.training().orElseThrow();
-    JobConfig.Compute compute = config.compute();
+    Training training = config.training().orElseThrow();
+    Compute compute = config.compute();
     Cluster cluster = prepared.cluster();
     int batch = compute.batch();
     long steps = training.totalSteps(examples.count(), batch);

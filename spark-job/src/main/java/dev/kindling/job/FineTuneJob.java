@@ -13,6 +13,7 @@ import dev.kindling.job.broadcast.MemoryPlan;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.JobConfig;
+import dev.kindling.job.config.Training;
 import dev.kindling.job.evaluate.Evaluation;
 import dev.kindling.job.evaluate.Evaluator;
 import dev.kindling.job.explain.PlanTable;
@@ -42,7 +43,7 @@ import org.jspecify.annotations.Nullable;
 public final class FineTuneJob {
   private final SparkSession session;
   private final JobConfig config;
-  private final JobConfig.Training training;
+  private final Training training;
   private final boolean terminal;
   private final Stop stop;
   private final @Nullable String submission;

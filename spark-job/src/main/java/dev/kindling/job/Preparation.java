@@ -12,10 +12,12 @@ import dev.kindling.data.Labels;
 import dev.kindling.job.broadcast.MemoryPlan;
 import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.WeightDelivery;
+import dev.kindling.job.config.Base.Delivery;
+import dev.kindling.job.config.Compute;
+import dev.kindling.job.config.Compute.Recompute;
 import dev.kindling.job.config.ConfigProblems;
+import dev.kindling.job.config.Data;
 import dev.kindling.job.config.JobConfig;
-import dev.kindling.job.config.JobConfig.Delivery;
-import dev.kindling.job.config.JobConfig.Recompute;
 import dev.kindling.job.explain.ExecutorClock;
 import dev.kindling.job.explain.PlanTable;
 import dev.kindling.job.ingest.Examples;
@@ -101,7 +103,7 @@ record Preparation(
     base.resolve(plan.weights(layout)); // here, not first on an executor
     String digest = base.digest(plan.weights());
     float[] start = sources.start(config, plan, layout);
-    JobConfig.Compute compute = config.compute();
+    Compute compute = config.compute();
     ModelSpec spec =
         ModelSpec.of(
             UUID.randomUUID().toString(),
@@ -145,7 +147,7 @@ record Preparation(
 
   /** Reads and checks what is evaluated in training, if anything is. */
   Optional<Examples> held(SparkSession session) {
-    JobConfig.Data data = reading.config().data();
+    Data data = reading.config().data();
     if (data.holdOut() > 0) {
       return Optional.of(read(session, Query.heldOut(data, seed())));
     }

@@ -6,9 +6,10 @@ import dev.kindling.data.Grouping;
 import dev.kindling.data.Labels;
 import dev.kindling.data.TextTokenizer;
 import dev.kindling.job.config.ConfigProblems;
+import dev.kindling.job.config.Data;
+import dev.kindling.job.config.Data.Format;
+import dev.kindling.job.config.Data.Split;
 import dev.kindling.job.config.JobConfig;
-import dev.kindling.job.config.JobConfig.Format;
-import dev.kindling.job.config.JobConfig.Split;
 import dev.kindling.job.ingest.RowReader;
 import dev.kindling.model.ConfigJson;
 import dev.kindling.model.ModelPlan;
@@ -30,7 +31,7 @@ record Reading(JobConfig config, ModelPlan outline, int maxTokens, byte[] tokeni
   private static final int LARGEST_UNASKED = 2048;
 
   static Reading of(JobConfig config, HfFolder base, ModelPlan outline) {
-    JobConfig.Data data = config.data();
+    Data data = config.data();
     int limit = outline.rules().maxTokens();
     int maxTokens = data.maxLength().orElse(limit);
     List<Integer> ends = new ConfigJson(base.config()).endTokens();
@@ -115,12 +116,12 @@ record Reading(JobConfig config, ModelPlan outline, int maxTokens, byte[] tokeni
 
   /** The reader of rows, once the classes are known. */
   RowReader rows(Labels labels) {
-    JobConfig.Data data = config.data();
+    Data data = config.data();
     return new RowReader(
         data.format(),
         data.textColumn(),
         data.labelColumn(),
-        data.onBadRow() == JobConfig.BadRow.DROP,
+        data.onBadRow() == Data.BadRow.DROP,
         data.split(),
         tokenizer,
         maxTokens,

@@ -6,6 +6,7 @@ import dev.kindling.checkpoint.HfFolder;
 import dev.kindling.checkpoint.StoredTensor;
 import dev.kindling.data.Labels;
 import dev.kindling.export.PeftAdapter;
+import dev.kindling.job.config.Adapter;
 import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.config.JobConfig.Task;
@@ -237,7 +238,7 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
 
   /** Without an adapter, evaluation and generation take the base as it is. */
   private static AdapterSettings settings(JobConfig config, ModelPlan plan) {
-    JobConfig.Adapter a = config.adapter();
+    Adapter a = config.adapter();
     return a.settings(
         config.training().isPresent() ? a.targets() : new TargetModules.None(),
         a.modulesToSave().orElse(plan.head()));
@@ -283,7 +284,7 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
     return task.name().toLowerCase(Locale.ROOT).replace('_', '-');
   }
 
-  private static List<String> differingKeys(JobConfig.Adapter user, AdapterSettings folder) {
+  private static List<String> differingKeys(Adapter user, AdapterSettings folder) {
     List<String> problems = new ArrayList<>();
     for (String key : user.userSet()) {
       Object ours =
@@ -330,7 +331,7 @@ record Sources(HfFolder base, Optional<PeftAdapter> adapter, ModelPlan outline) 
 
   /** What a folder says nothing of, and its dropout, unless the user set another. */
   private static PeftAdapter.Training trained(JobConfig config, AdapterSettings folder) {
-    JobConfig.Adapter user = config.adapter();
+    Adapter user = config.adapter();
     return new PeftAdapter.Training(
         user.userSet().contains("dropout") ? user.dropout() : folder.dropout(),
         config.training().isPresent() ? user.sampling().beside(folder.r()) : Sampling.NONE);

@@ -1,6 +1,7 @@
 package dev.kindling.job;
 
 import dev.kindling.data.EpochOrder;
+import dev.kindling.job.config.Compute;
 import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.ingest.Batches;
@@ -69,7 +70,7 @@ final class StepLoop {
       Examples examples, Synchroniser synchroniser, long steps, Checkpoint from, Progress progress)
       throws IOException {
     numerics = from.numerics();
-    JobConfig.Compute compute = config.compute();
+    Compute compute = config.compute();
     int every = config.output().orElseThrow().checkpointEvery();
     int together = synchroniser.lanes().together();
     long n = examples.count();

@@ -3,10 +3,11 @@ package dev.kindling.job;
 import dev.kindling.job.averaging.LocalRule;
 import dev.kindling.job.averaging.ParameterAveraging;
 import dev.kindling.job.config.JobConfig;
-import dev.kindling.job.config.JobConfig.Compression;
-import dev.kindling.job.config.JobConfig.Exactness;
-import dev.kindling.job.config.JobConfig.Outer;
-import dev.kindling.job.config.JobConfig.Sync;
+import dev.kindling.job.config.Sync;
+import dev.kindling.job.config.Sync.Compression;
+import dev.kindling.job.config.Sync.Exactness;
+import dev.kindling.job.config.Sync.Outer;
+import dev.kindling.job.config.Training;
 import dev.kindling.job.ingest.Lanes;
 import dev.kindling.job.resume.Checkpoints.Saved;
 import dev.kindling.job.sync.Cluster;
@@ -44,7 +45,7 @@ record Synchronisation(JobConfig config, long steps, int slots, Optional<Integer
   }
 
   private LocalRule rule(int r) {
-    JobConfig.Training training = config.training().orElseThrow();
+    Training training = config.training().orElseThrow();
     return new LocalRule(
         config.optimizer(steps),
         training.maxGradNorm(),

@@ -4,6 +4,7 @@ import dev.kindling.tensor.gpu.Machine.Card;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
+import java.util.stream.Collectors;
 
 /**
  * Which device an address of Spark's means. Indices count the devices that the process sees; UUIDs
@@ -46,6 +47,22 @@ public record Address(Optional<String> visible) {
       return index < seen.size() ? Optional.of(index) : Optional.empty();
     }
     return named(seen, address).map(seen::indexOf);
+  }
+
+  /** Why there is no such device, for people. */
+  public String missing(Machine machine, String address) {
+    if (address.startsWith("MIG-")) {
+      return address + " is a part of a GPU (MIG), which we cannot use: give executors whole GPUs";
+    }
+    String others =
+        seen(machine).stream()
+            .map(card -> card.uuid() + " (" + card.model() + ")")
+            .collect(Collectors.joining(", "));
+    return "there is no GPU "
+        + address
+        + " among those that this process sees: "
+        + (others.isEmpty() ? "none" : others)
+        + visible.map(names -> ", by CUDA_VISIBLE_DEVICES = '" + names + "'").orElse("");
   }
 
   private static Optional<Card> named(List<Card> cards, String name) {

@@ -21,6 +21,9 @@ public final class Guard {
   /** CUDA 13 has no code for what came before Turing. */
   static final int FIRST_FOR_CUDA_13 = 75;
 
+  /** Tensor cores of BF16 and TF32 came with Ampere. */
+  static final int FIRST_THAT_ROUNDS = 80;
+
   /**
    * Kernels of nd4j-cuda-11.6 M2.1 are machine code for 3.7 to 8.6 without PTX: that of 8.6 runs on
    * 8.9, none on Hopper.
@@ -35,6 +38,8 @@ public final class Guard {
   public enum Wanted {
     CPU,
     CUDA,
+    /** With products in BF16 or TF32. */
+    CUDA_ROUNDED,
     ND4J_CUDA
   }
 
@@ -82,12 +87,12 @@ public final class Guard {
               + " other's libraries: leave one of them out");
     }
     Driver driver = machine.driver().get();
-    return wanted == Wanted.CUDA
-        ? cuda(machine, driver, card.get())
-        : nd4j(machine, driver, card.get());
+    return wanted == Wanted.ND4J_CUDA
+        ? nd4j(machine, driver, card.get())
+        : cuda(machine, driver, card.get(), wanted == Wanted.CUDA_ROUNDED);
   }
 
-  private static Decision cuda(Machine machine, Driver driver, Card card) {
+  private static Decision cuda(Machine machine, Driver driver, Card card, boolean rounded) {
     if (!driver.atLeast(FOR_CUDA_13)) {
       return new Refused(
           "the driver is "
@@ -102,6 +107,12 @@ public final class Guard {
           card.told()
               + " is older than CUDA 13, which begins at 7.5: set compute.backend = "
               + (suitsNd4j(card) ? "nd4j-cuda, or auto for the CPU" : "auto for the CPU"));
+    }
+    if (rounded && card.capability() < FIRST_THAT_ROUNDS) {
+      return new Refused(
+          "train.precision = bf16 and tf32 need compute capability 8.0 (Ampere), and this is "
+              + card.told()
+              + ": set train.precision = fp32");
     }
     List<String> missing =
         List.of(Library.CUDART_13, Library.CUBLASLT_13, Library.NVRTC_13).stream()

@@ -52,7 +52,7 @@ public record Compute(Engine engine, Precision precision, int threads) implement
       return Device.CPU;
     }
     return address
-        .map(GpuEngine.of(engine)::device)
+        .map(given -> GpuEngine.of(engine).device(given, precision))
         .orElse(new Device.Cpu("its tasks are given no GPU"));
   }
 

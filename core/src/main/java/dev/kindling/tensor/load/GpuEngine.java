@@ -24,8 +24,9 @@ public interface GpuEngine {
    * The device of an address, or the CPU and why it cannot be used.
    *
    * @param address an index among the devices that this process sees, or a UUID
+   * @param precision of what it is to compute
    */
-  Device device(String address);
+  Device device(String address, Precision precision);
 
   /**
    * A backend on a device, for one task.
@@ -47,6 +48,9 @@ public interface GpuEngine {
   /** The device of an address as the guard decides, without touching it. */
   static Device device(Machine machine, Address seen, String address, Wanted wanted) {
     Optional<Card> card = seen.find(machine, address);
+    if (card.isEmpty() && machine.driver().isPresent()) {
+      return new Device.Cpu(seen.missing(machine, address));
+    }
     Guard.Decision decision = Guard.decide(machine, card, wanted);
     if (decision instanceof Guard.Cpu cpu) {
       return new Device.Cpu(cpu.why());

@@ -77,6 +77,8 @@ class GuardTest {
         "580.82 | 89 | 13   | ND4J_CUDA | libcublas.so.11 not found: build the jar",
         // Older ones.
         "580.82 | 75 | 13   | CUDA      | cuda",
+        "580.82 | 75 | 13   | CUDA_ROUNDED | (compute capability 7.5): set train.precision = fp32",
+        "580.82 | 80 | 13   | CUDA_ROUNDED | cuda",
         "580.82 | 70 | both | CUDA      | set compute.backend = nd4j-cuda, or auto",
         "580.82 | 70 | both | ND4J_CUDA | nd4j-cuda",
         "470.57 | 35 | 11   | ND4J_CUDA | is older than ND4J's CUDA backend",

@@ -2,9 +2,12 @@ package dev.kindling.tensor.gpu;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import dev.kindling.tensor.gpu.Guard.Wanted;
 import dev.kindling.tensor.gpu.Machine.Card;
 import dev.kindling.tensor.gpu.Machine.Driver;
 import dev.kindling.tensor.gpu.Machine.Library;
+import dev.kindling.tensor.load.Device;
+import dev.kindling.tensor.load.GpuEngine;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -88,6 +91,29 @@ class MachineReaderTest {
     assertThat(uuid(machine, Optional.of("0,9,1"), "1")).isEmpty();
     assertThat(uuid(machine, Optional.of(""), "0")).isEmpty();
     assertThat(new Address(Optional.of("2,0")).ordinal(machine, "GPU-aa")).contains(1);
+  }
+
+  @Test
+  void device_thatIsNotThere_isToldWithWhatIs() {
+    Machine machine =
+        new Machine(
+            Optional.of(new Driver(580, 82)),
+            List.of(card(0, "GPU-aa"), card(1, "GPU-ab")),
+            java.util.EnumSet.allOf(Library.class),
+            java.util.Set.of());
+    assertThat(why(machine, Optional.of("1"), "1"))
+        .isEqualTo(
+            "there is no GPU 1 among those that this process sees: GPU-ab (a card), by"
+                + " CUDA_VISIBLE_DEVICES = '1'");
+    assertThat(why(machine, Optional.of("GPU-z"), "0")).contains("sees: none, by CUDA_VISIBLE");
+    assertThat(why(machine, Optional.empty(), "MIG-1")).contains("whole GPUs");
+    assertThat(GpuEngine.device(machine, new Address(Optional.empty()), "1", Wanted.CUDA))
+        .isEqualTo(new Device.Gpu("1", "GPU-ab", "a card", 0));
+  }
+
+  private static String why(Machine machine, Optional<String> visible, String address) {
+    Device device = GpuEngine.device(machine, new Address(visible), address, Wanted.CUDA);
+    return ((Device.Cpu) device).why();
   }
 
   private static Card card(int index, String uuid) {

@@ -85,6 +85,11 @@ final class Blas {
     this.tf32 = tf32;
   }
 
+  /** Of the library that is loaded, as 130100. */
+  static long version() {
+    return cublas.cublasLtGetVersion();
+  }
+
   /** An address of the device as a parameter. */
   private static final class DevicePointer extends Pointer {
     DevicePointer(long at) {

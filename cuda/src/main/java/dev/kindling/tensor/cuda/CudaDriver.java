@@ -9,9 +9,11 @@ import java.nio.ByteBuffer;
 import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
+import java.util.UUID;
 import org.bytedeco.cuda.cudart.CUctx_st;
 import org.bytedeco.cuda.cudart.CUfunc_st;
 import org.bytedeco.cuda.cudart.CUmod_st;
+import org.bytedeco.cuda.cudart.CUuuid;
 import org.bytedeco.cuda.global.cudart;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Loader;
@@ -25,9 +27,6 @@ import org.bytedeco.javacpp.SizeTPointer;
 final class CudaDriver implements Driver {
   /** Bytes: what cuBLAS recommends for Hopper. */
   private static final long WORKSPACE = 32L << 20;
-
-  /** Compute capability, times ten; TF32 came with it. */
-  private static final int FIRST_WITH_BF16 = 80;
 
   /** Bytes of shared memory that a block gets unasked. */
   private static final int ALWAYS_SHARED = 48 << 10;
@@ -60,16 +59,6 @@ final class CudaDriver implements Driver {
             found, cudart.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device),
         "cuDeviceGetAttribute");
     capability += found[0];
-    if (precision.rounds() && capability < FIRST_WITH_BF16) {
-      throw new InvalidInput(
-          "train.precision",
-          precision.spelled()
-              + " on a GPU of compute capability "
-              + capability / 10
-              + "."
-              + capability % 10,
-          "fp32, or a GPU from Ampere (8.0) on");
-    }
     check(cudart.cuDevicePrimaryCtxRetain(context, device), "cuDevicePrimaryCtxRetain");
     enter();
     boolean bf16 = precision == Precision.BF16;
@@ -78,6 +67,35 @@ final class CudaDriver implements Driver {
     }
     workspace = allocate(WORKSPACE);
     blas = new Blas(workspace, WORKSPACE, precision == Precision.TF32);
+  }
+
+  /**
+   * The number under which CUDA shows a device to this process. It need not be that of the bus, by
+   * which nvidia-smi counts: CUDA has the fastest first.
+   */
+  static int ordinal(String uuid) {
+    int[] found = new int[1];
+    check(cudart.cuInit(0), "cuInit");
+    check(cudart.cuDeviceGetCount(found), "cuDeviceGetCount");
+    int count = found[0];
+    try (CUuuid id = new CUuuid()) {
+      for (int ordinal = 0; ordinal < count; ordinal++) {
+        check(cudart.cuDeviceGet(found, ordinal), "cuDeviceGet");
+        check(cudart.cuDeviceGetUuid(id, found[0]), "cuDeviceGetUuid");
+        byte[] bytes = new byte[2 * Long.BYTES];
+        id.bytes().get(bytes);
+        if (spelled(bytes).equals(uuid)) {
+          return ordinal;
+        }
+      }
+    }
+    throw new IllegalStateException(uuid + " is none of the " + count + " devices of CUDA's");
+  }
+
+  /** 16 bytes as nvidia-smi spells them. */
+  static String spelled(byte[] uuid) {
+    ByteBuffer bytes = ByteBuffer.wrap(uuid);
+    return "GPU-" + new UUID(bytes.getLong(), bytes.getLong());
   }
 
   private static byte[] cubin(int capability, boolean bf16) {

@@ -1,10 +1,10 @@
 package dev.kindling.tensor.cuda;
 
+import dev.kindling.InvalidInput;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.gpu.Address;
 import dev.kindling.tensor.gpu.Guard.Wanted;
-import dev.kindling.tensor.gpu.Machine;
 import dev.kindling.tensor.gpu.MachineReader;
 import dev.kindling.tensor.load.Device;
 import dev.kindling.tensor.load.Engine;
@@ -24,24 +24,26 @@ public final class CudaEngine implements GpuEngine {
   }
 
   @Override
-  public Device device(String address) {
-    return GpuEngine.device(new MachineReader().read(), Address.here(), address, Wanted.CUDA);
+  public Device device(String address, Precision precision) {
+    Wanted wanted = precision.rounds() ? Wanted.CUDA_ROUNDED : Wanted.CUDA;
+    return GpuEngine.device(new MachineReader().read(), Address.here(), address, wanted);
   }
 
   @Override
   public Backend open(Precision precision, Device.Gpu device) {
-    Driver driver =
-        DRIVERS.computeIfAbsent(
-            new Opened(device.uuid(), precision),
-            opened -> new CudaDriver(ordinal(device), precision));
-    return new CudaBackend(precision, driver, CudaBackend.MOST_SCORES);
-  }
-
-  private static int ordinal(Device.Gpu device) {
-    Machine machine = new MachineReader().read();
-    return Address.here()
-        .ordinal(machine, device.address())
-        .orElseThrow(() -> new IllegalStateException(device + " has gone"));
+    try {
+      Driver driver =
+          DRIVERS.computeIfAbsent(
+              new Opened(device.uuid(), precision),
+              opened -> new CudaDriver(CudaDriver.ordinal(device.uuid()), precision));
+      return new CudaBackend(precision, driver, CudaBackend.MOST_SCORES);
+    } catch (LinkageError e) { // files that are there are not always those that can be loaded
+      throw new InvalidInput(
+          "compute.backend",
+          "cuda, and CUDA's libraries cannot be loaded: " + e.getMessage(),
+          "the driver's libcuda.so.1, and libcudart, libcublasLt and libnvrtc of one CUDA 13, on"
+              + " LD_LIBRARY_PATH of the executors (spark.executorEnv.LD_LIBRARY_PATH)");
+    }
   }
 
   @Override
@@ -51,6 +53,6 @@ public final class CudaEngine implements GpuEngine {
 
   @Override
   public String numerics(Device.Gpu device) {
-    return "cuda 13, " + device.model();
+    return "cublasLt " + Blas.version() + ", NVRTC " + Nvrtc.version() + ", " + device.model();
   }
 }

@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
+import dev.kindling.InvalidInput;
 import dev.kindling.tensor.AttentionShape;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
@@ -37,6 +38,26 @@ class CudaEngineTest {
     try (Backend backend = compute.open(device)) {
       assertThat(backend.name()).isNotEqualTo("cuda");
     }
+  }
+
+  /** The guard looks for files; what cannot be loaded is told as well. */
+  @Test
+  void open_librariesThatCannotBeLoaded_saysSo() {
+    assumeTrue(new MachineReader().read().driver().isEmpty(), "there is a driver here");
+    Device.Gpu device = new Device.Gpu("0", "GPU-none", "a card", 1L << 36);
+    assertThatThrownBy(() -> new CudaEngine().open(Precision.FP32, device))
+        .isInstanceOf(InvalidInput.class)
+        .hasMessageContaining("CUDA's libraries cannot be loaded")
+        .hasMessageContaining("LD_LIBRARY_PATH");
+  }
+
+  @Test
+  void spelled_sixteenBytes_areNvidiaSmisUuid() {
+    byte[] bytes = new byte[16];
+    for (int i = 0; i < bytes.length; i++) {
+      bytes[i] = (byte) (0x11 * i);
+    }
+    assertThat(CudaDriver.spelled(bytes)).isEqualTo("GPU-00112233-4455-6677-8899-aabbccddeeff");
   }
 
   /** The probabilities of 2,048 tokens and 32 heads would be 256 MiB of bf16 for each layer. */

@@ -4,6 +4,7 @@ import static org.junit.platform.engine.discovery.DiscoverySelectors.selectClass
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.gpu.Machine;
 import dev.kindling.tensor.gpu.MachineReader;
 import dev.kindling.tensor.load.Device;
@@ -65,7 +66,7 @@ public final class GpuCheck {
     line.put("driver", machine.driver().map(Object::toString).orElse("none"));
     line.put("cards", machine.gpus().stream().map(Object::toString).toList());
     line.put("libraries", machine.libraries().stream().map(Object::toString).toList());
-    line.put("decision", new CudaEngine().device("0").toString());
+    line.put("decision", new CudaEngine().device("0", Precision.BF16).toString());
     return line;
   }
 
@@ -76,7 +77,9 @@ public final class GpuCheck {
             Class.forName("dev.kindling.model.DeviceCurveTest"),
             Class.forName("dev.kindling.model.DeviceGoldenTest"),
             Class.forName("dev.kindling.model.DeviceBf16GoldenTest"),
+            Class.forName("dev.kindling.model.DeviceTf32GoldenTest"),
             DeviceBf16Test.class,
+            DeviceTf32Test.class,
             DeviceFp32Test.class)) {
       ClassSelector selector = selectClass(test);
       LauncherDiscoveryRequest request =
@@ -105,7 +108,7 @@ public final class GpuCheck {
   /** What does not fit, or fails, is told, and the next one tried. */
   private static void step(GpuStep step, boolean profiled) {
     try {
-      Device device = new CudaEngine().device("0");
+      Device device = new CudaEngine().device("0", Precision.BF16);
       say(profiled ? step.profile() : step.measure(device.toString()));
     } catch (RuntimeException e) {
       say(Map.of("step", step.toString(), "error", e.toString()));

@@ -21,6 +21,7 @@ class KernelCompileTest {
 
   @ParameterizedTest
   @CsvSource({
+    "sm_75,false",
     "sm_80,false",
     "sm_80,true",
     "sm_90,false",

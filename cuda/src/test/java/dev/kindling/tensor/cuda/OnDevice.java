@@ -16,7 +16,7 @@ public final class OnDevice {
   public static Backend open(Precision precision) {
     assumeTrue(new MachineReader().read().driver().isPresent(), "there is no GPU here");
     CudaEngine engine = new CudaEngine();
-    Device device = engine.device("0");
+    Device device = engine.device("0", precision);
     assertThat(device).isInstanceOf(Device.Gpu.class);
     return engine.open(precision, (Device.Gpu) device);
   }

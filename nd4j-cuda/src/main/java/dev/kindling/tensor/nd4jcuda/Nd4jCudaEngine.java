@@ -22,7 +22,7 @@ public final class Nd4jCudaEngine implements GpuEngine {
 
   /** Asks the guard, and loads no class of ND4J. */
   @Override
-  public Device device(String address) {
+  public Device device(String address, Precision precision) {
     return GpuEngine.device(new MachineReader().read(), Address.here(), address, Wanted.ND4J_CUDA);
   }
 
@@ -47,7 +47,9 @@ public final class Nd4jCudaEngine implements GpuEngine {
   public Backend sizes(Precision precision) {
     if (precision != Precision.FP32) {
       throw new InvalidInput(
-          "train.precision", "bf16 with compute.backend = nd4j-cuda", "fp32, or cuda");
+          "train.precision",
+          precision.spelled() + " with compute.backend = nd4j-cuda",
+          "fp32, or compute.backend = cuda");
     }
     return new ArrayBackend(engine().spelled(), new OneDnnBackend(precision, 1));
   }

@@ -10,6 +10,7 @@ import dev.kindling.job.storage.StorageFailed;
 import dev.kindling.job.sync.Diverged;
 import java.util.List;
 import java.util.Locale;
+import org.apache.spark.SparkException;
 
 /** Why the process ended: for schedulers, which read nothing else. */
 enum ExitCode {
@@ -57,6 +58,18 @@ enum ExitCode {
       return PREEMPTED;
     }
     return failure instanceof Diverged ? DIVERGED : UNEXPECTED;
+  }
+
+  /** What a failure is to be judged by: a task's own, if Spark tells of one that we know. */
+  static Throwable cause(Throwable failure) {
+    if (failure instanceof SparkException) {
+      for (Throwable cause = failure.getCause(); cause != null; cause = cause.getCause()) {
+        if (of(cause) != UNEXPECTED) {
+          return cause;
+        }
+      }
+    }
+    return failure;
   }
 
   /** What stdout says of a failure. */

@@ -72,9 +72,10 @@ public final class Kindling {
       }
       return ExitCode.DONE.code();
     } catch (Throwable e) { // an OutOfMemoryError too must end in one object on stdout
-      ExitCode code = ExitCode.of(e);
-      report(e, code, arguments.debug);
-      ObjectNode said = code.json(e);
+      Throwable cause = ExitCode.cause(e);
+      ExitCode code = ExitCode.of(cause);
+      report(cause, code, arguments.debug);
+      ObjectNode said = code.json(cause);
       stdout.println(said);
       if (arguments.submission != null && arguments.resolved != null && !arguments.outcome) {
         keep(said, arguments);

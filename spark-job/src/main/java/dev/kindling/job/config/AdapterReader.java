@@ -1,6 +1,5 @@
 package dev.kindling.job.config;
 
-import dev.kindling.job.config.JobConfig.Adapter;
 import dev.kindling.lora.Halves;
 import dev.kindling.lora.Initialiser;
 import dev.kindling.lora.LayerPatterns;

@@ -79,7 +79,7 @@ public record Axes(String method, Map<String, Map<String, Object>> axes) {
 
   private static Map<String, Object> optimiser(JobConfig config) {
     Map<String, Object> optimiser = new LinkedHashMap<>();
-    JobConfig.Training training = config.training().orElseThrow();
+    Training training = config.training().orElseThrow();
     optimiser.put("optimizer.name", config.source().text("optimizer.name"));
     optimiser.put("optimizer.learning-rate", training.learningRate());
     optimiser.put("optimizer.lora-plus-ratio", training.loraPlusRatio());
@@ -104,14 +104,14 @@ public record Axes(String method, Map<String, Map<String, Object>> axes) {
     return merges;
   }
 
-  private static Map<String, Object> synchroniser(JobConfig.Sync sync) {
+  private static Map<String, Object> synchroniser(Sync sync) {
     Map<String, Object> synchroniser = new LinkedHashMap<>();
     synchroniser.put("sync.mode", spelled(sync.mode()));
     if (sync.averages()) {
       synchroniser.put("sync.averaging-frequency", sync.frequency());
       synchroniser.put("sync.exactness", spelled(sync.exactness()));
       synchroniser.put("sync.outer", spelled(sync.outer()));
-      if (sync.outer() == JobConfig.Outer.NESTEROV) {
+      if (sync.outer() == Sync.Outer.NESTEROV) {
         synchroniser.put("sync.outer-learning-rate", sync.outerRate());
         synchroniser.put("sync.outer-momentum", sync.outerMomentum());
       }

@@ -1,8 +1,7 @@
 package dev.kindling.job.config;
 
-import dev.kindling.job.config.JobConfig.Adapter;
-import dev.kindling.job.config.JobConfig.BackendName;
-import dev.kindling.job.config.JobConfig.Exactness;
+import dev.kindling.job.config.Compute.Backend;
+import dev.kindling.job.config.Sync.Exactness;
 import dev.kindling.lora.Halves;
 import dev.kindling.lora.Initialiser;
 import dev.kindling.lora.Ranks;
@@ -107,7 +106,7 @@ final class Combinations {
       return;
     }
     refuse(
-        config.sync().outer() == JobConfig.Outer.NESTEROV,
+        config.sync().outer() == Sync.Outer.NESTEROV,
         "adapter.ranks: the momentum of sync.outer = nesterov would move ranks that no worker"
             + " has; leave one of the two out");
     refuse(
@@ -136,9 +135,9 @@ final class Combinations {
   /** What GPU engines do not have yet. */
   private void gpus() {
     Storage storage = config.base().storage();
-    BackendName backend = config.compute().backend();
+    Backend backend = config.compute().backend();
     refuse(
-        storage.coded() && backend == BackendName.ND4J_CUDA,
+        storage.coded() && backend == Backend.ND4J_CUDA,
         "base.storage = "
             + storage.spelled()
             + " is decoded on CPUs and by compute.backend = cuda: with nd4j-cuda take fp32 or"

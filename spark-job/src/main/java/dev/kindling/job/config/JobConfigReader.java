@@ -1,15 +1,9 @@
 package dev.kindling.job.config;
 
-import dev.kindling.job.config.JobConfig.Adapter;
 import dev.kindling.job.config.JobConfig.Command;
-import dev.kindling.job.config.JobConfig.Compression;
-import dev.kindling.job.config.JobConfig.Compute;
-import dev.kindling.job.config.JobConfig.Data;
 import dev.kindling.job.config.JobConfig.Generation;
-import dev.kindling.job.config.JobConfig.Output;
-import dev.kindling.job.config.JobConfig.OutputMode;
-import dev.kindling.job.config.JobConfig.Sums;
-import dev.kindling.job.config.JobConfig.Training;
+import dev.kindling.job.config.Sync.Compression;
+import dev.kindling.job.config.Sync.Sums;
 import dev.kindling.lora.plan.PairPlan;
 import dev.kindling.lora.plan.PlanChooser;
 import dev.kindling.lora.plan.PlanRules;
@@ -37,15 +31,15 @@ final class JobConfigReader {
     Methods.problem(source.all()).ifPresent(in::problem);
     boolean trains = command == Command.TRAIN || command == Command.EXPLAIN;
     boolean generates = command == Command.GENERATE;
-    JobConfig.Base base =
-        new JobConfig.Base(
+    Base base =
+        new Base(
             in.required("base.path", "the folder of a Hugging Face model"),
             in.choice("base.storage", Storage.class),
             source.chosen().hasPath("base.storage"),
-            in.choice("base.delivery", JobConfig.Delivery.class));
+            in.choice("base.delivery", Base.Delivery.class));
     JobConfig.Task task = in.choice("task", JobConfig.Task.class);
     refuseKeysOfOthers(command);
-    if (base.delivery() == JobConfig.Delivery.STORAGE && base.path().startsWith("maven:")) {
+    if (base.delivery() == Base.Delivery.STORAGE && base.path().startsWith("maven:")) {
       in.problem(
           "base.delivery = storage: base.path "
               + base.path()
@@ -76,7 +70,7 @@ final class JobConfigReader {
                         in.optionalCount("rank"),
                         in.string("base-to")))
                 : Optional.empty());
-    if (compute.backend() == JobConfig.BackendName.ND4J_CUDA && config.sync().averages()) {
+    if (compute.backend() == Compute.Backend.ND4J_CUDA && config.sync().averages()) {
       in.problem(
           "compute.backend = nd4j-cuda with sync.mode = averaging: Deeplearning4j's own arrays"
               + " would be on the GPU before it is known whether ND4J can use it; set sync.mode ="
@@ -142,11 +136,11 @@ final class JobConfigReader {
         holdOut,
         in.string("data.filter"),
         in.optionalCount("data.limit"),
-        in.choice("data.on-bad-row", JobConfig.BadRow.class),
-        in.choice("data.format", JobConfig.Format.class),
+        in.choice("data.on-bad-row", Data.BadRow.class),
+        in.choice("data.format", Data.Format.class),
         in.required("data.text-column", "the name of a column"),
         in.required("data.label-column", "the name of a column"),
-        in.choice("data.split", JobConfig.Split.class),
+        in.choice("data.split", Data.Split.class),
         in.optionalCount("data.max-length"),
         in.flag("data.packing"),
         in.flag("data.shuffle"));
@@ -183,9 +177,9 @@ final class JobConfigReader {
         in.number("optimizer.floor", v -> v >= 0 && v < 1, "a number from 0 to below 1"));
   }
 
-  private JobConfig.Merging merging() {
-    JobConfig.Merging merging =
-        new JobConfig.Merging(
+  private Merging merging() {
+    Merging merging =
+        new Merging(
             in.count("merge.links"),
             in.optionalCount("merge.every-steps"),
             in.choice("merge.optimizer", Restart.class),
@@ -207,19 +201,19 @@ final class JobConfigReader {
     return merging;
   }
 
-  private JobConfig.Sync sync(int batch) {
-    JobConfig.Sync sync =
-        new JobConfig.Sync(
-            in.choice("sync.mode", JobConfig.SyncMode.class),
-            in.choice("sync.compression", JobConfig.Compression.class),
-            in.choice("sync.sums", JobConfig.Sums.class),
+  private Sync sync(int batch) {
+    Sync sync =
+        new Sync(
+            in.choice("sync.mode", Sync.Mode.class),
+            in.choice("sync.compression", Sync.Compression.class),
+            in.choice("sync.sums", Sync.Sums.class),
             in.count("sync.averaging-frequency"),
             in.optionalCount("sync.workers"),
-            in.choice("sync.exactness", JobConfig.Exactness.class),
-            in.choice("sync.outer", JobConfig.Outer.class),
+            in.choice("sync.exactness", Sync.Exactness.class),
+            in.choice("sync.outer", Sync.Outer.class),
             in.number("sync.outer-learning-rate", v -> v > 0, "a number above 0"),
             in.number("sync.outer-momentum", v -> v >= 0 && v < 1, "a number from 0 to below 1"));
-    boolean nesterov = sync.outer() == JobConfig.Outer.NESTEROV;
+    boolean nesterov = sync.outer() == Sync.Outer.NESTEROV;
     for (String key : source.userKeys("sync")) {
       if (key.equals("sync.sums")) {
         if (sync.averages()) {
@@ -231,7 +225,7 @@ final class JobConfigReader {
                   + " to send fewer: leave one of the two out");
         }
       } else if (key.equals("sync.compression")) {
-        if (sync.averages() && sync.compression() != JobConfig.Compression.NONE) {
+        if (sync.averages() && sync.compression() != Sync.Compression.NONE) {
           in.problem(key + " is for sync.mode = gradients: what is averaged is not rounded");
         }
       } else if (!sync.averages() && !key.equals("sync.mode")) {
@@ -255,16 +249,15 @@ final class JobConfigReader {
     int batch = in.count("train.global-batch-size");
     int micro = in.optionalCount("train.micro-batch-size").orElse(Math.min(8, batch));
     long seed = in.number("train.seed", v -> true, "a whole number", 0);
-    JobConfig.BackendName backend = in.choice("compute.backend", JobConfig.BackendName.class);
+    Compute.Backend backend = in.choice("compute.backend", Compute.Backend.class);
     Precision precision = in.choice("train.precision", Precision.class);
-    boolean single =
-        backend == JobConfig.BackendName.ND4J || backend == JobConfig.BackendName.ND4J_CUDA;
+    boolean single = backend == Compute.Backend.ND4J || backend == Compute.Backend.ND4J_CUDA;
     if (single && precision != Precision.FP32) {
       in.problem(
           "train.precision = "
               + precision.spelled()
               + " needs compute.backend = onednn or cuda, or auto");
-    } else if (precision == Precision.TF32 && backend != JobConfig.BackendName.CUDA) {
+    } else if (precision == Precision.TF32 && backend != Compute.Backend.CUDA) {
       in.problem("train.precision = tf32 is for compute.backend = cuda: elsewhere fp32 or bf16");
     }
     return new Compute(
@@ -275,7 +268,7 @@ final class JobConfigReader {
         batch,
         Math.min(micro, batch),
         seed,
-        in.choice("train.recompute", JobConfig.Recompute.class),
+        in.choice("train.recompute", Compute.Recompute.class),
         in.flag("compute.allow-mixed"));
   }
 
@@ -312,7 +305,7 @@ final class JobConfigReader {
   private Output output() {
     return new Output(
         in.required("output", "a folder for the result"),
-        in.choice("output-mode", OutputMode.class),
+        in.choice("output-mode", Output.Mode.class),
         in.count("checkpoint.every-steps"),
         in.count("checkpoint.keep"));
   }

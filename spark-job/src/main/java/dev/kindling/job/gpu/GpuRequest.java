@@ -89,7 +89,7 @@ public final class GpuRequest {
       found.add(EXECUTOR + " is " + amount + ": expected a whole number of at least 1");
       return;
     }
-    int tasks = conf.getInt("spark.executor.cores", Integer.MAX_VALUE) / cpus();
+    int tasks = conf.getInt("spark.executor.cores", unsaidCores()) / cpus();
     if (tasks < amount.intValue()) {
       found.add(
           EXECUTOR
@@ -145,6 +145,11 @@ public final class GpuRequest {
   /** Whether steps get executors of their own, with GPUs, which others do without. */
   private boolean ownExecutors() {
     return perExecutor.isEmpty() && dynamic() && schedulesStages();
+  }
+
+  /** Of an executor: where containers have one, and elsewhere all that there are. */
+  private int unsaidCores() {
+    return master.matches("(yarn|k8s).*") ? 1 : Integer.MAX_VALUE;
   }
 
   private int cpus() {

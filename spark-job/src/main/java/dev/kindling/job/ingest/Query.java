@@ -1,6 +1,6 @@
 package dev.kindling.job.ingest;
 
-import dev.kindling.job.config.JobConfig;
+import dev.kindling.job.config.Data;
 import dev.kindling.job.storage.Location;
 import java.util.Optional;
 
@@ -34,30 +34,30 @@ public record Query(
   }
 
   /** What is trained on. */
-  public static Query trained(JobConfig.Data data, long seed) {
+  public static Query trained(Data data, long seed) {
     Part rest = data.holdOut() > 0 ? new Part(data.holdOut(), false, seed) : Part.ALL;
     return of(data, "data.train", data.train().orElseThrow(), data.limit(), rest);
   }
 
   /** All of it, before anything is held out. */
-  public static Query all(JobConfig.Data data) {
+  public static Query all(Data data) {
     return of(data, "data.train", data.train().orElseThrow(), Optional.empty(), Part.ALL);
   }
 
   /** What is held out of what is trained on. */
-  public static Query heldOut(JobConfig.Data data, long seed) {
+  public static Query heldOut(Data data, long seed) {
     Part share = new Part(data.holdOut(), true, seed);
     return of(data, "data.train", data.train().orElseThrow(), Optional.empty(), share);
   }
 
   /** What is evaluated. */
-  public static Query evaluated(JobConfig.Data data) {
+  public static Query evaluated(Data data) {
     String location = data.validation().orElseThrow();
     return of(data, "data.validation", location, Optional.empty(), Part.ALL);
   }
 
   private static Query of(
-      JobConfig.Data data, String key, String location, Optional<Integer> limit, Part part) {
+      Data data, String key, String location, Optional<Integer> limit, Part part) {
     return new Query(
         new Location(key, location),
         data.textColumn(),

@@ -3,8 +3,8 @@ package dev.kindling.job.report;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.kindling.job.config.JobConfig;
-import dev.kindling.job.config.JobConfig.Output;
-import dev.kindling.job.config.JobConfig.OutputMode;
+import dev.kindling.job.config.Output;
+import dev.kindling.job.config.Output.Mode;
 import dev.kindling.job.resume.Checkpoint;
 import dev.kindling.job.storage.Location;
 import dev.kindling.job.storage.NewFile;
@@ -71,9 +71,9 @@ public record Outcome(OutputFolder place, String submission) {
   }
 
   private boolean contents(JsonNode manifest) {
-    OutputMode mode = place.output().mode();
+    Mode mode = place.output().mode();
     Map<String, String> theirs = Checkpoint.config(manifest.path("config"));
-    return (mode == OutputMode.RESUME || mode == OutputMode.REQUIRE_RESUME)
+    return (mode == Mode.RESUME || mode == Mode.REQUIRE_RESUME)
         && Checkpoint.differing(theirs, place.identity()).isEmpty();
   }
 }

@@ -6,8 +6,8 @@ import com.fasterxml.jackson.databind.MappingIterator;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.ConfigSource;
-import dev.kindling.job.config.JobConfig.Output;
-import dev.kindling.job.config.JobConfig.OutputMode;
+import dev.kindling.job.config.Output;
+import dev.kindling.job.config.Output.Mode;
 import dev.kindling.job.resume.Checkpoint;
 import dev.kindling.job.resume.Checkpoints;
 import dev.kindling.job.resume.Checkpoints.Saved;
@@ -96,30 +96,30 @@ public record OutputFolder(
 
   private Opened look() throws IOException {
     requireWritable();
-    OutputMode mode = output.mode();
+    Mode mode = output.mode();
     ResultFolder result = new ResultFolder(this, owner());
     boolean empty = isEmpty();
-    if (empty && mode == OutputMode.REQUIRE_RESUME) {
+    if (empty && mode == Mode.REQUIRE_RESUME) {
       throw refused("holds nothing to go on from, as output-mode = require-resume asks");
     }
     if (empty) {
       return new Opened(result, Optional.empty(), Optional.empty());
     }
     Optional<FinishedRun> finished = finished();
-    boolean anew = finished.isPresent() || mode == OutputMode.OVERWRITE;
+    boolean anew = finished.isPresent() || mode == Mode.OVERWRITE;
     return new Opened(result, finished, anew ? Optional.empty() : unfinished());
   }
 
   /** The same run, finished; empty if it is not, or is to be replaced. */
   private Optional<FinishedRun> finished() throws IOException {
-    OutputMode mode = output.mode();
-    if (mode == OutputMode.FAIL_IF_EXISTS) {
+    Mode mode = output.mode();
+    if (mode == Mode.FAIL_IF_EXISTS) {
       throw refused("exists, and output-mode = fail-if-exists");
     }
     if (!isOurs()) {
       throw refused("exists and is no result folder: choose another");
     }
-    Optional<JsonNode> done = mode == OutputMode.OVERWRITE ? Optional.empty() : json(MANIFEST);
+    Optional<JsonNode> done = mode == Mode.OVERWRITE ? Optional.empty() : json(MANIFEST);
     if (done.isEmpty()) {
       return Optional.empty();
     }
@@ -153,7 +153,7 @@ public record OutputFolder(
   }
 
   private void requireResumable(Optional<Saved> saved) {
-    if (saved.isEmpty() && output.mode() == OutputMode.REQUIRE_RESUME) {
+    if (saved.isEmpty() && output.mode() == Mode.REQUIRE_RESUME) {
       throw refused("has no checkpoint to go on from, as output-mode = require-resume asks");
     }
   }

@@ -4,7 +4,7 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import dev.kindling.checkpoint.HfFolder;
 import dev.kindling.job.config.ConfigSource;
-import dev.kindling.job.config.JobConfig.OutputMode;
+import dev.kindling.job.config.Output.Mode;
 import dev.kindling.job.resume.Checkpoint;
 import dev.kindling.job.resume.Checkpoints;
 import dev.kindling.job.resume.Checkpoints.Saved;
@@ -95,7 +95,7 @@ public final class ResultFolder implements AutoCloseable {
     if (metrics != null) {
       return;
     }
-    boolean replaces = place.output().mode() == OutputMode.OVERWRITE;
+    boolean replaces = place.output().mode() == Mode.OVERWRITE;
     if (!replaces && !place.isEmpty() && !place.owner().equals(owner)) {
       throw place.refused("has been written to by another run since this one began");
     }

@@ -4,7 +4,6 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import com.typesafe.config.Config;
 import com.typesafe.config.ConfigFactory;
-import dev.kindling.job.config.JobConfig.Adapter;
 import dev.kindling.job.config.JobConfig.Command;
 import dev.kindling.lora.AdapterSettings;
 import java.util.Arrays;

@@ -5,8 +5,8 @@ import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
 import com.typesafe.config.Config;
 import com.typesafe.config.ConfigFactory;
+import dev.kindling.job.config.Data.Format;
 import dev.kindling.job.config.JobConfig.Command;
-import dev.kindling.job.config.JobConfig.Format;
 import dev.kindling.lora.Halves;
 import dev.kindling.lora.Initialiser;
 import dev.kindling.lora.LayerPatterns;
@@ -63,7 +63,7 @@ class JobConfigTest {
     assertThat(config.task()).isEqualTo(JobConfig.Task.AUTO);
     assertThat(config.adapter())
         .isEqualTo(
-            new JobConfig.Adapter(
+            new Adapter(
                 8,
                 16,
                 Scaling.STANDARD,
@@ -80,40 +80,40 @@ class JobConfigTest {
                 List.of()));
     assertThat(config.data())
         .isEqualTo(
-            new JobConfig.Data(
+            new Data(
                 Optional.of("t"),
                 Optional.empty(),
                 0,
                 Optional.empty(),
                 Optional.empty(),
-                JobConfig.BadRow.FAIL,
+                Data.BadRow.FAIL,
                 Format.AUTO,
                 "text",
                 "label",
-                JobConfig.Split.AUTO,
+                Data.Split.AUTO,
                 Optional.empty(),
                 false,
                 true));
     assertThat(config.base())
-        .isEqualTo(new JobConfig.Base("b", Storage.FP32, false, JobConfig.Delivery.BROADCAST));
+        .isEqualTo(new Base("b", Storage.FP32, false, Base.Delivery.BROADCAST));
     assertThat(config.compute())
         .isEqualTo(
-            new JobConfig.Compute(
-                JobConfig.BackendName.AUTO,
+            new Compute(
+                Compute.Backend.AUTO,
                 Precision.FP32,
                 1,
                 new PlanChooser.FewestFlops(),
                 32,
                 8,
                 0,
-                JobConfig.Recompute.NONE,
+                Compute.Recompute.NONE,
                 false));
     assertThat(config.generation()).isEmpty();
     assertThat(
             JobConfig.of(source("base.path=b", "prompt=[Enter three Witches]"), Command.GENERATE)
                 .generation())
         .contains(new JobConfig.Generation("[Enter three Witches]", 128, 0, 1, 0));
-    JobConfig.Training training = config.training().orElseThrow();
+    Training training = config.training().orElseThrow();
     assertThat(training.maxGradNorm()).isZero();
     assertThat(training.kind()).isEqualTo(Kind.ADAMW);
     assertThat(training.learningRate()).isEqualTo(2e-4);
@@ -124,7 +124,7 @@ class JobConfigTest {
     assertThat(training.curve()).isEqualTo(Curve.CONSTANT);
     assertThat(training.warmupSteps()).isZero();
     assertThat(config.output().orElseThrow())
-        .isEqualTo(new JobConfig.Output("o", JobConfig.OutputMode.RESUME, 100, 3));
+        .isEqualTo(new Output("o", Output.Mode.RESUME, 100, 3));
   }
 
   /** seed for train.seed would be a run with another seed, in silence. */

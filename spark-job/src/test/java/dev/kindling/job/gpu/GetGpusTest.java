@@ -18,6 +18,9 @@ class GetGpusTest {
 
   @TempDir Path temp;
 
+  /** What the script found last says of what is missing. */
+  private String words = "";
+
   private String found(String smi, String visible) throws Exception {
     Path bin = Files.createDirectories(temp.resolve("bin"));
     for (String tool : List.of("bash", "env")) {
@@ -33,8 +36,8 @@ class GetGpusTest {
     }
     List<String> command = new ArrayList<>(List.of(bin.resolve("bash").toString()));
     command.add(SCRIPT.toString());
-    ProcessBuilder builder =
-        new ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.DISCARD);
+    Path errors = temp.resolve("stderr");
+    ProcessBuilder builder = new ProcessBuilder(command).redirectError(errors.toFile());
     builder.environment().clear();
     builder.environment().put("PATH", bin.toString());
     if (!visible.equals("unset")) {
@@ -43,6 +46,7 @@ class GetGpusTest {
     Process process = builder.start();
     String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
     assertThat(process.waitFor()).isZero();
+    words = Files.readString(errors);
     return said.strip();
   }
 
@@ -69,6 +73,14 @@ class GetGpusTest {
   void addresses_withoutDriver_areNone() throws Exception {
     String none = "{\"name\":\"gpu\",\"addresses\":[]}";
     assertThat(found("", "unset")).isEqualTo(none);
+    assertThat(words).contains("no nvidia-smi on the PATH");
     assertThat(found("echo no devices were found; exit 6", "0")).isEqualTo(none);
+    assertThat(words).contains("nvidia-smi failed: no devices were found");
+  }
+
+  @Test
+  void addresses_nameOfNoDevice_isTold() throws Exception {
+    found("printf '0, GPU-aa1\\n'", "0,7");
+    assertThat(words).contains("CUDA_VISIBLE_DEVICES is 0,7, and 7 names no device");
   }
 }

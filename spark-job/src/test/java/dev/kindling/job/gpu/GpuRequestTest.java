@@ -63,6 +63,8 @@ class GpuRequestTest {
   @Test
   void check_moreGpusThanTasks_isRefused() {
     refused(conf("yarn", EXECUTOR + "2", "spark.executor.cores=1"), "spark.executor.cores to 2");
+    refused(conf("yarn", EXECUTOR + "2"), "cores for 1 task(s)");
+    new GpuRequest(conf("spark://head:7077", EXECUTOR + "2")).check("cuda");
     refused(conf("yarn", EXECUTOR + "0"), "at least 1");
     refused(conf("yarn", EXECUTOR + "1.5"), "a whole number");
   }

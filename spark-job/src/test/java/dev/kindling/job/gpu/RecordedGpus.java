@@ -27,7 +27,7 @@ public final class RecordedGpus implements GpuEngine {
   }
 
   @Override
-  public Device device(String address) {
+  public Device device(String address, Precision precision) {
     return new Device.Gpu(address, "GPU-fake-" + address, "no GPU at all", 0);
   }
 

@@ -3,6 +3,7 @@ package dev.kindling.bench;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import dev.kindling.tensor.onednn.InstructionSet;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Files;
@@ -27,6 +28,7 @@ final class Report {
     file = folder.resolve(now.toString().replace(":", "") + ".jsonl");
     ObjectNode header = JSON.createObjectNode();
     header.put("date", now.toString()).put("machine", machine());
+    header.put("instructions", InstructionSet.name());
     header.put("java", System.getProperty("java.vm.name"));
     header.put("java_version", System.getProperty("java.version"));
     String[] jars = System.getProperty("java.class.path").split(":", -1);

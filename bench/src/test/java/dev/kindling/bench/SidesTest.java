@@ -24,11 +24,13 @@ class SidesTest {
   @ParameterizedTest
   @MethodSource("cases")
   void fp32_lossesAndEveryGradientOfFourSteps_equalLibtorchs(Case setting) {
-    Side ours = Ours.open(setting, "nd4j", Precision.FP32);
-    Side peer = Peer.open(setting, Precision.FP32);
-    for (int step = 0; step < STEPS; step++) {
-      assertThat(ours.step()).isCloseTo(peer.step(), withPercentage(1e-3));
-      assertGradients(setting, ours.gradient(), peer.gradient(), 1e-3);
+    for (String backend : List.of("nd4j", "onednn")) {
+      Side ours = Ours.open(setting, backend, Precision.FP32);
+      Side peer = Peer.open(setting, Precision.FP32);
+      for (int step = 0; step < STEPS; step++) {
+        assertThat(ours.step()).isCloseTo(peer.step(), withPercentage(1e-3));
+        assertGradients(setting, ours.gradient(), peer.gradient(), 1e-3);
+      }
     }
   }
 

@@ -584,6 +584,18 @@ public abstract class BackendContract {
   }
 
   /** Between all pairs of types that activations and trainables have. */
+  /** Any number of columns in any order, some of them more than once. */
+  @ParameterizedTest
+  @CsvSource({"1,1,1", "5,7,4", "131,3,17", "2,1031,257"})
+  void columns_gathered_equalReference(int rows, int all, int some) {
+    Twin x = filled(1, rows, all);
+    Twin columns = integers(random.ints(some, 0, all).toArray());
+    Twin out = filled(1, rows, some);
+    backend.gatherColumns(x.ours, columns.ours, out.ours);
+    reference.gatherColumns(x.theirs, columns.theirs, out.theirs);
+    same(out, 0);
+  }
+
   @ParameterizedTest
   @CsvSource({"1,1", "1,7", "13,1", "101,67"})
   void convert_realAndActive_equalsReference(int rows, int columns) {
@@ -829,7 +841,7 @@ public abstract class BackendContract {
   }
 
   @ParameterizedTest
-  @CsvSource({"1,1", "5,2", "7,31"})
+  @CsvSource({"1,1", "5,2", "7,31", "3,2053"})
   void crossEntropy_someRowsIgnored_equalsReference(int n, int classes) {
     Twin logits = real(5, n, classes);
     int[] label = new int[n];
@@ -878,6 +890,21 @@ public abstract class BackendContract {
     float[] loss = new float[1];
     backend.read(losses, loss);
     assertThat(loss[0]).isEqualTo(2e4f);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"1,1", "7,31", "131,5", "2,1031"})
+  void dropout_anySize_equalsReference(int rows, int columns) {
+    Twin x = filled(1, rows, columns);
+    Tensor ours = backend.allocate(DType.I64, rows);
+    Tensor theirs = reference.allocate(DType.I64, rows);
+    long[] keys = random.longs(rows).toArray();
+    backend.write(ours, keys);
+    reference.write(theirs, keys);
+    Twin y = empty(rows, columns);
+    backend.dropout(x.ours, ours, 3, 0.5, y.ours);
+    reference.dropout(x.theirs, theirs, 3, 0.5, y.theirs);
+    same(y);
   }
 
   @Test

@@ -12,6 +12,7 @@ import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.Sizes;
 import dev.kindling.job.config.Axes;
 import dev.kindling.job.config.Compute;
+import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.config.Output;
 import dev.kindling.job.config.Output.Mode;
@@ -30,6 +31,7 @@ import java.io.IOException;
 import java.util.List;
 import java.util.Optional;
 import org.apache.spark.sql.SparkSession;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The story of EXPLAIN: all that train does before its first step, then an account instead of it.
@@ -43,11 +45,12 @@ public final class ExplainJob {
   public static ObjectNode run(SparkSession session, JobConfig config) throws IOException {
     Optional<FinishedRun> finished = finished(session, config);
     Preparation prepared = Preparation.withoutWeights(session, config);
+    boolean timed = timeable(prepared.cluster(), config);
     Examples examples = prepared.trained(session);
     Optional<Examples> held = prepared.held(session);
-    List<Timed> timed = config.compute().measures() ? prepared.time(examples) : List.of();
-    Preparation planned = timed.isEmpty() ? prepared : prepared.pinned(timed);
-    Prediction prediction = predict(config, planned, examples, held, timed);
+    List<Timed> plans = config.compute().measures() ? prepared.time(examples) : List.of();
+    Preparation planned = plans.isEmpty() ? prepared : prepared.pinned(plans);
+    Prediction prediction = predict(config, planned, examples, held, plans, timed);
     Optional<Comparison> comparison = Optional.empty();
     if (finished.isPresent()) {
       comparison =
@@ -69,6 +72,20 @@ public final class ExplainJob {
     return object;
   }
 
+  /** Whether times can be taken, rather than operations and bytes counted alone. */
+  private static boolean timeable(Cluster cluster, JobConfig config) {
+    boolean timeable = cluster.computes();
+    if (timeable) {
+      cluster.requireGpus(config.compute().allowMixed());
+    } else if (config.compute().measures()) {
+      throw new ConfigProblems(
+          List.of(
+              "plan.chooser = measured, and there is no GPU here to time plans on: explain it on"
+                  + " the cluster, or with plan.chooser = flops"));
+    }
+    return timeable;
+  }
+
   /** The result of the same run, if there is one. */
   private static Optional<FinishedRun> finished(SparkSession session, JobConfig config) {
     return config
@@ -87,7 +104,8 @@ public final class ExplainJob {
       Preparation prepared,
       Examples examples,
       Optional<Examples> held,
-      List<Timed> timed) {
+      List<Timed> plans,
+      boolean timed) {
     Training training = config.training().orElseThrow();
     Compute compute = config.compute();
     Cluster cluster = prepared.cluster();
@@ -108,14 +126,15 @@ public final class ExplainJob {
     ExecutorClock clock = new ExecutorClock(cluster);
     try (Backend sizes = cluster.spec().compute().sizes()) {
       StepCost cost = cost(prepared, sizes);
-      Rates rates =
-          clock.rates(
-              Rates.probe(
-                  cost.of(new TokenBatch.Shape(memory.rows(), memory.tokens(), memory.rows()))),
-              tasks);
-      int together = config.sync().averages() ? config.sync().frequency() : 1;
-      double exchange = clock.exchange(prepared.layout(), tasks) / together;
-      double computing = Prediction.compute(sample, cost, rates);
+      @Nullable Rates rates = null;
+      Prediction.@Nullable Seconds seconds = null;
+      if (timed) {
+        var largest = new TokenBatch.Shape(memory.rows(), memory.tokens(), memory.rows());
+        rates = clock.rates(Rates.probe(cost.of(largest)), tasks);
+        int together = config.sync().averages() ? config.sync().frequency() : 1;
+        double exchange = clock.exchange(prepared.layout(), tasks) / together;
+        seconds = Prediction.Seconds.of(Prediction.compute(sample, cost, rates), exchange, steps);
+      }
       return new Prediction(
           new Prediction.Run(
               steps,
@@ -132,9 +151,8 @@ public final class ExplainJob {
           needs.optimizer(),
           needs.exchange(compute.parts(), tasks, executors),
           rates,
-          new Prediction.Seconds(
-              computing, exchange, computing + exchange, steps * (computing + exchange)),
-          prepared.plans(examples, Optional.of(rates), timed),
+          seconds,
+          prepared.plans(examples, Optional.ofNullable(rates), plans),
           new Prediction.Submit(asked.local(), asked.cluster()));
     }
   }

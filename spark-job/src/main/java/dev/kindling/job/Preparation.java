@@ -71,7 +71,10 @@ record Preparation(
     return of(session, config, true);
   }
 
-  /** The same for who only plans: the weights stay where they are, and no model can be built. */
+  /**
+   * The same for who only plans: the weights stay where they are, no model can be built, and there
+   * need be no GPU.
+   */
   static Preparation withoutWeights(SparkSession session, JobConfig config) {
     return of(session, config, false);
   }
@@ -126,7 +129,9 @@ record Preparation(
       delivery = WeightDelivery.of(spark, base, plan.weights(layout));
     }
     Cluster cluster = new Cluster(spark, spec, delivery);
-    cluster.requireGpus(compute.allowMixed());
+    if (delivers) {
+      cluster.requireGpus(compute.allowMixed());
+    }
     return new Preparation(
         plan, layout, labels, start, base, digest, cluster, reading, sources.nested());
   }

@@ -48,7 +48,7 @@ class BigModelIT {
     Random random = new Random(2);
     try (BufferedWriter out = Files.newBufferedWriter(data)) {
       for (int i = 0; i < 4; i++) {
-        out.write("{\"input_ids\":" + random.ints(128, 0, 32_000).boxed().toList() + "}\n");
+        out.write("{\"input_ids\":" + random.ints(64, 0, 32_000).boxed().toList() + "}\n");
       }
     }
     Path output = temp.resolve("out");
@@ -81,7 +81,7 @@ class BigModelIT {
   }
 
   /**
-   * 417 million weights in bf16, 834 MB, to two executors of two tasks and 512 MiB of heap each.
+   * 276 million weights in bf16, 551 MB, to two executors of two tasks and 512 MiB of heap each.
    */
   @ParameterizedTest
   @ValueSource(strings = {"broadcast", "storage"})
@@ -92,9 +92,9 @@ class BigModelIT {
         CONFIG
             .replace("1024", "1536")
             .replace("2816", "4096")
-            .replace("\"num_hidden_layers\": 24", "\"num_hidden_layers\": 13"));
+            .replace("\"num_hidden_layers\": 24", "\"num_hidden_layers\": 8"));
     RandomWeights.write(base, 1);
-    assertThat(Files.size(base.resolve("model.safetensors"))).isGreaterThan(830_000_000L);
+    assertThat(Files.size(base.resolve("model.safetensors"))).isGreaterThan(550_000_000L);
     Path data = temp.resolve("rows.jsonl");
     Files.writeString(data, "{\"input_ids\":[1,2,3,4,5,6,7,8]}\n".repeat(4));
     Path output = temp.resolve("out");
@@ -104,8 +104,8 @@ class BigModelIT {
             "local-cluster[2,2,512]",
             "--driver-memory",
             "2g",
-            "--executor-memory",
-            "512m",
+            "--conf",
+            "spark.executor.memory=512m",
             "--conf",
             "spark.scheduler.minRegisteredResourcesRatio=1",
             "--conf",
@@ -121,13 +121,13 @@ class BigModelIT {
             "output=" + output);
     assertThat(run.code()).as(run.stderr()).isZero();
     JsonNode manifest = new ObjectMapper().readTree(output.resolve("_SUCCESS").toFile());
-    assertThat(manifest.at("/memory/planned/base").asDouble()).isGreaterThan(8.3e8);
+    assertThat(manifest.at("/memory/planned/base").asDouble()).isGreaterThan(5.5e8);
     assertThat(manifest.get("executors")).hasSize(2);
     for (JsonNode executor : manifest.get("executors")) {
       assertThat(executor.get("weightLoads").asInt()).isEqualTo(1);
     }
     // The operating system's view: base, heap, the JVM's own and two tasks' scratch.
     assertThat(manifest.at("/memory/measured/resident").asDouble())
-        .isBetween(8.3e8, manifest.at("/memory/planned/executor").asDouble() + HEAP / 2 + 8e8);
+        .isBetween(5.5e8, manifest.at("/memory/planned/executor").asDouble() + HEAP / 2 + 8e8);
   }
 }

@@ -39,7 +39,7 @@ class ClusterIT {
               "base.storage=" + storage,
               "train.recompute=" + recompute,
               "data.validation=" + golden.path("data.jsonl")));
-      Launched run = Launched.kindling(arguments.toArray(new String[0]));
+      Launched run = Launched.kindling(arguments, Running.SENDS_THE_JAR);
       assertThat(run.code()).as(run.stderr()).isZero();
       assertThat(run.stdout().strip().lines()).hasSize(1);
     }

@@ -8,6 +8,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -35,7 +36,9 @@ class DriverMemoryIT {
             "data.shuffle=true",
             "train.steps=3",
             "train.global-batch-size=500"));
-    Launched run = Launched.kindling(arguments.toArray(new String[0]));
+    // With the collector that a user's driver has.
+    Launched run =
+        Launched.kindling(arguments, Map.of("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1"));
     assertThat(run.code()).as(run.stderr()).isZero();
     assertThat(run.stderr()).contains("2,000,000 examples");
   }

@@ -15,6 +15,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.jar.JarEntry;
@@ -64,6 +65,9 @@ class GpuIT {
     JsonNode manifest = new ObjectMapper().readTree(two.resolve("_SUCCESS").toFile());
     assertThat(manifest.at("/compute/backend").asText()).isEqualTo("cuda");
     assertThat(manifest.get("executors").findValuesAsText("gpus")).hasSize(2);
+    for (JsonNode executor : manifest.get("executors")) {
+      assertThat(executor.get("weightLoads").asInt()).isEqualTo(1);
+    }
     Path adapter = Path.of("adapter/adapter_model.safetensors");
     assertThat(two.resolve(adapter)).hasSameBinaryContentAs(one.resolve(adapter));
     stagesAskForGpusOnlyToCompute(events);
@@ -108,6 +112,47 @@ class GpuIT {
         .contains("on GPU-fake-0")
         .contains("CUDA_VISIBLE_DEVICES");
     assertThat(Files.exists(output.resolve("_SUCCESS"))).isFalse();
+  }
+
+  /** On the machine that submits: operations, bytes and sizes are counted without a device. */
+  @Test
+  void explain_withoutAGpu_countsAndTellsNoTimes() throws Exception {
+    GoldenFolder bert = GoldenFolder.copy("bert", temp);
+    List<String> explain = bert.train(temp.resolve("out"), "compute.backend=cuda");
+    explain.set(explain.indexOf("train"), "explain");
+    List<String> local = List.of("--jars", engine().toString(), "--master", "local[1]");
+    Launched told = withoutGpus(local, explain);
+    assertThat(told.code()).as(told.stderr()).isZero();
+    assertThat(told.stderr()).contains("without times: there is no GPU here to take them on");
+    assertThat(told.json().get("seconds").isNull()).isTrue();
+    assertThat(told.json().at("/work/flops").asDouble()).isPositive();
+    assertThat(told.json().at("/memory/base").asLong()).isPositive();
+    assertThat(told.json().at("/plans/layers")).isNotEmpty();
+
+    explain.add("--sizes");
+    List<String> wide =
+        List.of(
+            "--jars",
+            engine().toString(),
+            "--master",
+            "local[2]",
+            "--conf",
+            "spark.executor.resource.gpu.amount=2");
+    Launched sized = withoutGpus(wide, explain);
+    assertThat(sized.code()).as(sized.stderr()).isZero();
+    assertThat(sized.json().get("cluster").asText()).contains("spark.executor.memory=");
+
+    explain.remove("--sizes");
+    explain.add("plan.chooser=measured");
+    Launched refused = withoutGpus(local, explain);
+    assertThat(refused.code()).as(refused.stderr()).isEqualTo(2);
+    assertThat(refused.stderr()).contains("there is no GPU here to time plans on");
+  }
+
+  private static Launched withoutGpus(List<String> options, List<String> command) {
+    return Launched.kindling(
+        Stream.concat(options.stream(), command.stream()).toList(),
+        Map.of("KINDLING_NO_GPUS", "1"));
   }
 
   private Path record() {

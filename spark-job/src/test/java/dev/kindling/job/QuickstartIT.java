@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import dev.kindling.tensor.onednn.InstructionSet;
 import java.nio.file.Path;
+import java.util.List;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -18,6 +19,9 @@ class QuickstartIT {
   /** Mean over three PyTorch runs, less two standard deviations. */
   private static final double BAR = 0.8922 - 2 * 0.0035;
 
+  /** In fp32, on every CPU so far. */
+  private static final double FOUND = 0.8954;
+
   @TempDir Path temp;
 
   @Test
@@ -27,18 +31,20 @@ class QuickstartIT {
 
   /** Eight bits of activations and operands cost no more than half a point. Found were 89.35 %. */
   @Test
-  void quickstart_inBf16_reachesItButForHalfAPoint() {
+  void quickstart_inBf16_costsAtMostHalfAPoint() {
     assumeTrue(InstructionSet.multipliesBf16());
-    assertThat(accuracy("bf16")).isGreaterThanOrEqualTo(BAR - 0.005);
+    assertThat(accuracy("bf16")).isGreaterThanOrEqualTo(FOUND - 0.005);
   }
 
   private double accuracy(String precision) {
     Launched run =
         Launched.kindling(
-            "train",
-            "../conf/quickstart.conf",
-            "train.precision=" + precision,
-            "output=" + temp.resolve("out"));
+            List.of(
+                "train",
+                "../conf/quickstart.conf",
+                "train.precision=" + precision,
+                "output=" + temp.resolve("out")),
+            Running.SENDS_THE_JAR);
     assertThat(run.code()).as(run.stderr()).isZero();
     assertThat(run.json().at("/steps").asInt()).isEqualTo(603);
     assertThat(run.json().at("/before/accuracy").asDouble()).isLessThan(0.25);

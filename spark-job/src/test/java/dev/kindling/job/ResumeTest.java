@@ -13,6 +13,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
 import java.util.stream.Stream;
 import org.apache.hadoop.conf.Configuration;
 import org.apache.hadoop.fs.FileSystem;
@@ -129,6 +131,24 @@ class ResumeTest {
     Files.write(newest.resolve(file), bytes);
     assertThat(kindling(2, train(output)).code()).isZero();
     assertSame();
+  }
+
+  /** Times are not the same twice: the run keeps those by which its plans were chosen. */
+  @Test
+  void train_plansWereMeasured_areNotMeasuredAgain() throws IOException {
+    String measured = "plan.chooser=measured";
+    assertThat(kindling(2, train(output, measured), StopAtStep.at(4)).code()).isEqualTo(10);
+    JsonNode first =
+        new ObjectMapper().readTree(checkpoints().get(0).resolve("checkpoint.json").toFile());
+    Set<Double> seconds = new TreeSet<>();
+    first.get("plans").forEach(timed -> seconds.add(timed.get("seconds").asDouble()));
+    assertThat(seconds).isNotEmpty();
+    assertThat(kindling(1, train(output, measured)).code()).isZero();
+    for (JsonNode layer : manifest(output).get("plans")) {
+      for (JsonNode one : layer.get("candidates")) {
+        assertThat(seconds).contains(one.get("measuredSeconds").asDouble());
+      }
+    }
   }
 
   /** The newest first. */

@@ -3,6 +3,7 @@ package dev.kindling.bench.single;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Tensor;
+import dev.kindling.tensor.onednn.InstructionSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.function.IntConsumer;
@@ -16,7 +17,7 @@ import java.util.stream.Stream;
 final class WiderProducts {
   private static final int TOKENS = 2048;
   private static final int IN = 512;
-  private static final int RANK = 8;
+  private static final int[] RANKS = {8, 128};
 
   private final Workbench bench;
   private final Backend backend;
@@ -32,21 +33,30 @@ final class WiderProducts {
     System.out.println(
         "| product | precision | threads | apart, ms | one, ms | ratio | quartiles | others |");
     System.out.println("|---|---|---|---|---|---|---|---|");
-    for (String precision : List.of("fp32", "bf16")) {
+    List<String> precisions =
+        InstructionSet.multipliesBf16() ? List.of("fp32", "bf16") : List.of("fp32");
+    for (String precision : precisions) {
       for (int threads = 1; threads <= 2; threads++) {
         try (Workbench bench = new Workbench("onednn-" + precision, threads)) {
           String where = precision + " | " + threads;
           WiderProducts three = new WiderProducts(bench, 3);
           line("q, k, v: x·wᵀ", where, three.forward(512));
           line("q, k, v: dy·w", where, three.backward(512));
-          line("q, k, v: x·aᵀ, r = 8", where, three.projections());
-          line("q, k, v: zᵀ·x, r = 8", where, three.gradients());
-          line("q, k, v: dx += z·a, r = 8", where, three.branches());
+          three.thin("q, k, v", where);
           WiderProducts two = new WiderProducts(bench, 2);
           line("gate, up: x·wᵀ", where, two.forward(1376));
           line("gate, up: dy·w", where, two.backward(1376));
+          two.thin("gate, up", where);
         }
       }
+    }
+  }
+
+  private void thin(String layers, String where) {
+    for (int rank : RANKS) {
+      line(layers + ": x·aᵀ, r = " + rank, where, projections(rank));
+      line(layers + ": zᵀ·x, r = " + rank, where, gradients(rank));
+      line(layers + ": dx += z·a, r = " + rank, where, branches(rank));
     }
   }
 
@@ -86,34 +96,34 @@ final class WiderProducts {
         () -> backend.linearBackward(all, wide, dx, false));
   }
 
-  private InTurn projections() {
+  private InTurn projections(int rank) {
     Tensor x = bench.active(TOKENS, IN);
-    List<Tensor> a = each(() -> bench.active(RANK, IN));
-    List<Tensor> p = each(() -> bench.active(TOKENS, RANK));
-    Tensor wide = bench.active((long) count * RANK, IN);
-    Tensor all = bench.active(TOKENS, (long) count * RANK);
+    List<Tensor> a = each(() -> bench.active(rank, IN));
+    List<Tensor> p = each(() -> bench.active(TOKENS, rank));
+    Tensor wide = bench.active((long) count * rank, IN);
+    Tensor all = bench.active(TOKENS, (long) count * rank);
     return InTurn.of(
         () -> apart(i -> backend.matmul(x, false, a.get(i), true, 1, 0, p.get(i))),
         () -> backend.matmul(x, false, wide, true, 1, 0, all));
   }
 
-  private InTurn gradients() {
+  private InTurn gradients(int rank) {
     Tensor x = bench.active(TOKENS, IN);
-    List<Tensor> z = each(() -> bench.active(TOKENS, RANK));
-    List<Tensor> da = each(() -> bench.real(RANK, IN));
-    Tensor all = bench.active(TOKENS, (long) count * RANK);
-    Tensor wide = bench.real((long) count * RANK, IN);
+    List<Tensor> z = each(() -> bench.active(TOKENS, rank));
+    List<Tensor> da = each(() -> bench.real(rank, IN));
+    Tensor all = bench.active(TOKENS, (long) count * rank);
+    Tensor wide = bench.real((long) count * rank, IN);
     return InTurn.of(
         () -> apart(i -> backend.matmul(z.get(i), true, x, false, 1, 0, da.get(i))),
         () -> backend.matmul(all, true, x, false, 1, 0, wide));
   }
 
-  private InTurn branches() {
+  private InTurn branches(int rank) {
     Tensor dx = bench.active(TOKENS, IN);
-    List<Tensor> z = each(() -> bench.active(TOKENS, RANK));
-    List<Tensor> a = each(() -> bench.active(RANK, IN));
-    Tensor all = bench.active(TOKENS, (long) count * RANK);
-    Tensor wide = bench.active((long) count * RANK, IN);
+    List<Tensor> z = each(() -> bench.active(TOKENS, rank));
+    List<Tensor> a = each(() -> bench.active(rank, IN));
+    Tensor all = bench.active(TOKENS, (long) count * rank);
+    Tensor wide = bench.active((long) count * rank, IN);
     return InTurn.of(
         () -> apart(i -> backend.matmul(z.get(i), false, a.get(i), false, 1e-3, 1, dx)),
         () -> backend.matmul(all, false, wide, false, 1e-3, 1, dx));

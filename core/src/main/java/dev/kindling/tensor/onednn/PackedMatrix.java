@@ -15,7 +15,9 @@ import org.jspecify.annotations.Nullable;
 /**
  * Mutable: a language model's head in bf16, rearranged once for the forward and once for the
  * backward, each when it is first needed. A product rearranges it by itself otherwise, for every
- * chunk of tokens anew: a fifth of the time at 500 tokens (bench/results). Shared by all tasks.
+ * chunk of tokens anew: a fifth of the time at 500 tokens (bench/results). Shared by all tasks. The
+ * matrix as it was loaded stays beside them: rows are looked up in it where it is the embedding
+ * too, and merges and row lengths read it.
  *
  * @see KeptMatrix
  */

@@ -19,7 +19,10 @@ final class Straightened {
   /** Elements of a matrix from which on its product takes longer than its copy. */
   static final long LARGE = 1 << 18;
 
-  /** Bytes of a copy: larger operands are multiplied as they are, for nobody counts on the room. */
+  /**
+   * Bytes of a copy: larger operands are multiplied as they are. Three such are set aside of a
+   * device's memory, whatever the sizes (the job's GpuBudget).
+   */
   private static final long MOST = 256 << 20;
 
   private final Driver driver;

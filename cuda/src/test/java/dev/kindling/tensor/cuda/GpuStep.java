@@ -190,6 +190,29 @@ record GpuStep(String model, int rank, int tokens, int rows, String plans) {
     return perToken * tokens * rows;
   }
 
+  /**
+   * What it will take of a device, laid out without one, in MiB.
+   *
+   * @param weights frozen ones, and what products with them need beside
+   * @param step activations and all else that is not the pairs'
+   */
+  record Planned(long weights, long step) {}
+
+  /** Of a base that is kept so. */
+  Planned planned(Storage storage, boolean recompute) {
+    ModelPlan plan = plan();
+    AdapterLayout layout = layout(plan);
+    Map<WeightSlot, StoredType> stored = new LinkedHashMap<>();
+    plan.weights(layout).forEach(slot -> stored.put(slot, StoredType.BF16));
+    try (Backend sizes = new CudaBackend(Precision.BF16, new NoDevice(), CudaBackend.MOST_SCORES)) {
+      FrozenWeights weights = FrozenWeights.unplaced(sizes, stored, storage);
+      Trainables trainables = Trainables.unplaced(sizes, layout, chooser());
+      Model net = plan.build(sizes, weights, trainables, recompute); // nothing to close
+      long step = net.stepBytes(new TokenBatch.Shape(rows, tokens, rows), true).total();
+      return new Planned((weights.bytes() + weights.scratchBytes()) >> 20, step >> 20);
+    }
+  }
+
   /** Medians of a few steps. */
   Map<String, Object> measure(String device) {
     Driver driver = new CudaDriver(0, Precision.BF16);

@@ -134,22 +134,6 @@ class LooseKernelsTest {
     }
   }
 
-  @Test
-  void gatherColumns_someTwice_areThoseThatWereChosen() {
-    double[] x = drawn(5 * 7, 1);
-    Tensor wide = sent(x).reshape(5, 7);
-    int[] chosen = {6, 0, 0, 3};
-    Tensor columns = backend.allocate(DType.I32, chosen.length);
-    backend.write(columns, chosen);
-    Tensor narrow = backend.allocate(DType.F32, 5, chosen.length);
-    backend.gatherColumns(wide, columns, narrow);
-    double[] expected = new double[5 * chosen.length];
-    for (int i = 0; i < expected.length; i++) {
-      expected[i] = x[i / chosen.length * 7 + chosen[i % chosen.length]];
-    }
-    same(narrow, expected, 0);
-  }
-
   /** The same rounding as on the CPU, bit by bit: a merged base does not depend on who merges. */
   @Test
   void addDithered_anySum_hasTheBitsOfTheCpu() {

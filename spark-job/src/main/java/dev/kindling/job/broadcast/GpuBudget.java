@@ -9,7 +9,13 @@ import java.util.Locale;
  */
 public record GpuBudget(long bytes) {
   /** Bytes: the driver's context, kernels, cuBLAS and its workspace; an estimate. */
-  static final long BESIDE = 1L << 30;
+  private static final long CONTEXT = 1L << 30;
+
+  /** Bytes: the most that copies of three operands take whose rows begin at odd places. */
+  private static final long COPIES = 3 * (256L << 20);
+
+  /** Bytes that no plan has. */
+  static final long BESIDE = CONTEXT + COPIES;
 
   /**
    * Checks a plan, of which each task has a device to itself: the base with one task's tensors.

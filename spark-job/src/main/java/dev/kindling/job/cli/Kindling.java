@@ -189,7 +189,9 @@ public final class Kindling {
     Engine engine = config.compute().choose().engine();
     if (engine.gpu()) { // before anything is started that would wait for what cannot come
       GpuEngine.of(engine);
-      new GpuRequest(conf).check(engine.spelled());
+      if (!arguments.sizes) { // which are those of another cluster
+        new GpuRequest(conf).check(engine.spelled());
+      }
     }
     SparkSession session = SparkSession.builder().config(conf).getOrCreate();
     if (command == Command.TRAIN) {

@@ -9,6 +9,7 @@ import dev.kindling.job.explain.Sample.Size;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * What a run will do, before it does it. Seconds are predictions from the speed of a few
@@ -19,8 +20,9 @@ import java.util.Map;
  * @param memory of each executor, in bytes
  * @param optimizerBytes on the driver's heap
  * @param exchange of an average step
- * @param rates of the slowest of the tasks that run at once
- * @param seconds of an average step
+ * @param rates of the slowest of the tasks that run at once; null where there is nothing to compute
+ *     on
+ * @param seconds of an average step; null without rates
  * @param plans of the low-rank layers
  * @param submit what to ask for
  */
@@ -30,8 +32,8 @@ public record Prediction(
     MemoryPlan memory,
     long optimizerBytes,
     Exchange exchange,
-    Rates rates,
-    Seconds seconds,
+    @Nullable Rates rates,
+    @Nullable Seconds seconds,
     PlanTable plans,
     Submit submit) {
   /**
@@ -55,7 +57,7 @@ public record Prediction(
   /**
    * @param flops of all tasks
    * @param bytes that operations read and write
-   * @param secondsOfATask by kind of operation, all tasks together
+   * @param secondsOfATask by kind of operation, all tasks together; none without rates
    */
   public record StepWork(double flops, double bytes, Map<Kind, Double> secondsOfATask) {}
 
@@ -80,10 +82,15 @@ public record Prediction(
    * @param step both
    * @param run all steps, evaluations not counted
    */
-  public record Seconds(double compute, double exchange, double step, double run) {}
+  public record Seconds(double compute, double exchange, double step, double run) {
+    /** Of so many steps. */
+    public static Seconds of(double compute, double exchange, long steps) {
+      return new Seconds(compute, exchange, compute + exchange, steps * (compute + exchange));
+    }
+  }
 
   /** Work of an average step of a sample. */
-  public static StepWork work(Sample sample, StepCost cost, Rates rates) {
+  public static StepWork work(Sample sample, StepCost cost, @Nullable Rates rates) {
     double flops = 0;
     double bytes = 0;
     Map<Kind, Double> seconds = new EnumMap<>(Kind.class);
@@ -94,7 +101,7 @@ public record Prediction(
           Cost one = cost.of(size.shape());
           flops += one.flops() / (double) steps;
           bytes += one.bytes() / (double) steps;
-          for (Kind kind : Kind.values()) {
+          for (Kind kind : rates == null ? new Kind[0] : Kind.values()) {
             seconds.merge(kind, one.seconds(kind, rates) / steps, Double::sum);
           }
         }

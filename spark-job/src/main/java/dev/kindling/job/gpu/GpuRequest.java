@@ -158,7 +158,7 @@ public final class GpuRequest {
 
   /** GPUs of an executor, of which each keeps a task busy. */
   public int perExecutor() {
-    return local() ? 1 : Math.max(1, perExecutor.map(BigDecimal::intValue).orElse(1));
+    return Math.max(1, perExecutor.map(BigDecimal::intValue).orElse(1));
   }
 
   /**

@@ -3,6 +3,7 @@ package dev.kindling.job.report;
 import static dev.kindling.job.report.Amounts.bytes;
 import static dev.kindling.job.report.Amounts.time;
 
+import dev.kindling.cost.Rates;
 import dev.kindling.cost.Work.Kind;
 import dev.kindling.job.broadcast.MemoryPlan;
 import dev.kindling.job.config.Axes;
@@ -17,6 +18,7 @@ import java.math.BigDecimal;
 import java.util.Locale;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import org.jspecify.annotations.Nullable;
 
 /** Mutable: writes a prediction as a tree for people, in the manner of Spark's EXPLAIN. */
 public final class PlanTree {
@@ -60,17 +62,29 @@ public final class PlanTree {
   private void write(Axes method, Prediction p) {
     Prediction.Run run = p.run();
     line("== Plan of the run ==");
+    Prediction.@Nullable Seconds seconds = p.seconds();
     line(
-        "Train: %,d steps of %,d examples, about %s for all of them",
-        run.steps(), run.batch(), time(p.seconds().run()));
+        "Train: %,d steps of %,d examples, %s",
+        run.steps(),
+        run.batch(),
+        seconds == null
+            ? "without times: there is no GPU here to take them on"
+            : "about " + time(seconds.run()) + " for all of them");
     method(method);
     line(
         "+- Data: %,d examples; a step has %,.0f tokens, and %.1f %% of what it computes is padding"
             + " (first %d steps)",
         run.examples(), run.tokensPerStep(), 100 * run.padding(), run.sampledSteps());
     line(
-        "+- Step: %s = compute %s + exchange %s",
-        time(p.seconds().step()), time(p.seconds().compute()), time(p.seconds().exchange()));
+        "+- Step%s",
+        seconds == null
+            ? ""
+            : String.format(
+                Locale.ROOT,
+                ": %s = compute %s + exchange %s",
+                time(seconds.step()),
+                time(seconds.compute()),
+                time(seconds.exchange())));
     line(
         ":  +- Compute: %,.2f TFLOP, %s read and written, in %d micro-batches on %d tasks of %d"
             + " executor(s)",
@@ -79,7 +93,9 @@ public final class PlanTree {
         run.microBatches(),
         run.tasks(),
         run.executors());
-    kinds(p);
+    if (p.rates() != null) {
+      kinds(p, p.rates());
+    }
     line(
         ":  +- Exchange: %s down, %s up",
         bytes(p.exchange().bytesDown()), bytes(p.exchange().bytesUp()));
@@ -112,15 +128,15 @@ public final class PlanTree {
         : String.valueOf(value);
   }
 
-  private void kinds(Prediction p) {
+  private void kinds(Prediction p, Rates rates) {
     double all = p.work().secondsOfATask().values().stream().mapToDouble(s -> s).sum();
     for (Kind kind : Kind.values()) {
       double seconds = p.work().secondsOfATask().getOrDefault(kind, 0.0);
       String rate =
           switch (kind) {
-            case PRODUCT -> gflops(p.rates().productFlops());
-            case ATTENTION -> gflops(p.rates().attentionFlops());
-            case ELEMENTS -> String.format(Locale.ROOT, "%,.1f GB/s", p.rates().bytes() / 1e9);
+            case PRODUCT -> gflops(rates.productFlops());
+            case ATTENTION -> gflops(rates.attentionFlops());
+            case ELEMENTS -> String.format(Locale.ROOT, "%,.1f GB/s", rates.bytes() / 1e9);
           };
       String name =
           switch (kind) {

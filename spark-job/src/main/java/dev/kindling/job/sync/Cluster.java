@@ -133,16 +133,22 @@ public record Cluster(
    * @param allowMixed whether executors without one may compute on the CPU
    */
   public void requireGpus(boolean allowMixed) {
-    if (!onGpus()) {
-      return;
+    if (onGpus()) {
+      fleet.judge(devices(), spec.compute().engine().spelled(), allowMixed, alive());
     }
+  }
+
+  /** Whether there is anything here that the run could compute on. */
+  public boolean computes() {
+    return !onGpus() || devices().stream().anyMatch(TaskSlot::gpu);
+  }
+
+  private List<TaskSlot> devices() {
     Compute compute = spec.compute();
     spark.sc().setJobDescription("GPUs of the executors");
-    List<TaskSlot> found =
-        Tasks.runAll(spark, tasks(slots()), slot -> TaskSlot.here(compute)).stream()
-            .map(TaskSlot::decode)
-            .toList();
-    fleet.judge(found, compute.engine().spelled(), allowMixed, alive());
+    return Tasks.runAll(spark, tasks(slots()), slot -> TaskSlot.here(compute)).stream()
+        .map(TaskSlot::decode)
+        .toList();
   }
 
   /** Takes note of who has computed a step on what. */

@@ -14,10 +14,11 @@ class GpuBudgetTest {
 
   @Test
   void require_baseAndOneTasksTensors_fitOrAreRefusedWithTheNumbers() {
-    new GpuBudget(26 * GIB).require(PLAN);
-    assertThatThrownBy(() -> new GpuBudget(26 * GIB - 1).require(PLAN))
+    long needed = 25 * GIB + GpuBudget.BESIDE;
+    new GpuBudget(needed).require(PLAN);
+    assertThatThrownBy(() -> new GpuBudget(needed - 1).require(PLAN))
         .isInstanceOf(DoesNotFit.class)
-        .hasMessageContaining("a GPU needs 26,624 MiB: base 14,336, activations 8,192")
+        .hasMessageContaining("a GPU needs 27,392 MiB: base 14,336, activations 8,192")
         .hasMessageContaining("4 × 2,048 tokens")
         .hasMessageContaining("train.micro-batch-size");
   }

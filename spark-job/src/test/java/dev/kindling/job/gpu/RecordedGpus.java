@@ -21,6 +21,9 @@ public final class RecordedGpus implements GpuEngine {
   /** Names the file, in the environment of executors. */
   static final String RECORD = "KINDLING_RECORD";
 
+  /** In the environment: there are none after all. */
+  static final String NONE = "KINDLING_NO_GPUS";
+
   @Override
   public Engine engine() {
     return Engine.CUDA;
@@ -28,7 +31,9 @@ public final class RecordedGpus implements GpuEngine {
 
   @Override
   public Device device(String address, Precision precision) {
-    return new Device.Gpu(address, "GPU-fake-" + address, "no GPU at all", 0);
+    return System.getenv(NONE) == null
+        ? new Device.Gpu(address, "GPU-fake-" + address, "no GPU at all", 0)
+        : new Device.Cpu("no NVIDIA driver was found");
   }
 
   @Override

@@ -11,10 +11,9 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Random;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 /** Llamas of random weights take the memory that was planned, and come to executors with less. */
 class BigModelIT {
@@ -38,9 +37,19 @@ class BigModelIT {
     return Launched.kindling(List.of(arguments), Map.of("JDK_JAVA_OPTIONS", ""));
   }
 
-  @ParameterizedTest
-  @CsvSource({"fp32,none", "as-stored,block"})
-  void train_350MillionParameters_fitsThePlan(String storage, String recompute) throws IOException {
+  @Test
+  void train_350MillionParametersInBf16_fitsThePlan() throws IOException {
+    fitsThePlan("as-stored", "block");
+  }
+
+  /** Of minutes, with {@code -Pscaling}. */
+  @Test
+  @Tag("scaling")
+  void train_350MillionParametersInFp32_fitsThePlan() throws IOException {
+    fitsThePlan("fp32", "none");
+  }
+
+  private void fitsThePlan(String storage, String recompute) throws IOException {
     Path base = Files.createDirectory(temp.resolve("base"));
     Files.writeString(base.resolve("config.json"), CONFIG);
     RandomWeights.write(base, 1);
@@ -80,12 +89,21 @@ class BigModelIT {
         .isBetween(planned, 1.15 * planned + HEAP + 3e8);
   }
 
+  @Test
+  void train_baseLargerThanAnyHeap_isLoadedOnceByEachExecutor() throws IOException {
+    isLoadedOnce("broadcast");
+  }
+
+  @Test
+  @Tag("scaling")
+  void train_baseLargerThanAnyHeapInStorage_isLoadedOnceByEachExecutor() throws IOException {
+    isLoadedOnce("storage");
+  }
+
   /**
    * 276 million weights in bf16, 551 MB, to two executors of two tasks and 512 MiB of heap each.
    */
-  @ParameterizedTest
-  @ValueSource(strings = {"broadcast", "storage"})
-  void train_baseLargerThanAnyHeap_isLoadedOnceByEachExecutor(String delivery) throws IOException {
+  private void isLoadedOnce(String delivery) throws IOException {
     Path base = Files.createDirectory(temp.resolve("base"));
     Files.writeString(
         base.resolve("config.json"),

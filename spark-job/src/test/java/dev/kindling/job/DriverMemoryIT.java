@@ -9,10 +9,12 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Nothing on the driver grows with the number of rows. */
+@Tag("scaling")
 class DriverMemoryIT {
   private static final int ROWS = 2_000_000;
 

@@ -13,6 +13,10 @@ import java.util.regex.Pattern;
 final class SparkCluster implements AutoCloseable {
   private static final Path SPARK_HOME =
       Path.of("../submit/embedded-spark/target/spark-home").toAbsolutePath().normalize();
+
+  /** Of executors too: Spark's own words on each of a step's tasks take a sixth of their time. */
+  private static final Path LOGGING = Path.of("../conf/log4j2.xml").toAbsolutePath().normalize();
+
   private static final Pattern MASTER = Pattern.compile("Starting Spark master at (spark://\\S+)");
   private static final Pattern REGISTERED = Pattern.compile("Successfully registered with master");
 
@@ -73,6 +77,8 @@ final class SparkCluster implements AutoCloseable {
         "spark.scheduler.minRegisteredResourcesRatio=1",
         "--conf",
         "spark.scheduler.maxRegisteredResourcesWaitingTime=180s", // other tests beside it
+        "--conf",
+        "spark.executor.extraJavaOptions=-Dlog4j2.configurationFile=file:" + LOGGING,
         "--total-executor-cores",
         "2");
   }

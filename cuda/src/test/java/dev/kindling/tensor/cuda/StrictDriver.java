@@ -3,9 +3,12 @@ package dev.kindling.tensor.cuda;
 import dev.kindling.tensor.cuda.Product.Operand;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
+import java.util.Collections;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.NavigableMap;
+import java.util.Set;
 import java.util.TreeMap;
 
 /**
@@ -19,7 +22,7 @@ final class StrictDriver implements Driver {
   private final List<Launch> launches = new ArrayList<>();
   private int allocations;
   private int products;
-  private int staged;
+  private final Set<ByteBuffer> staged = Collections.newSetFromMap(new IdentityHashMap<>());
 
   StrictDriver(Driver inner) {
     this.inner = inner;
@@ -32,7 +35,7 @@ final class StrictDriver implements Driver {
 
   /** Buffers of the host's that have not come back. */
   int staged() {
-    return staged;
+    return staged.size();
   }
 
   /** How often something was allocated. */
@@ -79,13 +82,16 @@ final class StrictDriver implements Driver {
 
   @Override
   public ByteBuffer stage(int bytes) {
-    staged++;
-    return inner.stage(bytes);
+    ByteBuffer buffer = inner.stage(bytes);
+    staged.add(buffer);
+    return buffer;
   }
 
   @Override
   public void unstage(ByteBuffer buffer) {
-    staged--;
+    if (!staged.remove(buffer)) {
+      throw new IllegalStateException("gives back a buffer that is not on loan");
+    }
     inner.unstage(buffer);
   }
 

@@ -1,6 +1,7 @@
 package dev.kindling.job.gpu;
 
 import dev.kindling.job.config.ConfigProblems;
+import dev.kindling.tensor.load.Engine;
 import java.math.BigDecimal;
 import java.util.ArrayList;
 import java.util.List;
@@ -88,6 +89,14 @@ public final class GpuRequest {
     if (amount.signum() <= 0 || amount.stripTrailingZeros().scale() > 0) {
       found.add(EXECUTOR + " is " + amount + ": expected a whole number of at least 1");
       return;
+    }
+    if (amount.intValue() > 1 && backend.equals(Engine.ND4J_CUDA.spelled())) {
+      found.add(
+          EXECUTOR
+              + " is "
+              + amount
+              + ", and ND4J keeps a device for each thread, which tasks change: set it to 1, with as"
+              + " many executors, or set compute.backend = cuda");
     }
     int tasks = conf.getInt("spark.executor.cores", unsaidCores()) / cpus();
     if (tasks < amount.intValue()) {

@@ -70,6 +70,14 @@ class GpuRequestTest {
   }
 
   @Test
+  void check_severalGpusWithNd4j_areRefused() {
+    SparkConf two = conf("spark://head:7077", EXECUTOR + "2");
+    assertThatThrownBy(() -> new GpuRequest(two).check("nd4j-cuda"))
+        .hasMessageContaining("ND4J keeps a device for each thread");
+    new GpuRequest(conf("spark://head:7077", EXECUTOR + "1")).check("nd4j-cuda");
+  }
+
+  @Test
   void profile_clusterThatTellsStagesApart_asksForStepsOnly() {
     GpuRequest request = new GpuRequest(conf("local-cluster[1,2,1024]", EXECUTOR + "1"));
     request.check("cuda");

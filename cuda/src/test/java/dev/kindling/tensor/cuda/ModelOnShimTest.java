@@ -1,0 +1,84 @@
+package dev.kindling.tensor.cuda;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.data.Offset.offset;
+
+import dev.kindling.data.TokenBatch;
+import dev.kindling.lora.Parameter;
+import dev.kindling.model.BatchResult;
+import dev.kindling.model.FrozenWeights;
+import dev.kindling.model.Golden;
+import dev.kindling.model.Model;
+import dev.kindling.tensor.Precision;
+import dev.kindling.tensor.Storage;
+import java.nio.file.Path;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/**
+ * Whole models by the kernels themselves, on a device that is held to account: PyTorch's numbers,
+ * the same bits twice, nothing allocated after the first step, and nothing left at the end.
+ */
+class ModelOnShimTest {
+  /** Those of the core's own tests, which may come in a jar. */
+  private static final Path GOLDEN = Path.of("../core/src/test/resources/golden");
+
+  @ParameterizedTest
+  @CsvSource({
+    "bert,FP32,FP32,false",
+    "llama-dora,FP32,FP32,true",
+    "gpt2,BF16,FP32,false",
+    "llama-gqa,BF16,FP32,true",
+    "llama-gqa,FP32,NF4,false"
+  })
+  void gradient_twice_isPyTorchsAndTakesMemoryOnce(
+      String name, Precision precision, Storage storage, boolean recompute) {
+    Golden golden = new Golden(GOLDEN.resolve(name));
+    Shimmed backend = Shimmed.open(precision, CudaBackend.MOST_SCORES);
+    StrictDriver driver = backend.driver();
+    try {
+      FrozenWeights weights = golden.weights(backend, storage);
+      try (Model model = golden.plan.build(backend, weights, golden.layout, recompute)) {
+        model.load(golden.adapter.values(golden.layout));
+        TokenBatch batch = TokenBatch.of(golden.batch(0), golden.plan.rules());
+        float[] gradient = new float[golden.layout.elements()];
+        BatchResult result = model.gradient(batch, gradient);
+        if (storage == Storage.FP32) {
+          boolean exact = precision == Precision.FP32;
+          assertThat(result.loss() / result.targets())
+              .isCloseTo(
+                  golden.settings.at("/expected/batch0.loss").asDouble(),
+                  offset(exact ? 1e-5 : 2e-2));
+          assertThat(farthest(golden, gradient, result.targets())).isLessThan(exact ? 1e-5 : 0.1);
+        }
+        int allocated = driver.allocations();
+        float[] again = new float[gradient.length];
+        model.gradient(batch, again);
+        assertThat(again).containsExactly(gradient);
+        assertThat(driver.allocations()).isEqualTo(allocated);
+      }
+      weights.close();
+      backend.closeInner();
+      assertThat(driver.liveBytes()).isZero();
+      assertThat(driver.staged()).isZero();
+    } finally {
+      driver.close();
+    }
+  }
+
+  /** The largest distance of a parameter's gradient, as a share of its length. */
+  private static double farthest(Golden golden, float[] gradient, long targets) {
+    double farthest = 0;
+    for (Parameter p : golden.layout.parameters()) {
+      float[] wanted = p.fromStored(golden.expected.get("batch0.grad." + p.peftName()).floats());
+      double off = 0;
+      double norm = 0;
+      for (int i = 0; i < wanted.length; i++) {
+        off += Math.pow(gradient[p.offset() + i] / (double) targets - wanted[i], 2);
+        norm += Math.pow(wanted[i], 2);
+      }
+      farthest = Math.max(farthest, Math.sqrt(off / norm));
+    }
+    return farthest;
+  }
+}

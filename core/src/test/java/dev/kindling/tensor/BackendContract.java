@@ -583,7 +583,6 @@ public abstract class BackendContract {
     same(part);
   }
 
-  /** Between all pairs of types that activations and trainables have. */
   /** Any number of columns in any order, some of them more than once. */
   @ParameterizedTest
   @CsvSource({"1,1,1", "5,7,4", "131,3,17", "2,1031,257"})
@@ -596,6 +595,7 @@ public abstract class BackendContract {
     same(out, 0);
   }
 
+  /** Between all pairs of types that activations and trainables have. */
   @ParameterizedTest
   @CsvSource({"1,1", "1,7", "13,1", "101,67"})
   void convert_realAndActive_equalsReference(int rows, int columns) {

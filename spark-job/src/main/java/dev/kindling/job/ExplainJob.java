@@ -12,7 +12,6 @@ import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.Sizes;
 import dev.kindling.job.config.Axes;
 import dev.kindling.job.config.Compute;
-import dev.kindling.job.config.ConfigProblems;
 import dev.kindling.job.config.JobConfig;
 import dev.kindling.job.config.Output;
 import dev.kindling.job.config.Output.Mode;
@@ -32,11 +31,14 @@ import java.util.List;
 import java.util.Optional;
 import org.apache.spark.sql.SparkSession;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The story of EXPLAIN: all that train does before its first step, then an account instead of it.
  */
 public final class ExplainJob {
+  private static final Logger LOG = LoggerFactory.getLogger(ExplainJob.class);
   private static final ObjectMapper JSON = new ObjectMapper();
 
   private ExplainJob() {}
@@ -74,16 +76,12 @@ public final class ExplainJob {
 
   /** Whether times can be taken, rather than operations and bytes counted alone. */
   private static boolean timeable(Cluster cluster, JobConfig config) {
-    boolean timeable = cluster.computes();
-    if (timeable) {
+    Optional<String> why = cluster.requireClock(config.compute().measures());
+    if (why.isEmpty()) {
       cluster.requireGpus(config.compute().allowMixed());
-    } else if (config.compute().measures()) {
-      throw new ConfigProblems(
-          List.of(
-              "plan.chooser = measured, and there is no GPU here to time plans on: explain it on"
-                  + " the cluster, or with plan.chooser = flops"));
     }
-    return timeable;
+    why.ifPresent(words -> LOG.warn("no GPU can be used here: {}", words));
+    return why.isEmpty();
   }
 
   /** The result of the same run, if there is one. */

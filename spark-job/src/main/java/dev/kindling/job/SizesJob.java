@@ -13,7 +13,8 @@ import org.apache.spark.sql.SparkSession;
 
 /**
  * What a cluster is to be asked for, before there is one: the plans of memory and heaps, by
- * counting, for executors of as many tasks as this machine is told to run.
+ * counting, for executors of as many tasks as this machine is told to run, or as they are to have
+ * GPUs. Of those, tensors on the device count as the host's too: an upper bound.
  */
 public final class SizesJob {
   private SizesJob() {}
@@ -27,6 +28,7 @@ public final class SizesJob {
                   + " before there is one; set it"));
     }
     Preparation prepared = Preparation.withoutWeights(session, config);
+    prepared.cluster().requireClock(config.compute().measures());
     Examples examples = prepared.trained(session);
     Optional<Examples> held = prepared.held(session);
     List<Timed> timed = config.compute().measures() ? prepared.time(examples) : List.of();

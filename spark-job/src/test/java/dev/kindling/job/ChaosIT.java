@@ -24,7 +24,7 @@ class ChaosIT {
   private static final Path ADAPTER = Path.of("adapter/adapter_model.safetensors");
 
   /** Few, for every build runs this suite. */
-  private static final int STEPS = 42;
+  private static final int STEPS = 35;
 
   @TempDir Path temp;
   private GoldenFolder golden;

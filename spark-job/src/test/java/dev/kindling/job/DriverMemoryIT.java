@@ -8,7 +8,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import java.util.Map;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -38,9 +37,7 @@ class DriverMemoryIT {
             "data.shuffle=true",
             "train.steps=3",
             "train.global-batch-size=500"));
-    // With the collector that a user's driver has.
-    Launched run =
-        Launched.kindling(arguments, Map.of("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1"));
+    Launched run = Launched.kindling(arguments.toArray(new String[0]));
     assertThat(run.code()).as(run.stderr()).isZero();
     assertThat(run.stderr()).contains("2,000,000 examples");
   }

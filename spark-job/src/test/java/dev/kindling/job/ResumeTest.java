@@ -144,7 +144,9 @@ class ResumeTest {
     first.get("plans").forEach(timed -> seconds.add(timed.get("seconds").asDouble()));
     assertThat(seconds).isNotEmpty();
     assertThat(kindling(1, train(output, measured)).code()).isZero();
+    assertThat(manifest(output).get("plans")).isNotEmpty();
     for (JsonNode layer : manifest(output).get("plans")) {
+      assertThat(layer.get("candidates")).isNotEmpty();
       for (JsonNode one : layer.get("candidates")) {
         assertThat(seconds).contains(one.get("measuredSeconds").asDouble());
       }

@@ -15,6 +15,9 @@ import java.util.concurrent.TimeUnit;
 
 /** The launcher script under way in a process of its own, to be disturbed. */
 final class Running implements AutoCloseable {
+  /** In the environment: the job's jar is sent to executors, as it is to a user's. */
+  static final Map<String, String> SENDS_THE_JAR = Map.of("KINDLING_JAR", "");
+
   private static final Path HOME = Path.of("..").toAbsolutePath().normalize();
   private static final Path JAR = HOME.resolve("spark-job/target/kindling.jar");
   private static final int PATIENCE_SECONDS = 300;
@@ -28,9 +31,6 @@ final class Running implements AutoCloseable {
     this.out = out;
     this.err = err;
   }
-
-  /** In the environment: the job's jar is sent to executors, as it is to a user's. */
-  static final Map<String, String> SENDS_THE_JAR = Map.of("KINDLING_JAR", "");
 
   /**
    * Starts {@code submit/kindling} with the embedded Spark. Executors find the job's jar where it

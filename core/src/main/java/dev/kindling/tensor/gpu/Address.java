@@ -39,7 +39,10 @@ public record Address(Optional<String> visible) {
     return ordinal(machine, address).map(seen(machine)::get);
   }
 
-  /** Its place among the devices that this process sees: the number that CUDA knows it by. */
+  /**
+   * Its place among the devices that this process sees, in the order of the bus: the number that
+   * CUDA knows it by if all cards are alike, or if CUDA_DEVICE_ORDER is PCI_BUS_ID.
+   */
   public Optional<Integer> ordinal(Machine machine, String address) {
     List<Card> seen = seen(machine);
     if (address.matches("\\d{1,4}")) {
@@ -51,8 +54,9 @@ public record Address(Optional<String> visible) {
 
   /** Why there is no such device, for people. */
   public String missing(Machine machine, String address) {
-    if (address.startsWith("MIG-")) {
-      return address + " is a part of a GPU (MIG), which we cannot use: give executors whole GPUs";
+    String part = visible.filter(names -> names.contains("MIG-")).orElse(address);
+    if (part.contains("MIG-")) {
+      return part + " is a part of a GPU (MIG), which we cannot use: give executors whole GPUs";
     }
     String others =
         seen(machine).stream()

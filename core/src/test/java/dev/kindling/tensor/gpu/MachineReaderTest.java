@@ -11,9 +11,11 @@ import dev.kindling.tensor.load.GpuEngine;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -81,8 +83,8 @@ class MachineReaderTest {
         new Machine(
             Optional.of(new Driver(580, 82)),
             List.of(card(0, "GPU-aa"), card(1, "GPU-ab"), card(2, "GPU-c")),
-            java.util.Set.of(),
-            java.util.Set.of());
+            Set.of(),
+            Set.of());
     assertThat(uuid(machine, Optional.empty(), "1")).contains("GPU-ab");
     assertThat(uuid(machine, Optional.of("2,0"), "1")).contains("GPU-aa");
     assertThat(uuid(machine, Optional.of("2,0"), "2")).isEmpty();
@@ -99,14 +101,15 @@ class MachineReaderTest {
         new Machine(
             Optional.of(new Driver(580, 82)),
             List.of(card(0, "GPU-aa"), card(1, "GPU-ab")),
-            java.util.EnumSet.allOf(Library.class),
-            java.util.Set.of());
+            EnumSet.allOf(Library.class),
+            Set.of());
     assertThat(why(machine, Optional.of("1"), "1"))
         .isEqualTo(
             "there is no GPU 1 among those that this process sees: GPU-ab (a card), by"
                 + " CUDA_VISIBLE_DEVICES = '1'");
     assertThat(why(machine, Optional.of("GPU-z"), "0")).contains("sees: none, by CUDA_VISIBLE");
     assertThat(why(machine, Optional.empty(), "MIG-1")).contains("whole GPUs");
+    assertThat(why(machine, Optional.of("MIG-1"), "0")).contains("MIG-1 is a part of a GPU");
     assertThat(GpuEngine.device(machine, new Address(Optional.empty()), "1", Wanted.CUDA))
         .isEqualTo(new Device.Gpu("1", "GPU-ab", "a card", 0));
   }

@@ -89,7 +89,11 @@ final class CudaDriver implements Driver {
         }
       }
     }
-    throw new IllegalStateException(uuid + " is none of the " + count + " devices of CUDA's");
+    throw new InvalidInput(
+        "the GPU " + uuid,
+        "it is none of the " + count + " devices that CUDA shows this process",
+        "CUDA_DEVICE_ORDER=PCI_BUS_ID beside indices in CUDA_VISIBLE_DEVICES, for CUDA counts the"
+            + " fastest first, or UUIDs in their place; and no MIG");
   }
 
   /** 16 bytes as nvidia-smi spells them. */

@@ -38,9 +38,13 @@ public final class CudaEngine implements GpuEngine {
               opened -> new CudaDriver(CudaDriver.ordinal(device.uuid()), precision));
       return new CudaBackend(precision, driver, CudaBackend.MOST_SCORES);
     } catch (LinkageError e) { // files that are there are not always those that can be loaded
+      Throwable first = e; // the second time it says only that there was a first
+      while (first.getCause() != null) {
+        first = first.getCause();
+      }
       throw new InvalidInput(
           "compute.backend",
-          "cuda, and CUDA's libraries cannot be loaded: " + e.getMessage(),
+          "cuda, and CUDA's libraries cannot be loaded: " + first.getMessage(),
           "the driver's libcuda.so.1, and libcudart, libcublasLt and libnvrtc of one CUDA 13, on"
               + " LD_LIBRARY_PATH of the executors (spark.executorEnv.LD_LIBRARY_PATH)");
     }

@@ -45,10 +45,13 @@ class CudaEngineTest {
   void open_librariesThatCannotBeLoaded_saysSo() {
     assumeTrue(new MachineReader().read().driver().isEmpty(), "there is a driver here");
     Device.Gpu device = new Device.Gpu("0", "GPU-none", "a card", 1L << 36);
-    assertThatThrownBy(() -> new CudaEngine().open(Precision.FP32, device))
-        .isInstanceOf(InvalidInput.class)
-        .hasMessageContaining("CUDA's libraries cannot be loaded")
-        .hasMessageContaining("LD_LIBRARY_PATH");
+    for (int attempt = 0; attempt < 2; attempt++) { // a task is tried again in the same process
+      assertThatThrownBy(() -> new CudaEngine().open(Precision.FP32, device))
+          .isInstanceOf(InvalidInput.class)
+          .hasMessageContaining("CUDA's libraries cannot be loaded")
+          .hasMessageContaining("jnicudart")
+          .hasMessageContaining("LD_LIBRARY_PATH");
+    }
   }
 
   @Test

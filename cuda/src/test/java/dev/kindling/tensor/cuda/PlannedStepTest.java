@@ -8,9 +8,6 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** Large models beside a device's memory, without the device. */
 class PlannedStepTest {
-  /** Of a GPU of 80 GB, in MiB. */
-  private static final long DEVICE = 80_000_000_000L >> 20;
-
   /**
    * 7B and rank 8 in bf16. An H200 was seen to hold 12,853 MiB of weights and 8,595 and 17,097 MiB
    * of a step.
@@ -25,10 +22,9 @@ class PlannedStepTest {
     "2048,INT8,false,6861,8595",
     "8192,NF4,true,3773,4157"
   })
-  void sevenBillion_anyBase_leavesRoomIn80Gigabytes(
+  void sevenBillion_anyBase_takesWhatADeviceWasSeenToHold(
       int tokens, Storage storage, boolean recompute, long weights, long step) {
     GpuStep.Planned found = new GpuStep("7B", 8, tokens, 1, "flops").planned(storage, recompute);
     assertThat(found).isEqualTo(new GpuStep.Planned(weights, step));
-    assertThat(weights + step).isLessThan(DEVICE / 2);
   }
 }

@@ -11,7 +11,9 @@ public record GpuBudget(long bytes) {
   /** Bytes: the driver's context, kernels, cuBLAS and its workspace; an estimate. */
   private static final long CONTEXT = 1L << 30;
 
-  /** Bytes: the most that copies of three operands take whose rows begin at odd places. */
+  /**
+   * Bytes: what copies of three operands take, at most as a rule, whose rows begin at odd places.
+   */
   private static final long COPIES = 3 * (256L << 20);
 
   /** Bytes that no plan has. */

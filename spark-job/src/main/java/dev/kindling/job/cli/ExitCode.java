@@ -20,7 +20,7 @@ enum ExitCode {
   UNEXPECTED(1),
   /** The configuration cannot be run. */
   CONFIG(2),
-  /** Base, adapter or data is missing or invalid. */
+  /** Base, adapter, data or an engine is missing or invalid, or a device is full. */
   INPUT(3),
   /** The plan does not fit the executors' memory. */
   DOES_NOT_FIT(4),

@@ -29,6 +29,7 @@ import org.apache.hadoop.conf.Configuration;
 import org.apache.spark.SparkConf;
 import org.apache.spark.deploy.SparkHadoopUtil;
 import org.apache.spark.sql.SparkSession;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 
 /**
@@ -74,7 +75,7 @@ public final class Kindling {
     } catch (Throwable e) { // an OutOfMemoryError too must end in one object on stdout
       Throwable cause = ExitCode.cause(e);
       ExitCode code = ExitCode.of(cause);
-      report(cause, code, arguments.debug);
+      report(cause, code, arguments.debug ? e : null);
       ObjectNode said = code.json(cause);
       stdout.println(said);
       if (arguments.submission != null && arguments.resolved != null && !arguments.outcome) {
@@ -189,8 +190,11 @@ public final class Kindling {
     Engine engine = config.compute().choose().engine();
     if (engine.gpu()) { // before anything is started that would wait for what cannot come
       GpuEngine.of(engine);
-      if (!arguments.sizes) { // which are those of another cluster
-        new GpuRequest(conf).check(engine.spelled());
+      GpuRequest request = new GpuRequest(conf);
+      if (arguments.sizes) { // of another cluster
+        request.checkCounting();
+      } else {
+        request.check(engine.spelled());
       }
     }
     SparkSession session = SparkSession.builder().config(conf).getOrCreate();
@@ -236,12 +240,13 @@ public final class Kindling {
     return conf;
   }
 
-  private static void report(Throwable failure, ExitCode code, boolean debug) {
+  /** Tells a failure, and where it came about if that is given. */
+  private static void report(Throwable failure, ExitCode code, @Nullable Throwable trace) {
     System.err.println(
         "kindling: " + code.name().toLowerCase(Locale.ROOT).replace('_', ' ') + " error");
     ExitCode.messages(failure).forEach(message -> System.err.println("  " + message));
-    if (debug) {
-      failure.printStackTrace();
+    if (trace != null) {
+      trace.printStackTrace();
     } else if (code == ExitCode.UNEXPECTED) {
       System.err.println("  (--debug after the command shows the stack trace)");
     }

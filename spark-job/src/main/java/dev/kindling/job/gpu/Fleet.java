@@ -4,6 +4,7 @@ import dev.kindling.job.config.ConfigProblems;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
@@ -60,6 +61,27 @@ public final class Fleet {
     }
     leastBytes = slots.stream().filter(TaskSlot::gpu).mapToLong(TaskSlot::bytes).min().orElse(0);
     see(devices, alive);
+  }
+
+  /**
+   * Refuses to time plans where there is nothing to time them on.
+   *
+   * @param measures whether plans are to be timed
+   * @return why there is nothing; empty if there is
+   */
+  public static Optional<String> requireClock(List<TaskSlot> slots, boolean measures) {
+    if (slots.stream().anyMatch(TaskSlot::gpu)) {
+      return Optional.empty();
+    }
+    String why = slots.stream().map(TaskSlot::told).distinct().collect(Collectors.joining("; "));
+    if (measures) {
+      throw new ConfigProblems(
+          List.of(
+              "plan.chooser = measured, and there is no GPU here to time plans on ("
+                  + why
+                  + "): ask on the cluster, or with plan.chooser = flops"));
+    }
+    return Optional.of(why);
   }
 
   /** Bytes of the smallest device; 0 if unknown. */

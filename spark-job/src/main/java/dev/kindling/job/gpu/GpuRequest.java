@@ -66,11 +66,34 @@ public final class GpuRequest {
                 + ": its tasks would share one GPU; set --master local[1], or use executors, one"
                 + " task of which gets a GPU to itself");
       }
+      if (perTask.isPresent()) { // tasks would wait for ever
+        found.add(
+            TASK
+                + " is set, and "
+                + master
+                + " hands out no GPUs: leave it out, the one task has"
+                + " the first");
+      }
     } else {
       checkExecutors(backend, found);
       checkTasks(found);
     }
     ConfigProblems.check(found);
+  }
+
+  /**
+   * Refuses what sizes cannot be counted with, in one JVM where nobody hands out GPUs.
+   *
+   * @throws ConfigProblems if tasks would wait for one
+   */
+  public void checkCounting() {
+    if (perTask.isPresent()) {
+      ConfigProblems.check(
+          List.of(
+              TASK
+                  + " is set, and sizes are counted where there are no GPUs: leave it out, steps ask"
+                  + " for one by themselves"));
+    }
   }
 
   private void checkExecutors(String backend, List<String> found) {

@@ -45,8 +45,7 @@ public record TaskSlot(String executor, String host, String uuid, long bytes, St
     return new TaskSlot(lines[0], lines[1], lines[2], Long.parseLong(lines[3]), lines[4]);
   }
 
-  /** Whether it is a GPU. */
-  public boolean gpu() {
+  boolean gpu() {
     return !uuid.isEmpty();
   }
 

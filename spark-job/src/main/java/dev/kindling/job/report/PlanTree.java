@@ -68,7 +68,7 @@ public final class PlanTree {
         run.steps(),
         run.batch(),
         seconds == null
-            ? "without times: there is no GPU here to take them on"
+            ? "without times: no GPU can be used here to take them on"
             : "about " + time(seconds.run()) + " for all of them");
     method(method);
     line(

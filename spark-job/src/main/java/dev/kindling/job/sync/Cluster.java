@@ -138,9 +138,14 @@ public record Cluster(
     }
   }
 
-  /** Whether there is anything here that the run could compute on. */
-  public boolean computes() {
-    return !onGpus() || devices().stream().anyMatch(TaskSlot::gpu);
+  /**
+   * Refuses to time plans where there is nothing to time them on.
+   *
+   * @param measures whether plans are to be timed
+   * @return why there is nothing; empty if there is
+   */
+  public Optional<String> requireClock(boolean measures) {
+    return onGpus() ? Fleet.requireClock(devices(), measures) : Optional.empty();
   }
 
   private List<TaskSlot> devices() {

@@ -38,6 +38,18 @@ class GpuRequestTest {
     refused(conf(master), "its tasks would share one GPU; set --master local[1]");
   }
 
+  @Test
+  void check_localTaskThatAsksForAGpu_wouldWaitForEver() {
+    refused(conf("local[1]", TASK + "1"), "local[1] hands out no GPUs: leave it out");
+  }
+
+  @Test
+  void checkCounting_taskThatAsksForAGpu_isRefused() {
+    new GpuRequest(conf("local[4]", EXECUTOR + "2")).checkCounting();
+    assertThatThrownBy(() -> new GpuRequest(conf("local[4]", TASK + "1")).checkCounting())
+        .hasMessageContaining("steps ask for one by themselves");
+  }
+
   @ParameterizedTest
   @ValueSource(strings = {"local", "local[1]", "local[1,4]"})
   void check_oneLocalTask_passes(String master) {

@@ -59,7 +59,7 @@ class MethodsTest extends MethodCase {
     double base = 0;
     for (String method : methods(family.equals("llama-gqa"))) {
       Path output = temp.resolve(method.replaceAll("\\W", "-"));
-      List<String> arguments = fresh(golden, output, held, "train.steps=6");
+      List<String> arguments = fresh(golden, output, held);
       arguments.addAll(words("method=" + method));
       InProcess trained = kindling(2, arguments);
       assertThat(trained.code()).as(method + trained.stdout()).isZero();

@@ -34,8 +34,7 @@ final class Running implements AutoCloseable {
 
   /**
    * Starts {@code submit/kindling} with the embedded Spark. Executors find the job's jar where it
-   * lies: to fetch 163 MB takes each of them three seconds of processor time, and the driver as
-   * many.
+   * lies: to fetch 163 MB takes each of them two to three seconds of processor time.
    */
   static Running kindling(List<String> arguments) {
     return kindling(arguments, Map.of());

@@ -14,7 +14,7 @@ final class SparkCluster implements AutoCloseable {
   private static final Path SPARK_HOME =
       Path.of("../submit/embedded-spark/target/spark-home").toAbsolutePath().normalize();
 
-  /** Of executors too: Spark's own words on each of a step's tasks take a sixth of their time. */
+  /** Of executors too, which else log each task of a step. */
   private static final Path LOGGING = Path.of("../conf/log4j2.xml").toAbsolutePath().normalize();
 
   private static final Pattern MASTER = Pattern.compile("Starting Spark master at (spark://\\S+)");

@@ -66,7 +66,10 @@ public final class GpuCheck {
     line.put("driver", machine.driver().map(Object::toString).orElse("none"));
     line.put("cards", machine.gpus().stream().map(Object::toString).toList());
     line.put("libraries", machine.libraries().stream().map(Object::toString).toList());
-    line.put("decision", new CudaEngine().device("0", Precision.BF16).toString());
+    for (Precision precision : Precision.values()) {
+      line.put(
+          "decision in " + precision.spelled(), new CudaEngine().device("0", precision).toString());
+    }
     return line;
   }
 

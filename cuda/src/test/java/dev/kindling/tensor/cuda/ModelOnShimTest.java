@@ -49,7 +49,7 @@ class ModelOnShimTest {
               .isCloseTo(
                   golden.settings.at("/expected/batch0.loss").asDouble(),
                   offset(exact ? 1e-5 : 2e-2));
-          assertThat(farthest(golden, gradient, result.targets())).isLessThan(exact ? 1e-5 : 0.1);
+          assertThat(farthest(golden, gradient, result.targets())).isLessThan(exact ? 1e-5 : 0.04);
         }
         int allocated = driver.allocations();
         float[] again = new float[gradient.length];
@@ -66,7 +66,10 @@ class ModelOnShimTest {
     }
   }
 
-  /** The largest distance of a parameter's gradient, as a share of its length. */
+  /**
+   * The largest distance of a parameter's gradient, as a share of its length. Found were 2.2e-6 in
+   * fp32 and 0.022 in bf16.
+   */
   private static double farthest(Golden golden, float[] gradient, long targets) {
     double farthest = 0;
     for (Parameter p : golden.layout.parameters()) {

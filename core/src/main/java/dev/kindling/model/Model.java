@@ -14,12 +14,28 @@ public interface Model extends AutoCloseable {
   /** Loss of a micro-batch, without dropout. */
   BatchResult evaluate(TokenBatch batch);
 
+  /** A micro-batch that may still be computed. */
+  interface Pending {
+    /** Waits for its loss and gradient. */
+    BatchResult await();
+  }
+
   /**
-   * Loss and gradient of a micro-batch.
+   * Begins with the loss and gradient of a micro-batch. At most {@link #ahead} of them may be under
+   * way, each with a gradient of its own; they are awaited in their order.
    *
-   * @param gradient overwritten with Σ d loss / d trainable over the targets, in layout order
+   * @param gradient overwritten, until it has been awaited, with Σ d loss / d trainable over the
+   *     targets, in layout order
    */
-  BatchResult gradient(TokenBatch batch, float[] gradient);
+  Pending begin(TokenBatch batch, float[] gradient);
+
+  /** Loss and gradient of a micro-batch, as {@link #begin} has them. */
+  default BatchResult gradient(TokenBatch batch, float[] gradient) {
+    return begin(batch, gradient).await();
+  }
+
+  /** Micro-batches that may be under way at once, at least one. */
+  int ahead();
 
   /**
    * Bytes that a step of such a micro-batch needs.

@@ -169,9 +169,9 @@ public final class Trainables implements AutoCloseable {
     sampled.forEach(s -> s.choose(backend, vector));
   }
 
-  /** Copies all gradients out; waits for the backend. */
-  public void readGradients(float[] into) {
-    backend.read(gradients, into);
+  /** Begins to copy all gradients out. */
+  public Backend.Arriving fetchGradients(float[] into) {
+    return backend.fetch(gradients, into);
   }
 
   /** For tests: the flat vector itself. */

@@ -1,5 +1,7 @@
 package dev.kindling.optim;
 
+import java.util.stream.IntStream;
+
 /**
  * Trainables that learn alike: the first {@code width} of every {@code stride} elements. What lies
  * in no group stays as it is.
@@ -12,6 +14,9 @@ package dev.kindling.optim;
  * @param taken steps that the optimiser has moved them already
  */
 public record Group(int from, int to, int stride, int width, double factor, long taken) {
+  /** Elements that are worth a thread: a millisecond of an update. */
+  private static final int PIECE = 1 << 18;
+
   public Group {
     if (from > to || width > stride || width < 0 || !(factor > 0)) {
       throw new IllegalArgumentException(
@@ -29,15 +34,23 @@ public record Group(int from, int to, int stride, int width, double factor, long
     return stride == width;
   }
 
-  /** What is done with a run. */
+  /** What is done with elements, each by itself. */
   public interface Run {
     void of(int from, int to);
   }
 
-  /** Calls for each run of elements in turn. */
+  /** Calls for each run of elements; for long ones piece by piece, on whatever threads are free. */
   public void runs(Run run) {
     for (int at = from; at < to; at += stride) {
-      run.of(at, at + width);
+      int start = at;
+      int pieces = (width + PIECE - 1) / PIECE;
+      if (pieces < 2) {
+        run.of(start, start + width);
+        continue;
+      }
+      IntStream.range(0, pieces)
+          .parallel()
+          .forEach(i -> run.of(start + i * PIECE, start + Math.min(width, (i + 1) * PIECE)));
     }
   }
 }

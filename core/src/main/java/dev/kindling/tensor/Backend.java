@@ -47,6 +47,11 @@ public interface Backend extends AutoCloseable {
   /** Most elements that a tensor of a step may have; frozen weights may have more. */
   long mostElements();
 
+  /** Steps that may be under way at once: two where work goes on in the background. */
+  default int ahead() {
+    return 1;
+  }
+
   // ── memory ────────────────────────────────────────────────────────────────────────────────────
 
   /** New zeroed memory; freed by {@link #free}. */
@@ -80,6 +85,21 @@ public interface Backend extends AutoCloseable {
    * out.
    */
   void read(Tensor from, float[] into);
+
+  /** Numbers on their way to the host. */
+  interface Arriving {
+    /** Waits for them. */
+    void await();
+  }
+
+  /**
+   * Begins what {@link #read} does: {@code into} has the elements once they are awaited. Work that
+   * is asked for meanwhile comes after it, so the tensor may be overwritten.
+   */
+  default Arriving fetch(Tensor from, float[] into) {
+    read(from, into);
+    return () -> {};
+  }
 
   /** to = from, real or active, rounded to the type of {@code to}. */
   void convert(Tensor from, Tensor to);

@@ -49,6 +49,11 @@ public abstract class ForwardingBackend implements Backend {
   }
 
   @Override
+  public int ahead() {
+    return inner.ahead();
+  }
+
+  @Override
   public Tensor allocate(DType type, long... shape) {
     return inner.allocate(type, shape);
   }
@@ -81,6 +86,11 @@ public abstract class ForwardingBackend implements Backend {
   @Override
   public void read(Tensor from, float[] into) {
     inner.read(from, into);
+  }
+
+  @Override
+  public Arriving fetch(Tensor from, float[] into) {
+    return inner.fetch(from, into);
   }
 
   @Override

@@ -5,6 +5,7 @@ import dev.kindling.lora.Parameter;
 import dev.kindling.model.BatchResult;
 import dev.kindling.tensor.StoredType;
 import java.nio.ByteBuffer;
+import java.nio.LongBuffer;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
@@ -22,6 +23,9 @@ public final class GradientSum {
 
   /** M must have at least 24 bits, a float's precision. */
   private static final int LEAST_BIT = 24;
+
+  /** Elements that are worth several threads: some milliseconds of one. */
+  private static final int MANY = 1 << 21;
 
   private final List<Parameter> parameters;
   private final int[] exponents;
@@ -56,28 +60,38 @@ public final class GradientSum {
     totals.add(result);
   }
 
+  /** Parameters by number; many elements on whatever threads are free, for each is by itself. */
+  private IntStream each(int count) {
+    IntStream numbers = IntStream.range(0, count);
+    return sums.length < MANY ? numbers : numbers.parallel();
+  }
+
   private void add(float[] gradient) {
-    for (int p = 0; p < parameters.size(); p++) {
-      Parameter parameter = parameters.get(p);
-      int from = parameter.offset();
-      int to = from + parameter.elements();
-      float max = largest(gradient, from, to);
-      largest[p] = Math.max(largest[p], max);
-      if (max <= ceiling(exponents[p])) {
-        double scale = Math.scalb(1.0, exponents[p]);
-        for (int i = from; i < to; i++) {
-          sums[i] += (long) Math.rint(gradient[i] * scale);
-        }
+    each(parameters.size()).forEach(p -> add(gradient, p));
+    for (float max : largest) {
+      finite &= max <= Float.MAX_VALUE; // false for NaN too
+    }
+  }
+
+  private void add(float[] gradient, int p) {
+    Parameter parameter = parameters.get(p);
+    int from = parameter.offset();
+    int to = from + parameter.elements();
+    float max = largest(gradient, from, to);
+    largest[p] = Math.max(largest[p], max);
+    if (max <= ceiling(exponents[p])) {
+      double scale = Math.scalb(1.0, exponents[p]);
+      for (int i = from; i < to; i++) {
+        sums[i] += (long) Math.rint(gradient[i] * scale);
       }
     }
   }
 
-  private float largest(float[] gradient, int from, int to) {
+  /** NaN if there is one. */
+  private static float largest(float[] gradient, int from, int to) {
     float max = 0;
     for (int i = from; i < to; i++) {
-      float size = Math.abs(gradient[i]);
-      finite &= size <= Float.MAX_VALUE; // false for NaN too
-      max = Math.max(max, size);
+      max = Math.max(max, Math.abs(gradient[i]));
     }
     return max;
   }
@@ -130,12 +144,14 @@ public final class GradientSum {
 
   /** Writes Σ gradient / targets. */
   public void meanGradient(float[] into) {
-    for (int p = 0; p < parameters.size(); p++) {
-      Parameter parameter = parameters.get(p);
-      double scale = Math.scalb(1.0, -exponents[p]) / totals.targets();
-      for (int i = parameter.offset(); i < parameter.offset() + parameter.elements(); i++) {
-        into[i] = (float) (sums[i] * scale);
-      }
+    each(parameters.size()).forEach(p -> mean(p, into));
+  }
+
+  private void mean(int p, float[] into) {
+    Parameter parameter = parameters.get(p);
+    double scale = Math.scalb(1.0, -exponents[p]) / totals.targets();
+    for (int i = parameter.offset(); i < parameter.offset() + parameter.elements(); i++) {
+      into[i] = (float) (sums[i] * scale);
     }
   }
 
@@ -245,11 +261,13 @@ public final class GradientSum {
       largest[p] = Math.max(largest[p], most[p]);
     }
     if (summed) {
-      for (Parameter p : moving) {
-        for (int i = p.offset(); i < p.offset() + p.elements(); i++) {
-          sums[i] += frame.getLong();
-        }
-      }
+      int[] starts = starts(moving, frame.position());
+      each(moving.size())
+          .forEach(
+              k -> {
+                ByteBuffer part = frame.slice(starts[k], starts[k + 1] - starts[k]);
+                merge(moving.get(k), part.order(frame.order()).asLongBuffer());
+              });
       return;
     }
     float[] gradient = new float[sums.length];
@@ -260,6 +278,22 @@ public final class GradientSum {
         }
       }
       add(gradient);
+    }
+  }
+
+  /** Where in a frame the sums of each begin, and the last one's end. */
+  private static int[] starts(List<Parameter> moving, int first) {
+    int[] starts = new int[moving.size() + 1];
+    starts[0] = first;
+    for (int k = 0; k < moving.size(); k++) {
+      starts[k + 1] = starts[k] + Long.BYTES * moving.get(k).elements();
+    }
+    return starts;
+  }
+
+  private void merge(Parameter p, LongBuffer theirs) {
+    for (int i = p.offset(); i < p.offset() + p.elements(); i++) {
+      sums[i] += theirs.get();
     }
   }
 

@@ -2,7 +2,6 @@ package dev.kindling.train;
 
 import dev.kindling.data.TokenBatch;
 import dev.kindling.lora.Prefix;
-import dev.kindling.model.BatchResult;
 import dev.kindling.model.Model;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -41,13 +40,15 @@ public final class LocalSteps {
     float[] part = new float[prefix.narrow().elements()];
     Arrays.fill(sums, 0);
     totals = new Totals();
-    for (TokenBatch batch : share) {
-      BatchResult result = model.gradient(batch, part);
-      totals.add(result);
-      for (int i = 0; i < part.length; i++) {
-        sums[i] += part[i];
-      }
-    }
+    new MicroBatches(model, part.length)
+        .each(
+            share.iterator(),
+            (one, result) -> {
+              totals.add(result);
+              for (int i = 0; i < one.length; i++) {
+                sums[i] += one[i];
+              }
+            });
     double targets = Math.max(1, totals.targets());
     for (int i = 0; i < part.length; i++) {
       part[i] = (float) (sums[i] / targets);

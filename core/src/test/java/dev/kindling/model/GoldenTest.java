@@ -9,6 +9,7 @@ import dev.kindling.lora.Parameter;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.nd4j.Nd4jBackend;
 import dev.kindling.train.GradientSum;
+import dev.kindling.train.MicroBatches;
 import dev.kindling.train.TrainingState;
 import java.util.ArrayList;
 import java.util.List;
@@ -154,12 +155,11 @@ class GoldenTest {
       parts.add(rows.subList(from, Math.min(from + micro, rows.size())));
     }
     GradientSum sum = new GradientSum(golden.layout, state.exponents(), parts.size());
-    float[] gradient = new float[golden.layout.elements()];
     model.load(state.trainables());
-    for (List<Example> part : parts) {
-      BatchResult result = model.gradient(TokenBatch.of(part, golden.plan.rules()), gradient);
-      sum.add(gradient, result);
-    }
+    new MicroBatches(model, golden.layout.elements())
+        .each(
+            parts.stream().map(part -> TokenBatch.of(part, golden.plan.rules())).iterator(),
+            sum::add);
     return sum;
   }
 

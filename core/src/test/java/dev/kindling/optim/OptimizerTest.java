@@ -4,6 +4,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.data.Offset.offset;
 
 import dev.kindling.optim.OptimizerSettings.Kind;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -59,6 +60,27 @@ class OptimizerTest {
     assertThat(x[0]).isCloseTo(-0.01f, offset(1e-6f));
     assertThat(x[1]).isCloseTo(0.01f, offset(1e-8f));
     assertThat(x[2]).isZero();
+  }
+
+  /** So many that several threads move them, and none twice. */
+  @ParameterizedTest
+  @EnumSource(Kind.class)
+  void step_manyElements_movesEachAsByItself(Kind kind) {
+    int many = (1 << 20) + 3;
+    float[] all = new float[many];
+    float[] gradient = new float[many];
+    for (int i = 0; i < many; i++) {
+      all[i] = i % 7;
+      gradient[i] = i % 5 - 2;
+    }
+    float[] few = Arrays.copyOf(all, 35);
+    Optimizer.of(settings(kind, 0.1), many).step(all, gradient, RATE, all(many, 0));
+    Optimizer.of(settings(kind, 0.1), 35).step(few, gradient, RATE, all(35, 0));
+    float[] wanted = new float[many];
+    for (int i = 0; i < many; i++) {
+      wanted[i] = few[i % 35];
+    }
+    assertThat(Arrays.mismatch(all, wanted)).isEqualTo(-1);
   }
 
   /** A rate of 0, as in the first step of a warm-up, still moves the moments. */

@@ -70,6 +70,39 @@ class GradientSumTest {
     return mean;
   }
 
+  /** So many that several threads add them. */
+  @Test
+  void sum_manyElements_isWhatEachOneIsByItself() {
+    AdapterLayout layout =
+        AdapterLayout.of(
+            List.of(
+                new LinearModule("block.0.query", 2048, 2048, true, true),
+                new LinearModule("block.0.key", 2048, 2048, true, true)),
+            new AdapterSettings(256, 4, 0, new TargetModules.Blocks(), List.of()));
+    assertThat(layout.elements()).isEqualTo(1 << 21);
+    int[] exponents = GradientSum.firstExponents(layout);
+    float[] gradient = new float[layout.elements()];
+    for (int i = 0; i < gradient.length; i++) {
+      gradient[i] = (float) random.nextGaussian();
+    }
+    BatchResult result = new BatchResult(1, 1, 2, 0, 3, 4);
+    GradientSum one = new GradientSum(layout, exponents, PARTS);
+    one.add(gradient, result);
+    GradientSum all = new GradientSum(layout, exponents, PARTS);
+    all.add(gradient, result);
+    all.merge(ByteBuffer.wrap(one.encode()));
+    float[] wanted = new float[gradient.length];
+    for (int i = 0; i < wanted.length; i++) { // two of them, of two targets each
+      wanted[i] = (float) (Math.rint(gradient[i] * 0x1p36) * 0x1p-37);
+    }
+    float[] mean = new float[gradient.length];
+    all.meanGradient(mean);
+    assertThat(Arrays.mismatch(mean, wanted)).isEqualTo(-1);
+    gradient[1_500_000] = Float.NaN;
+    all.add(gradient, result);
+    assertThat(all.finite()).isFalse();
+  }
+
   /** Sums of rounded micro-batches are the same whether those travel or what they add up to. */
   @Test
   void sum_roundedParts_anyPartition_hasTheSameBitsAndTravelsInFewerBytes() {

@@ -5,11 +5,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import dev.kindling.job.cli.InProcess;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -26,26 +26,33 @@ class ChaosIT {
   /** Few, for every build runs this suite. */
   private static final int STEPS = 35;
 
+  @TempDir static Path shared;
+  private static SparkCluster cluster;
+
   @TempDir Path temp;
   private GoldenFolder golden;
-  private SparkCluster cluster;
   private Path whole;
   private Path output;
 
   /** Of the run that is disturbed, and of the one that is not. */
   private final List<String> settings = new ArrayList<>();
 
+  @BeforeAll
+  static void open() throws Exception {
+    cluster = new SparkCluster(2, shared);
+  }
+
+  @AfterAll
+  static void close() {
+    cluster.close();
+  }
+
   @BeforeEach
-  void open() throws Exception {
+  void prepare() throws Exception {
+    cluster.refill(2);
     golden = GoldenFolder.copy("llama-gqa", temp);
     whole = temp.resolve("whole");
     output = temp.resolve("output");
-    cluster = new SparkCluster(2, Files.createDirectory(temp.resolve("cluster")));
-  }
-
-  @AfterEach
-  void close() {
-    cluster.close();
   }
 
   private List<String> train(Path to) {

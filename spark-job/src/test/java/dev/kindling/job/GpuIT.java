@@ -29,31 +29,24 @@ import org.junit.jupiter.api.io.TempDir;
  * there are none and an engine that writes down which one it was given.
  */
 class GpuIT {
+  private static final Path ADAPTER = Path.of("adapter/adapter_model.safetensors");
+
   @TempDir Path temp;
 
   /** One worker with two devices and an executor for each: reading needs none, steps one each. */
   @Test
   void train_twoExecutorsWithAGpuEach_computeOnTheirOwn() throws Exception {
     GoldenFolder bert = GoldenFolder.copy("bert", temp);
-    Path one = temp.resolve("one");
+    Path one = onTheCpu(bert);
     Path two = temp.resolve("two");
-    String[] settings = {"train.micro-batch-size=1", "compute.backend=onednn"};
-    assertThat(InProcess.kindling(1, bert.train(one, settings)).code()).isZero();
     Path events = Files.createDirectory(temp.resolve("events"));
-    List<String> arguments = new ArrayList<>(options("local-cluster[1,2,1024]", "0\",\"1"));
-    arguments.addAll(
-        List.of(
-            "--conf",
-            "spark.executor.memory=512m",
-            "--conf",
-            "spark.eventLog.enabled=true",
-            "--conf",
-            "spark.eventLog.dir=file:" + events));
+    List<String> arguments = new ArrayList<>(options("local-cluster[1,2,1024]", "0\",\"1", 1));
+    arguments.addAll(conf("spark.eventLog.enabled=true", "spark.eventLog.dir=file:" + events));
     arguments.addAll(bert.train(two, "train.micro-batch-size=1", "compute.backend=cuda"));
-    Launched run = Launched.kindling(arguments.toArray(new String[0]));
+    Launched run = Launched.kindling(arguments);
     assertThat(run.code()).as(run.stderr()).isZero();
 
-    Set<String> opened = new TreeSet<>(Files.readAllLines(record()));
+    Set<String> opened = opened();
     assertThat(opened.stream().map(line -> line.split(" ", -1)[0]).distinct()).hasSize(2);
     assertThat(opened.stream().map(line -> line.split(" ", -1)[1]).distinct()).hasSize(2);
     assertThat(opened).as("executor and device").hasSize(2);
@@ -68,8 +61,7 @@ class GpuIT {
     for (JsonNode executor : manifest.get("executors")) {
       assertThat(executor.get("weightLoads").asInt()).isEqualTo(1);
     }
-    Path adapter = Path.of("adapter/adapter_model.safetensors");
-    assertThat(two.resolve(adapter)).hasSameBinaryContentAs(one.resolve(adapter));
+    assertThat(two.resolve(ADAPTER)).hasSameBinaryContentAs(one.resolve(ADAPTER));
     stagesAskForGpusOnlyToCompute(events);
   }
 
@@ -103,15 +95,103 @@ class GpuIT {
   void train_twoExecutorsOnOneGpu_isRefused() throws Exception {
     GoldenFolder bert = GoldenFolder.copy("bert", temp);
     Path output = temp.resolve("out");
-    List<String> arguments = new ArrayList<>(options("local-cluster[2,1,1024]", "0"));
+    List<String> arguments = new ArrayList<>(options("local-cluster[2,1,1024]", "0", 1));
     arguments.addAll(bert.train(output, "compute.backend=cuda"));
-    Launched run = Launched.kindling(arguments.toArray(new String[0]));
+    Launched run = Launched.kindling(arguments);
     assertThat(run.code()).as(run.stderr()).isEqualTo(2);
     assertThat(run.json().at("/error/messages/0").asText())
         .contains("executors share a GPU")
         .contains("on GPU-fake-0")
         .contains("CUDA_VISIBLE_DEVICES");
     assertThat(Files.exists(output.resolve("_SUCCESS"))).isFalse();
+  }
+
+  /** Each of its two tasks has a device and weights on it; one sum leaves the executor. */
+  @Test
+  void train_executorWithTwoGpus_runsATaskOnEach() throws Exception {
+    GoldenFolder bert = GoldenFolder.copy("bert", temp);
+    Path one = onTheCpu(bert);
+    Path two = temp.resolve("two");
+    List<String> arguments = new ArrayList<>(options("local-cluster[1,2,1024]", "0\",\"1", 2));
+    arguments.addAll(
+        bert.train(two, "train.micro-batch-size=1", "compute.backend=cuda", "sync.sums=host"));
+    Launched run = Launched.kindling(arguments);
+    assertThat(run.code()).as(run.stderr()).isZero();
+    assertThat(opened()).containsExactly("0 0", "0 1");
+    assertThat(run.stderr())
+        .contains("executor 0 computes on GPU-fake-0", "executor 0 computes on GPU-fake-1");
+    JsonNode manifest = new ObjectMapper().readTree(two.resolve("_SUCCESS").toFile());
+    assertThat(manifest.get("executors")).hasSize(1);
+    assertThat(manifest.at("/executors/0/gpus")).hasSize(2);
+    assertThat(manifest.at("/executors/0/weightLoads").asInt()).isEqualTo(2);
+    assertThat(two.resolve(ADAPTER)).hasSameBinaryContentAs(one.resolve(ADAPTER));
+  }
+
+  /** Of two executors one has a device that cannot be used. */
+  @Test
+  void train_executorWithoutAGpu_computesOnTheCpuIfThatIsAllowed() throws Exception {
+    GoldenFolder bert = GoldenFolder.copy("bert", temp);
+    List<String> arguments = new ArrayList<>(options("local-cluster[1,2,1024]", "0\",\"1", 1));
+    arguments.addAll(conf("spark.executorEnv.KINDLING_NO_GPU=1"));
+    Path output = temp.resolve("out");
+    arguments.addAll(
+        bert.train(
+            output,
+            "train.micro-batch-size=1",
+            "compute.backend=cuda",
+            "compute.allow-mixed=true"));
+    Launched run = Launched.kindling(arguments);
+    assertThat(run.code()).as(run.stderr()).isZero();
+    assertThat(opened()).hasSize(1).allMatch(line -> line.endsWith(" 0"));
+    JsonNode executors =
+        new ObjectMapper().readTree(output.resolve("_SUCCESS").toFile()).get("executors");
+    assertThat(executors).hasSize(2);
+    assertThat(executors.findValues("gpus").stream().mapToInt(JsonNode::size))
+        .containsExactlyInAnyOrder(0, 1);
+  }
+
+  /** The memory that the device's driver tells, against the plan's, before a step. */
+  @Test
+  void train_planThatFitsNoGpu_isRefusedWithNumbersAndKeys() throws Exception {
+    GoldenFolder bert = GoldenFolder.copy("bert", temp);
+    Path output = temp.resolve("out");
+    List<String> arguments =
+        new ArrayList<>(List.of("--jars", engine().toString(), "--master", "local[1]"));
+    arguments.addAll(bert.train(output, "compute.backend=cuda"));
+    Launched run = Launched.kindling(arguments, Map.of("KINDLING_GPU_BYTES", "1073741824"));
+    assertThat(run.code()).as(run.stderr()).isEqualTo(4);
+    assertThat(run.stderr())
+        .containsPattern("a GPU needs 1,79\\d MiB: base \\d.*the smallest one has 1,024")
+        .contains("train.micro-batch-size", "train.recompute = block");
+    assertThat(output.resolve("metrics.jsonl")).doesNotExist();
+  }
+
+  /**
+   * Executors come and go as stages ask: what reads has no GPU, what computes gets executors of its
+   * own, with one.
+   */
+  @Test
+  void train_dynamicAllocation_stepsGetExecutorsWithGpus() throws Exception {
+    GoldenFolder bert = GoldenFolder.copy("bert", temp);
+    Path one = onTheCpu(bert);
+    Path two = temp.resolve("two");
+    Path events = Files.createDirectory(temp.resolve("events"));
+    List<String> arguments = new ArrayList<>(options("local-cluster[1,3,1024]", "0\",\"1", 0));
+    arguments.addAll(
+        conf(
+            "spark.dynamicAllocation.enabled=true",
+            "spark.dynamicAllocation.shuffleTracking.enabled=true",
+            "spark.dynamicAllocation.maxExecutors=2",
+            "spark.kindling.gpu.discoveryScript=" + temp.resolve("gpus.sh"),
+            "spark.eventLog.enabled=true",
+            "spark.eventLog.dir=file:" + events));
+    arguments.addAll(bert.train(two, "train.micro-batch-size=1", "compute.backend=cuda"));
+    Launched run = Launched.kindling(arguments);
+    assertThat(run.code()).as(run.stderr()).isZero();
+    assertThat(two.resolve(ADAPTER)).hasSameBinaryContentAs(one.resolve(ADAPTER));
+    stagesAskForGpusOnlyToCompute(events);
+    Set<String> opened = opened();
+    assertThat(opened).isNotEmpty().noneMatch(line -> line.startsWith("0 ")); // that one reads
   }
 
   /** On the machine that submits: operations, bytes and sizes are counted without a device. */
@@ -152,39 +232,57 @@ class GpuIT {
 
   private static Launched withoutGpus(List<String> options, List<String> command) {
     return Launched.kindling(
-        Stream.concat(options.stream(), command.stream()).toList(),
-        Map.of("KINDLING_NO_GPUS", "1"));
+        Stream.concat(options.stream(), command.stream()).toList(), Map.of("KINDLING_NO_GPU", "0"));
+  }
+
+  /** What the same steps give on the CPU. */
+  private Path onTheCpu(GoldenFolder golden) {
+    Path output = temp.resolve("one");
+    String[] settings = {"train.micro-batch-size=1", "compute.backend=onednn"};
+    assertThat(InProcess.kindling(1, golden.train(output, settings)).code()).isZero();
+    return output;
   }
 
   private Path record() {
     return temp.resolve("record");
   }
 
-  private List<String> options(String master, String addresses) throws IOException {
+  /** Executor and address of each device that was opened. */
+  private Set<String> opened() throws IOException {
+    return new TreeSet<>(Files.readAllLines(record()));
+  }
+
+  private static List<String> conf(String... settings) {
+    return Stream.of(settings).flatMap(setting -> Stream.of("--conf", setting)).toList();
+  }
+
+  /**
+   * @param perExecutor devices, and cores, of an executor; 0 leaves it to the stages
+   */
+  private List<String> options(String master, String addresses, int perExecutor)
+      throws IOException {
     Path script = temp.resolve("gpus.sh");
     Files.writeString(
         script, "#!/bin/sh\necho '{\"name\":\"gpu\",\"addresses\":[\"" + addresses + "\"]}'\n");
     assertThat(script.toFile().setExecutable(true)).isTrue();
     int devices = addresses.split(",").length;
-    return List.of(
-        "--master",
-        master,
-        "--jars",
-        engine().toString(),
-        "--conf",
-        "spark.executor.cores=1",
-        "--conf",
-        "spark.worker.resource.gpu.amount=" + devices,
-        "--conf",
-        "spark.worker.resource.gpu.discoveryScript=" + script,
-        "--conf",
-        "spark.executor.resource.gpu.amount=1",
-        "--conf",
-        "spark.executorEnv." + RECORD + "=" + record(),
-        "--conf",
-        "spark.scheduler.minRegisteredResourcesRatio=1",
-        "--conf",
-        "spark.scheduler.maxRegisteredResourcesWaitingTime=180s");
+    List<String> options =
+        new ArrayList<>(List.of("--master", master, "--jars", engine().toString()));
+    options.addAll(
+        conf(
+            "spark.executor.memory=512m",
+            "spark.executor.cores=" + Math.max(1, perExecutor),
+            "spark.worker.resource.gpu.amount=" + devices,
+            "spark.worker.resource.gpu.discoveryScript=" + script,
+            "spark.executorEnv." + RECORD + "=" + record(),
+            "spark.scheduler.maxRegisteredResourcesWaitingTime=180s"));
+    if (perExecutor > 0) {
+      options.addAll(
+          conf(
+              "spark.executor.resource.gpu.amount=" + perExecutor,
+              "spark.scheduler.minRegisteredResourcesRatio=1"));
+    }
+    return options;
   }
 
   private static final String RECORD = "KINDLING_RECORD";

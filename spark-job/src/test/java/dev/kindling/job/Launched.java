@@ -21,6 +21,10 @@ record Launched(int code, String stdout, String stderr) {
     return kindling(List.of(arguments), Map.of());
   }
 
+  static Launched kindling(List<String> arguments) {
+    return kindling(arguments, Map.of());
+  }
+
   static Launched kindling(List<String> arguments, Map<String, String> environment) {
     try (Running run = Running.kindling(arguments, environment)) {
       return run.end(MINUTES);

@@ -20,15 +20,23 @@ final class SparkCluster implements AutoCloseable {
   private static final Pattern MASTER = Pattern.compile("Starting Spark master at (spark://\\S+)");
   private static final Pattern REGISTERED = Pattern.compile("Successfully registered with master");
 
+  /** The master, and the workers by age. */
   private final List<Process> processes = new ArrayList<>();
+
   private final Path folder;
   private final String master;
+  private int started;
 
   SparkCluster(int workers, Path folder) throws Exception {
     this.folder = folder;
     master =
         start(MASTER, "master.Master", "--host", "127.0.0.1", "--port", "0", "--webui-port", "0");
-    for (int i = 0; i < workers; i++) {
+    refill(workers);
+  }
+
+  /** Workers in the place of those that were killed. */
+  void refill(int workers) throws Exception {
+    while (processes.size() <= workers) {
       addWorker();
     }
   }
@@ -47,7 +55,7 @@ final class SparkCluster implements AutoCloseable {
         "--webui-port",
         "0",
         "--work-dir",
-        folder.resolve("work" + processes.size()).toString(),
+        folder.resolve("work" + started++).toString(),
         master);
   }
 

@@ -165,17 +165,26 @@ final class BertModel implements Model {
     Step s = steps.of(batch.shape(), false);
     forward(batch, s);
     backend.crossEntropy(s.normalised, s.labels, s.losses, null);
-    return result(batch, s);
+    return result(batch, s).await();
   }
 
   @Override
-  public BatchResult gradient(TokenBatch batch, float[] gradient) {
+  public int ahead() {
+    return backend.ahead();
+  }
+
+  @Override
+  public Pending begin(TokenBatch batch, float[] gradient) {
     Step s = steps.of(batch.shape(), true);
     forward(batch, s);
     backend.crossEntropy(s.normalised, s.labels, s.losses, s.dlogits);
     backward(s);
-    trainables.readGradients(gradient);
-    return result(batch, s);
+    Backend.Arriving gradients = trainables.fetchGradients(gradient);
+    Pending result = result(batch, s);
+    return () -> {
+      gradients.await();
+      return result.await();
+    };
   }
 
   private void forward(TokenBatch batch, Step s) {
@@ -245,10 +254,19 @@ final class BertModel implements Model {
     backend.write(s.firsts.linear().keys(), firstKeys);
   }
 
-  private BatchResult result(TokenBatch batch, Step s) {
+  private Pending result(TokenBatch batch, Step s) {
     float[] losses = new float[batch.examples()];
-    backend.read(s.losses, losses);
-    float[] logits = logits();
+    float[] logits = new float[Math.toIntExact(s.logits.elements())];
+    Backend.Arriving ofLosses = backend.fetch(s.losses, losses);
+    Backend.Arriving ofLogits = backend.fetch(s.logits, logits);
+    return () -> {
+      ofLosses.await();
+      ofLogits.await();
+      return scored(batch, losses, logits);
+    };
+  }
+
+  private BatchResult scored(TokenBatch batch, float[] losses, float[] logits) {
     double loss = 0;
     long correct = 0;
     for (int b = 0; b < losses.length; b++) {

@@ -105,11 +105,16 @@ public final class DecoderModel<S, G> implements LanguageModel {
     forward(batch, s);
     Linear.Scratch linear = s.pass.linear();
     parts.loss().losses(s.lastNorm.y(), s.labels, s.losses, s.head, linear);
-    return result(batch, s);
+    return result(batch, s).await();
   }
 
   @Override
-  public BatchResult gradient(TokenBatch batch, float[] gradient) {
+  public int ahead() {
+    return backend.ahead();
+  }
+
+  @Override
+  public Pending begin(TokenBatch batch, float[] gradient) {
     Step<S, G> s = step(batch, true);
     forward(batch, s);
     Tensor dh = stack.trains() ? s.dh : null;
@@ -117,8 +122,12 @@ public final class DecoderModel<S, G> implements LanguageModel {
     if (dh != null) {
       backward(s);
     }
-    trainables.readGradients(gradient);
-    return result(batch, s);
+    Backend.Arriving gradients = trainables.fetchGradients(gradient);
+    Pending result = result(batch, s);
+    return () -> {
+      gradients.await();
+      return result.await();
+    };
   }
 
   private void forward(TokenBatch batch, Step<S, G> s) {
@@ -156,14 +165,17 @@ public final class DecoderModel<S, G> implements LanguageModel {
     }
   }
 
-  private BatchResult result(TokenBatch batch, Step<S, G> s) {
+  private Pending result(TokenBatch batch, Step<S, G> s) {
     float[] losses = new float[batch.labels().length];
-    backend.read(s.losses, losses);
-    double sum = 0;
-    for (float one : losses) {
-      sum += one;
-    }
-    return BatchResult.of(batch, sum, 0);
+    Backend.Arriving arriving = backend.fetch(s.losses, losses);
+    return () -> {
+      arriving.await();
+      double sum = 0;
+      for (float one : losses) {
+        sum += one;
+      }
+      return BatchResult.of(batch, sum, 0);
+    };
   }
 
   @Override

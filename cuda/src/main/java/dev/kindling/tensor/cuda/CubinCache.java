@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.util.UUID;
+import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -21,20 +22,28 @@ record CubinCache(Path folder) {
   private static final Logger LOG = LoggerFactory.getLogger(CubinCache.class);
 
   /**
-   * What was compiled from the same before, or is now.
+   * Loads what was compiled from the same before, or is now. A file that cannot be loaded is
+   * replaced.
    *
    * @param from all that the result depends on
+   * @param loader throws {@link IllegalStateException} if it cannot load what it gets
    */
-  byte[] get(String from, Supplier<byte[]> compiler) {
+  void load(String from, Supplier<byte[]> compiler, Consumer<byte[]> loader) {
     Path file = folder.resolve("kindling-" + named(from) + ".cubin");
     try {
       if (Files.isRegularFile(file)) {
-        return Files.readAllBytes(file);
+        loader.accept(Files.readAllBytes(file));
+        return;
       }
-    } catch (IOException e) {
-      LOG.debug("{} cannot be read", file, e);
+    } catch (IOException | IllegalStateException e) {
+      LOG.warn("kernels are compiled again, for {} cannot be used: {}", file, e.getMessage());
     }
     byte[] made = compiler.get();
+    loader.accept(made);
+    keep(file, made);
+  }
+
+  private void keep(Path file, byte[] made) {
     try {
       Files.createDirectories(folder);
       Path part = Files.createTempFile(folder, "kindling", ".part");
@@ -47,7 +56,6 @@ record CubinCache(Path folder) {
     } catch (IOException e) { // the next process compiles again
       LOG.debug("{} cannot be kept", file, e);
     }
-    return made;
   }
 
   /** 122 bits of a digest: enough to tell compilations apart, not meant to resist forgery. */

@@ -136,6 +136,17 @@ final class CudaBackend extends KernelBackend {
   }
 
   @Override
+  public Arriving fetch(Tensor from, float[] into) {
+    return transfers.fetch(from, into);
+  }
+
+  /** The host adds up a gradient while the device computes the next. */
+  @Override
+  public int ahead() {
+    return 2;
+  }
+
+  @Override
   public void convert(Tensor from, Tensor to) {
     products.convert(from, to);
   }

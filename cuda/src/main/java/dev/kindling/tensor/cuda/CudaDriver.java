@@ -3,6 +3,7 @@ package dev.kindling.tensor.cuda;
 import static dev.kindling.tensor.cuda.Calls.check;
 
 import dev.kindling.InvalidInput;
+import dev.kindling.tensor.Backend.Arriving;
 import dev.kindling.tensor.Precision;
 import java.io.IOException;
 import java.nio.ByteBuffer;
@@ -10,7 +11,9 @@ import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.UUID;
+import java.util.function.Supplier;
 import org.bytedeco.cuda.cudart.CUctx_st;
+import org.bytedeco.cuda.cudart.CUevent_st;
 import org.bytedeco.cuda.cudart.CUfunc_st;
 import org.bytedeco.cuda.cudart.CUmod_st;
 import org.bytedeco.cuda.cudart.CUuuid;
@@ -62,9 +65,7 @@ final class CudaDriver implements Driver {
     check(cudart.cuDevicePrimaryCtxRetain(context, device), "cuDevicePrimaryCtxRetain");
     enter();
     boolean bf16 = precision == Precision.BF16;
-    try (BytePointer cubin = new BytePointer(cubin(capability, bf16))) {
-      check(cudart.cuModuleLoadData(module, cubin), "cuModuleLoadData");
-    }
+    loadKernels(capability, bf16);
     workspace = allocate(WORKSPACE);
     blas = new Blas(workspace, WORKSPACE, precision == Precision.TF32);
   }
@@ -102,14 +103,23 @@ final class CudaDriver implements Driver {
     return "GPU-" + new UUID(bytes.getLong(), bytes.getLong());
   }
 
-  private static byte[] cubin(int capability, boolean bf16) {
+  private void loadKernels(int capability, boolean bf16) {
     String source = Sources.all();
     String from = Nvrtc.version() + " sm_" + capability + Sources.options(bf16) + source;
+    Supplier<byte[]> compiler = () -> Nvrtc.cubin(source, capability, bf16);
+    CubinCache cache;
     try {
-      CubinCache cache = new CubinCache(Loader.getCacheDir().toPath());
-      return cache.get(from, () -> Nvrtc.cubin(source, capability, bf16));
+      cache = new CubinCache(Loader.getCacheDir().toPath());
     } catch (IOException e) { // there is no such folder
-      return Nvrtc.cubin(source, capability, bf16);
+      loadModule(compiler.get());
+      return;
+    }
+    cache.load(from, compiler, this::loadModule);
+  }
+
+  private void loadModule(byte[] cubin) {
+    try (BytePointer bytes = new BytePointer(cubin)) {
+      check(cudart.cuModuleLoadData(module, bytes), "cuModuleLoadData");
     }
   }
 
@@ -184,6 +194,25 @@ final class CudaDriver implements Driver {
       check(cudart.cuMemcpyDtoH(bytes, from, count), "cuMemcpyDtoH");
     }
     into.position(into.position() + count);
+  }
+
+  /** An event behind the copy tells when it is there; who waits for it sleeps. */
+  @Override
+  public synchronized Arriving fetch(long from, ByteBuffer into) {
+    enter();
+    CUevent_st copied = new CUevent_st();
+    int flags = cudart.CU_EVENT_DISABLE_TIMING | cudart.CU_EVENT_BLOCKING_SYNC;
+    check(cudart.cuEventCreate(copied, flags), "cuEventCreate");
+    try (BytePointer bytes = new BytePointer(direct(into))) {
+      check(cudart.cuMemcpyDtoHAsync(bytes, from, into.remaining(), null), "cuMemcpyDtoHAsync");
+    }
+    check(cudart.cuEventRecord(copied, null), "cuEventRecord");
+    return () -> {
+      enter();
+      check(cudart.cuEventSynchronize(copied), "cuEventSynchronize");
+      check(cudart.cuEventDestroy(copied), "cuEventDestroy");
+      copied.close();
+    };
   }
 
   private static ByteBuffer direct(ByteBuffer buffer) {

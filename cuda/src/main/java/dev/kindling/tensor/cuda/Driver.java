@@ -1,10 +1,11 @@
 package dev.kindling.tensor.cuda;
 
+import dev.kindling.tensor.Backend.Arriving;
 import java.nio.ByteBuffer;
 
 /**
  * The calls to a device that the backend makes, and no others. Work is done in the order of the
- * calls; only {@link #download} waits for it. Addresses are the device's.
+ * calls; only {@link #download} waits for all of it. Addresses are the device's.
  */
 interface Driver extends AutoCloseable {
   /**
@@ -29,6 +30,14 @@ interface Driver extends AutoCloseable {
 
   /** Waits for all work, then copies as many bytes as remain in {@code into}. */
   void download(long from, ByteBuffer into);
+
+  /**
+   * Begins to copy as many bytes as remain in a buffer of {@link #stage}, after all work so far and
+   * before what comes.
+   *
+   * @param into has them once they are awaited, and must not be given back before
+   */
+  Arriving fetch(long from, ByteBuffer into);
 
   /** Sets bytes to zero. */
   void clear(long address, long bytes);

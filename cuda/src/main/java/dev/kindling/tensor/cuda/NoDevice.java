@@ -1,5 +1,6 @@
 package dev.kindling.tensor.cuda;
 
+import dev.kindling.tensor.Backend.Arriving;
 import java.nio.ByteBuffer;
 
 /** No device: for a backend that is asked for types and sizes. */
@@ -35,6 +36,11 @@ final class NoDevice implements Driver {
 
   @Override
   public void download(long from, ByteBuffer into) {
+    throw none();
+  }
+
+  @Override
+  public Arriving fetch(long from, ByteBuffer into) {
     throw none();
   }
 

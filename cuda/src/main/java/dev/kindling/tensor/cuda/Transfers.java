@@ -1,5 +1,6 @@
 package dev.kindling.tensor.cuda;
 
+import dev.kindling.tensor.Backend.Arriving;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
@@ -7,12 +8,14 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import java.nio.ShortBuffer;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
 /**
  * Mutable: copies numbers to and from the device through one staging buffer, a piece at a time,
- * widened or rounded on the way.
+ * widened or rounded on the way. What is not waited for has buffers of its own, which are kept.
  */
 final class Transfers {
   /** Bytes: enough that neither the call nor dividing the copy among threads shows. */
@@ -25,6 +28,11 @@ final class Transfers {
 
   /** Null until something is copied: a backend that is asked for sizes has none. */
   private @Nullable ByteBuffer buffer;
+
+  /** Of {@link #fetch}: not in use, and those that are. */
+  private final List<ByteBuffer> idle = new ArrayList<>();
+
+  private final List<Fetch> busy = new ArrayList<>();
 
   Transfers(Driver driver) {
     this.driver = driver;
@@ -40,6 +48,9 @@ final class Transfers {
   }
 
   void close() {
+    List.copyOf(busy).forEach(Fetch::end); // nobody wants them any more
+    idle.forEach(driver::unstage);
+    idle.clear();
     if (buffer != null) {
       driver.unstage(buffer.clear());
       buffer = null;
@@ -175,18 +186,62 @@ final class Transfers {
       int part = Math.min(into.length - done, STAGED / size);
       staged.clear().limit(part * size);
       driver.download(DeviceMemory.of(from.slice(done)), staged);
-      staged.flip();
-      if (from.type() == DType.F32) {
-        int start = done;
-        FloatBuffer floats = staged.asFloatBuffer();
-        inShares(part, (at, many) -> floats.slice(at, many).get(into, start + at, many));
-      } else {
-        ShortBuffer words = staged.asShortBuffer();
-        for (int i = 0; i < part; i++) {
-          into[done + i] = StoredType.BF16.widen(words.get(i));
-        }
-      }
+      unpack(staged.flip(), from.type(), into, done, part);
       done += part;
     }
+  }
+
+  private static void unpack(ByteBuffer staged, DType type, float[] into, int from, int count) {
+    if (type == DType.F32) {
+      FloatBuffer floats = staged.asFloatBuffer();
+      inShares(count, (at, many) -> floats.slice(at, many).get(into, from + at, many));
+      return;
+    }
+    ShortBuffer words = staged.asShortBuffer();
+    for (int i = 0; i < count; i++) {
+      into[from + i] = StoredType.BF16.widen(words.get(i));
+    }
+  }
+
+  /** Begins to copy a tensor's first elements, all of them at once. */
+  Arriving fetch(Tensor from, float[] into) {
+    int bytes = Math.multiplyExact(into.length, from.type().bytes());
+    if (bytes == 0) {
+      return () -> {};
+    }
+    Fetch fetch = new Fetch(idle(bytes), from, bytes);
+    busy.add(fetch);
+    return () -> unpack(fetch.end(), from.type(), into, 0, into.length);
+  }
+
+  /** What is on its way into a buffer. */
+  private final class Fetch {
+    private final ByteBuffer own;
+    private final Arriving arriving;
+
+    Fetch(ByteBuffer own, Tensor from, int bytes) {
+      this.own = own;
+      this.arriving = driver.fetch(DeviceMemory.of(from), own.clear().limit(bytes));
+    }
+
+    /** Waits for it; it is there until the next fetch. */
+    ByteBuffer end() {
+      arriving.await();
+      busy.remove(this);
+      idle.add(own);
+      return own.clear();
+    }
+  }
+
+  /** The smallest buffer that will do, or a new one. */
+  private ByteBuffer idle(int bytes) {
+    int best = -1;
+    for (int i = 0; i < idle.size(); i++) {
+      int size = idle.get(i).capacity();
+      if (size >= bytes && (best < 0 || size < idle.get(best).capacity())) {
+        best = i;
+      }
+    }
+    return best < 0 ? driver.stage(bytes).order(ByteOrder.LITTLE_ENDIAN) : idle.remove(best);
   }
 }

@@ -22,10 +22,13 @@ import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.Tensor;
+import dev.kindling.train.GradientSum;
+import dev.kindling.train.MicroBatches;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -168,6 +171,17 @@ record GpuStep(String model, int rank, int tokens, int rows, String plans) {
       return result.loss() / result.targets();
     }
 
+    /** Of a micro-batch in a task's step, which adds them up. */
+    double msWithSums() {
+      GradientSum sum =
+          new GradientSum(layout, GradientSum.firstExponents(layout), Integer.MAX_VALUE);
+      MicroBatches inTurn = new MicroBatches(net, gradient.length);
+      inTurn.each(Collections.nCopies(WARM, batch).iterator(), sum::add);
+      long from = System.nanoTime();
+      inTurn.each(Collections.nCopies(TIMED, batch).iterator(), sum::add);
+      return (System.nanoTime() - from) / 1e6 / TIMED;
+    }
+
     @Override
     public void close() {
       net.close();
@@ -241,8 +255,9 @@ record GpuStep(String model, int rank, int tokens, int rows, String plans) {
       line.put("tokens_per_s", Math.round(tokens * rows / median * 1e3));
       line.put("tflops", flops() / median / 1e9);
       long from = System.nanoTime();
-      opened.trainables.readGradients(opened.gradient);
+      opened.trainables.fetchGradients(opened.gradient).await();
       line.put("ms_of_gradient_read", (System.nanoTime() - from) / 1e6);
+      line.put("ms_with_sums", opened.msWithSums());
       line.put("loss", loss);
       line.put("weights_mib", opened.weights.bytes() >> 20);
       line.put("step_mib", opened.trainables.arena().bytes() >> 20);

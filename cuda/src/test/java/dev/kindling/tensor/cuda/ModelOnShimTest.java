@@ -11,7 +11,11 @@ import dev.kindling.model.Golden;
 import dev.kindling.model.Model;
 import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.Storage;
+import dev.kindling.train.MicroBatches;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -56,6 +60,7 @@ class ModelOnShimTest {
         model.gradient(batch, again);
         assertThat(again).containsExactly(gradient);
         assertThat(driver.allocations()).isEqualTo(allocated);
+        assertNextBeginsBeforeTheLastIsUsed(golden, model, driver);
       }
       weights.close();
       backend.closeInner();
@@ -64,6 +69,34 @@ class ModelOnShimTest {
     } finally {
       driver.close();
     }
+  }
+
+  /** Three micro-batches, of which two are under way at a time, have what each has by itself. */
+  private static void assertNextBeginsBeforeTheLastIsUsed(
+      Golden golden, Model model, StrictDriver driver) {
+    List<TokenBatch> batches =
+        Stream.of(0, 1, 2).map(i -> TokenBatch.of(golden.batch(i), golden.plan.rules())).toList();
+    List<float[]> alone = new ArrayList<>();
+    List<BatchResult> results = new ArrayList<>();
+    for (TokenBatch batch : batches) {
+      float[] gradient = new float[golden.layout.elements()];
+      results.add(model.gradient(batch, gradient));
+      alone.add(gradient);
+    }
+    List<Integer> used = new ArrayList<>();
+    List<Integer> kernels = new ArrayList<>();
+    new MicroBatches(model, golden.layout.elements())
+        .each(
+            batches.iterator(),
+            (gradient, result) -> {
+              assertThat(gradient).containsExactly(alone.get(used.size()));
+              assertThat(result).isEqualTo(results.get(used.size()));
+              used.add(used.size());
+              kernels.add(driver.launches().size());
+            });
+    assertThat(kernels).hasSize(3);
+    assertThat(kernels.get(0)).as("when the first was used").isLessThan(kernels.get(1));
+    assertThat(kernels.get(1)).as("and the second: all had begun").isEqualTo(kernels.get(2));
   }
 
   /**

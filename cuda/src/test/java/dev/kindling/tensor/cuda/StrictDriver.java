@@ -1,5 +1,6 @@
 package dev.kindling.tensor.cuda;
 
+import dev.kindling.tensor.Backend.Arriving;
 import dev.kindling.tensor.cuda.Product.Operand;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
@@ -23,6 +24,7 @@ final class StrictDriver implements Driver {
   private int allocations;
   private int products;
   private final Set<ByteBuffer> staged = Collections.newSetFromMap(new IdentityHashMap<>());
+  private final Set<ByteBuffer> fetching = Collections.newSetFromMap(new IdentityHashMap<>());
 
   StrictDriver(Driver inner) {
     this.inner = inner;
@@ -89,6 +91,9 @@ final class StrictDriver implements Driver {
 
   @Override
   public void unstage(ByteBuffer buffer) {
+    if (fetching.contains(buffer)) {
+      throw new IllegalStateException("gives back a buffer that something is on its way into");
+    }
     if (!staged.remove(buffer)) {
       throw new IllegalStateException("gives back a buffer that is not on loan");
     }
@@ -108,6 +113,28 @@ final class StrictDriver implements Driver {
   public void download(long from, ByteBuffer into) {
     requireLive("download", from, into.remaining());
     inner.download(from, into);
+  }
+
+  /** What has arrived can be seen only once it is awaited, and until then its buffer is lent. */
+  @Override
+  public Arriving fetch(long from, ByteBuffer into) {
+    requireLive("a copy", from, into.remaining());
+    if (!staged.contains(into)) {
+      throw new IllegalStateException("fetches into what the driver has not staged");
+    }
+    if (!fetching.add(into)) {
+      throw new IllegalStateException("fetches into a buffer that waits for something else");
+    }
+    ByteBuffer hidden = ByteBuffer.allocateDirect(into.remaining());
+    Arriving inside = inner.fetch(from, hidden);
+    ByteBuffer to = into.duplicate();
+    return () -> {
+      if (!fetching.remove(into)) {
+        throw new IllegalStateException("awaits what has arrived");
+      }
+      inside.await();
+      to.put(hidden.clear());
+    };
   }
 
   @Override

@@ -1,5 +1,6 @@
 package dev.kindling.tensor.cuda;
 
+import dev.kindling.tensor.Backend.Arriving;
 import java.nio.ByteBuffer;
 import java.util.LinkedHashMap;
 import java.util.Map;
@@ -67,6 +68,12 @@ final class TimingDriver implements Driver {
   @Override
   public void download(long from, ByteBuffer into) {
     timed("download", () -> inner.download(from, into));
+  }
+
+  @Override
+  public Arriving fetch(long from, ByteBuffer into) {
+    timed("fetch", () -> inner.fetch(from, into).await());
+    return () -> {};
   }
 
   @Override

@@ -22,10 +22,10 @@ public record HeapPlan(long executor, long driver) {
   private static final int READERS = 4;
 
   /**
-   * Of exact gradients. A task has sums of 8 bytes for each trainable, a gradient of 4 and a frame
-   * of 8, or that frame and Spark's two copies of it; its executor the trainables twice. The driver
-   * has trainables, gradient and sums, what it sends twice, and three copies of each result that it
-   * reads just then.
+   * Of exact gradients. A task has sums of 8 bytes for each trainable, one or two gradients of 4
+   * and a frame of 8, or that frame and Spark's two copies of it; its executor the trainables
+   * twice. The driver has trainables, gradient and sums, what it sends twice, and three copies of
+   * each result that it reads just then.
    *
    * @param trainables how many there are
    * @param tasks of an executor at once

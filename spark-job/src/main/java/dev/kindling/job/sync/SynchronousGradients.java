@@ -11,9 +11,9 @@ import dev.kindling.job.ingest.MicroBatch;
 import dev.kindling.job.ingest.Tasks;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.Prefix;
-import dev.kindling.model.BatchResult;
 import dev.kindling.model.Model;
 import dev.kindling.train.GradientSum;
+import dev.kindling.train.MicroBatches;
 import dev.kindling.train.RoundedPart;
 import dev.kindling.train.TrainingState;
 import java.util.ArrayList;
@@ -167,17 +167,12 @@ public final class SynchronousGradients implements Synchroniser {
   private static StepReport.Payload add(
       ExecutorModels models, Model model, List<byte[]> frames, GradientSum sum, boolean rounds) {
     RoundedPart rounded = new RoundedPart(sum);
-    float[] gradient = new float[sum.elements()];
-    for (byte[] frame : frames) {
-      TokenBatch batch =
-          TokenBatch.packed(MicroBatch.decode(frame).rows(), models.plan().rules(), models.seed());
-      BatchResult result = model.gradient(batch, gradient);
-      if (rounds) {
-        rounded.add(gradient, result);
-      } else {
-        sum.add(gradient, result);
-      }
-    }
+    Iterator<TokenBatch> batches =
+        frames.stream()
+            .map(frame -> MicroBatch.decode(frame).rows())
+            .map(rows -> TokenBatch.packed(rows, models.plan().rules(), models.seed()))
+            .iterator();
+    new MicroBatches(model, sum.elements()).each(batches, rounds ? rounded::add : sum::add);
     return rounds
         ? new StepReport.Payload(rounded.encodedBytes(), rounded::encode)
         : new StepReport.Payload(sum.encodedBytes(), sum::encode);

@@ -21,8 +21,11 @@ public final class RecordedGpus implements GpuEngine {
   /** Names the file, in the environment of executors. */
   static final String RECORD = "KINDLING_RECORD";
 
-  /** In the environment: there are none after all. */
-  static final String NONE = "KINDLING_NO_GPUS";
+  /** In the environment: the address at which there is none after all. */
+  static final String NONE = "KINDLING_NO_GPU";
+
+  /** In the environment: bytes that each of them has. */
+  static final String BYTES = "KINDLING_GPU_BYTES";
 
   @Override
   public Engine engine() {
@@ -31,9 +34,10 @@ public final class RecordedGpus implements GpuEngine {
 
   @Override
   public Device device(String address, Precision precision) {
-    return System.getenv(NONE) == null
-        ? new Device.Gpu(address, "GPU-fake-" + address, "no GPU at all", 0)
-        : new Device.Cpu("no NVIDIA driver was found");
+    long bytes = Long.parseLong(System.getenv().getOrDefault(BYTES, "0"));
+    return address.equals(System.getenv(NONE))
+        ? new Device.Cpu("no NVIDIA driver was found")
+        : new Device.Gpu(address, "GPU-fake-" + address, "no GPU at all", bytes);
   }
 
   @Override

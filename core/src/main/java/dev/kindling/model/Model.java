@@ -21,8 +21,8 @@ public interface Model extends AutoCloseable {
   }
 
   /**
-   * Begins with the loss and gradient of a micro-batch. At most {@link #ahead} of them may be under
-   * way, each with a gradient of its own; they are awaited in their order.
+   * Begins to compute the loss and gradient of a micro-batch. At most {@link #ahead} of them may be
+   * under way, each with a gradient of its own; they are awaited in their order, each once.
    *
    * @param gradient overwritten, until it has been awaited, with Σ d loss / d trainable over the
    *     targets, in layout order

@@ -2,6 +2,7 @@ package dev.kindling.nn;
 
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.DType;
 import dev.kindling.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -22,6 +23,7 @@ import org.jspecify.annotations.Nullable;
  * @param bias [out], or null
  * @param m magnitudes [out]
  * @param dm gradient of m
+ * @param type of u: real where y is, for logits would be rounded twice
  */
 record DoraLinear(
     Backend backend,
@@ -30,7 +32,8 @@ record DoraLinear(
     @Nullable Tensor bias,
     Tensor m,
     Tensor dm,
-    RowLengths lengths)
+    RowLengths lengths,
+    DType type)
     implements Linear {
   @Override
   public boolean trains() {
@@ -45,7 +48,7 @@ record DoraLinear(
 
   @Override
   public Saved save(Arena.Layout arena, int rows) {
-    return pair.save(arena, rows).with(arena.active(rows, pair.w().out()));
+    return pair.save(arena, rows).with(arena.take(type, rows, pair.w().out()));
   }
 
   private Tensor lengthsNow() {

@@ -219,7 +219,13 @@ public final class Trainables implements AutoCloseable {
             bias,
             view(values, magnitude.get()),
             view(gradients, magnitude.get()),
-            Objects.requireNonNull(lengths));
+            Objects.requireNonNull(lengths),
+            givesLogits(module) ? backend.real() : backend.active());
+  }
+
+  /** Or may: of a classifier's layers the last one does. */
+  private static boolean givesLogits(LinearModule module) {
+    return module.kind() == Kind.VOCABULARY || module.kind() == Kind.HEAD;
   }
 
   private Sampled sampled(LinearModule module, SampledWeight weight) {

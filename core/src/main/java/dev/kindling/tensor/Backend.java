@@ -222,11 +222,15 @@ public interface Backend extends AutoCloseable {
   void addBiasBackward(Tensor dy, Tensor db, boolean accumulate);
 
   /**
-   * y [N, d] = x·by/over + bias, each row times the same; by, over and bias [d] real; y may be x.
+   * y [N, d] = x·by/over + bias, each row times the same; x and y active or real, by, over and bias
+   * [d] real; y may be x.
    */
   void scaleColumns(Tensor x, Tensor by, Tensor over, @Nullable Tensor bias, Tensor y);
 
-  /** into [d] = Σ over rows of a∘b / over, or += with {@code accumulate}; over and into real. */
+  /**
+   * into [d] = Σ over rows of a∘b / over, or += with {@code accumulate}; a active, b active or
+   * real, over and into real.
+   */
   void dotColumns(Tensor a, Tensor b, Tensor over, Tensor into, boolean accumulate);
 
   /** out = a + b, element by element; out may be a or b. */

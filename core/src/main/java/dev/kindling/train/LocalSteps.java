@@ -37,10 +37,10 @@ public final class LocalSteps {
   public double gradient(
       Model model, Prefix prefix, List<TokenBatch> share, float[] trainables, float[] gradient) {
     model.load(prefix.take(trainables));
-    float[] part = new float[prefix.narrow().elements()];
+    int elements = prefix.narrow().elements();
     Arrays.fill(sums, 0);
     totals = new Totals();
-    new MicroBatches(model, part.length)
+    new MicroBatches(model, elements)
         .each(
             share.iterator(),
             (one, result) -> {
@@ -50,10 +50,13 @@ public final class LocalSteps {
               }
             });
     double targets = Math.max(1, totals.targets());
-    for (int i = 0; i < part.length; i++) {
+    float[] part = prefix.all() ? gradient : new float[elements];
+    for (int i = 0; i < elements; i++) {
       part[i] = (float) (sums[i] / targets);
     }
-    prefix.put(part, gradient);
+    if (!prefix.all()) {
+      prefix.put(part, gradient);
+    }
     return totals.targets() == 0 ? 0 : totals.meanLoss();
   }
 

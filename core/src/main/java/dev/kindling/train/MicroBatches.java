@@ -10,8 +10,8 @@ import java.util.Queue;
 
 /**
  * Mutable: takes micro-batches through a model, one after another. Where the model computes in the
- * background the next one is begun before the last is used, so that neither a device nor who adds
- * its gradients waits for the other.
+ * background the next one is begun before the last is used, so that who adds gradients does not
+ * keep a device waiting.
  */
 public final class MicroBatches {
   /** What is done with a micro-batch. */
@@ -27,29 +27,33 @@ public final class MicroBatches {
   private final Queue<UnderWay> underWay = new ArrayDeque<>();
   private final Queue<float[]> free = new ArrayDeque<>();
   private final Model model;
+  private final int elements;
 
   /**
    * @param elements of a gradient
    */
   public MicroBatches(Model model, int elements) {
     this.model = model;
-    for (int i = 0; i < model.ahead(); i++) {
-      free.add(new float[elements]);
-    }
+    this.elements = elements;
   }
 
-  /** Uses them in their order. */
+  /** Uses them in their order. What fails there, or in the model, comes out. */
   public void each(Iterator<TokenBatch> batches, Use use) {
-    while (batches.hasNext()) {
-      TokenBatch batch = batches.next();
-      if (free.isEmpty()) {
+    try {
+      while (batches.hasNext()) {
+        TokenBatch batch = batches.next();
+        if (underWay.size() == model.ahead()) {
+          finish(use);
+        }
+        float[] gradient = free.isEmpty() ? new float[elements] : free.remove();
+        underWay.add(new UnderWay(gradient, model.begin(batch, gradient)));
+      }
+      while (!underWay.isEmpty()) {
         finish(use);
       }
-      float[] gradient = free.remove();
-      underWay.add(new UnderWay(gradient, model.begin(batch, gradient)));
-    }
-    while (!underWay.isEmpty()) {
-      finish(use);
+    } catch (RuntimeException | Error e) {
+      abandon(e);
+      throw e;
     }
   }
 
@@ -57,5 +61,17 @@ public final class MicroBatches {
     UnderWay first = underWay.remove();
     use.of(first.gradient, first.pending.await());
     free.add(first.gradient);
+  }
+
+  /** The model, which others will use, is left with no micro-batch on its way. */
+  private void abandon(Throwable why) {
+    for (UnderWay one : underWay) {
+      try {
+        one.pending.await();
+      } catch (RuntimeException e) {
+        why.addSuppressed(e);
+      }
+    }
+    underWay.clear();
   }
 }

@@ -130,7 +130,7 @@ public final class ExplainJob {
         var largest = new TokenBatch.Shape(memory.rows(), memory.tokens(), memory.rows());
         rates = clock.rates(Rates.probe(cost.of(largest)), tasks);
         int together = config.sync().averages() ? config.sync().frequency() : 1;
-        double exchange = clock.exchange(prepared.layout(), tasks) / together;
+        double exchange = clock.exchange(prepared.layout(), tasks, needs.onHosts()) / together;
         seconds = Prediction.Seconds.of(Prediction.compute(sample, cost, rates), exchange, steps);
       }
       return new Prediction(

@@ -138,8 +138,11 @@ record Needs(
     return adds ? plan.addingOnHosts(trainables(), tasks) : plan;
   }
 
-  private OnHosts onHosts() {
-    return Synchronisation.onHosts(config, prepared.cluster().spark().isLocal());
+  /** When sums are added on their hosts; nothing is summed where workers are averaged. */
+  OnHosts onHosts() {
+    return workers.isPresent()
+        ? new OnHosts(OnHosts.NEVER)
+        : Synchronisation.onHosts(config, prepared.cluster().spark().isLocal());
   }
 
   /** What to ask for. */

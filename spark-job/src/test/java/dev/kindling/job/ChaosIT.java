@@ -44,7 +44,9 @@ class ChaosIT {
 
   @AfterAll
   static void close() {
-    cluster.close();
+    if (cluster != null) { // it may not have come up
+      cluster.close();
+    }
   }
 
   @BeforeEach

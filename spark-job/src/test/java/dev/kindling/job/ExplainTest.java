@@ -18,6 +18,7 @@ import java.util.TreeMap;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** EXPLAIN before a run and after it, and plans that were measured. */
@@ -69,14 +70,19 @@ class ExplainTest {
     assertThat(output).doesNotExist();
   }
 
-  /** Of a half that does not learn nothing is said to be sent up, and nothing is. */
+  /**
+   * Of a half that does not learn nothing is said to be sent up, and nothing is; of a host's tasks
+   * one sum.
+   */
   @ParameterizedTest
-  @ValueSource(strings = {"both", "b"})
-  void explain_ofAResult_setsItBesideWhatWasMeasured(String halves) {
+  @CsvSource({"both,auto", "b,host"})
+  void explain_ofAResult_setsItBesideWhatWasMeasured(String halves, String sums) {
     GoldenFolder golden = GoldenFolder.copy("bert", temp);
     Path output = temp.resolve("out");
-    String learns = "adapter.train=" + halves;
-    InProcess trained = kindling(2, golden.train(output, "train.micro-batch-size=2", learns));
+    String[] settings = {
+      "train.micro-batch-size=2", "adapter.train=" + halves, "sync.sums=" + sums
+    };
+    InProcess trained = kindling(2, golden.train(output, settings));
     assertThat(trained.code()).as(trained.stdout()).isZero();
     InProcess run = kindling("explain", "output=" + output);
     assertThat(run.code()).as(run.stdout()).isZero();

@@ -151,7 +151,7 @@ class GpuIT {
   void train_executorWithoutAGpu_computesOnTheCpuIfThatIsAllowed() throws Exception {
     GoldenFolder bert = GoldenFolder.copy("bert", temp);
     List<String> arguments = new ArrayList<>(options("local-cluster[1,2,1024]", "0\",\"1", 1));
-    arguments.addAll(conf("spark.executorEnv.KINDLING_NO_GPU=1"));
+    arguments.addAll(conf("spark.executorEnv." + RecordedGpus.NONE + "=1"));
     Path output = temp.resolve("out");
     arguments.addAll(
         bert.train(
@@ -176,7 +176,7 @@ class GpuIT {
     List<String> arguments =
         new ArrayList<>(List.of("--jars", engine().toString(), "--master", "local[1]"));
     arguments.addAll(bert.train(output, "compute.backend=cuda"));
-    Launched run = Launched.kindling(arguments, Map.of("KINDLING_GPU_BYTES", "1073741824"));
+    Launched run = Launched.kindling(arguments, Map.of(RecordedGpus.BYTES, "1073741824"));
     assertThat(run.code()).as(run.stderr()).isEqualTo(4);
     assertThat(run.stderr())
         .containsPattern("a GPU needs 1,79\\d MiB: base \\d.*the smallest one has 1,024")
@@ -194,7 +194,7 @@ class GpuIT {
     Path one = onTheCpu(bert);
     Path two = temp.resolve("two");
     Path events = Files.createDirectory(temp.resolve("events"));
-    List<String> arguments = new ArrayList<>(options("local-cluster[1,3,1024]", "0\",\"1", 0));
+    List<String> arguments = new ArrayList<>(options("local-cluster[1,3,2048]", "0\",\"1", 0));
     arguments.addAll(
         conf(
             "spark.dynamicAllocation.enabled=true",
@@ -253,7 +253,7 @@ class GpuIT {
 
   private static Launched withoutGpus(List<String> options, List<String> command) {
     return Launched.kindling(
-        Stream.concat(options.stream(), command.stream()).toList(), Map.of("KINDLING_NO_GPU", "0"));
+        Stream.concat(options.stream(), command.stream()).toList(), Map.of(RecordedGpus.NONE, "0"));
   }
 
   /** What the same steps give on the CPU. */
@@ -295,7 +295,7 @@ class GpuIT {
             "spark.executor.cores=" + Math.max(1, perExecutor),
             "spark.worker.resource.gpu.amount=" + devices,
             "spark.worker.resource.gpu.discoveryScript=" + script,
-            "spark.executorEnv." + RECORD + "=" + record(),
+            "spark.executorEnv." + RecordedGpus.RECORD + "=" + record(),
             "spark.scheduler.maxRegisteredResourcesWaitingTime=180s"));
     if (perExecutor > 0) {
       options.addAll(
@@ -306,8 +306,6 @@ class GpuIT {
     }
     return options;
   }
-
-  private static final String RECORD = "KINDLING_RECORD";
 
   /** The engine in a jar, as the real ones come. */
   private Path engine() throws IOException {

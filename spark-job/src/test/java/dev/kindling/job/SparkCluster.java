@@ -34,8 +34,9 @@ final class SparkCluster implements AutoCloseable {
     refill(workers);
   }
 
-  /** Workers in the place of those that were killed. */
+  /** Workers in the place of those that are gone. */
   void refill(int workers) throws Exception {
+    processes.removeIf(process -> !process.isAlive());
     while (processes.size() <= workers) {
       addWorker();
     }

@@ -1,12 +1,15 @@
 package dev.kindling.tensor.cuda;
 
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.Arrays;
 import java.util.UUID;
-import java.util.function.Consumer;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -21,26 +24,33 @@ import org.slf4j.LoggerFactory;
 record CubinCache(Path folder) {
   private static final Logger LOG = LoggerFactory.getLogger(CubinCache.class);
 
+  /** Of the digest behind the code. */
+  private static final int DIGEST_BYTES = 32;
+
   /**
-   * Loads what was compiled from the same before, or is now. A file that cannot be loaded is
-   * replaced.
+   * What was compiled from the same before, or is now. A file that is not what was written, by its
+   * digest, is replaced: a driver would read beyond the end of a short one.
    *
    * @param from all that the result depends on
-   * @param loader throws {@link IllegalStateException} if it cannot load what it gets
    */
-  void load(String from, Supplier<byte[]> compiler, Consumer<byte[]> loader) {
+  byte[] get(String from, Supplier<byte[]> compiler) {
     Path file = folder.resolve("kindling-" + named(from) + ".cubin");
     try {
       if (Files.isRegularFile(file)) {
-        loader.accept(Files.readAllBytes(file));
-        return;
+        byte[] kept = Files.readAllBytes(file);
+        int size = kept.length - DIGEST_BYTES;
+        byte[] cubin = Arrays.copyOf(kept, Math.max(0, size));
+        if (size > 0 && Arrays.equals(digest(cubin), Arrays.copyOfRange(kept, size, kept.length))) {
+          return cubin;
+        }
+        LOG.warn("{} is damaged: kernels are compiled again", file);
       }
-    } catch (IOException | IllegalStateException e) {
-      LOG.warn("kernels are compiled again, for {} cannot be used: {}", file, e.getMessage());
+    } catch (IOException e) {
+      LOG.debug("{} cannot be read", file, e);
     }
     byte[] made = compiler.get();
-    loader.accept(made);
     keep(file, made);
+    return made;
   }
 
   private void keep(Path file, byte[] made) {
@@ -48,13 +58,24 @@ record CubinCache(Path folder) {
       Files.createDirectories(folder);
       Path part = Files.createTempFile(folder, "kindling", ".part");
       try {
-        Files.write(part, made);
+        try (OutputStream out = Files.newOutputStream(part)) {
+          out.write(made);
+          out.write(digest(made));
+        }
         Files.move(part, file, StandardCopyOption.ATOMIC_MOVE);
       } finally {
         Files.deleteIfExists(part);
       }
     } catch (IOException e) { // the next process compiles again
       LOG.debug("{} cannot be kept", file, e);
+    }
+  }
+
+  private static byte[] digest(byte[] bytes) {
+    try {
+      return MessageDigest.getInstance("SHA-256").digest(bytes);
+    } catch (NoSuchAlgorithmException e) { // every Java has it
+      throw new IllegalStateException(e);
     }
   }
 

@@ -11,7 +11,6 @@ import java.util.HashMap;
 import java.util.Locale;
 import java.util.Map;
 import java.util.UUID;
-import java.util.function.Supplier;
 import org.bytedeco.cuda.cudart.CUctx_st;
 import org.bytedeco.cuda.cudart.CUevent_st;
 import org.bytedeco.cuda.cudart.CUfunc_st;
@@ -65,7 +64,9 @@ final class CudaDriver implements Driver {
     check(cudart.cuDevicePrimaryCtxRetain(context, device), "cuDevicePrimaryCtxRetain");
     enter();
     boolean bf16 = precision == Precision.BF16;
-    loadKernels(capability, bf16);
+    try (BytePointer cubin = new BytePointer(cubin(capability, bf16))) {
+      check(cudart.cuModuleLoadData(module, cubin), "cuModuleLoadData");
+    }
     workspace = allocate(WORKSPACE);
     blas = new Blas(workspace, WORKSPACE, precision == Precision.TF32);
   }
@@ -103,23 +104,14 @@ final class CudaDriver implements Driver {
     return "GPU-" + new UUID(bytes.getLong(), bytes.getLong());
   }
 
-  private void loadKernels(int capability, boolean bf16) {
+  private static byte[] cubin(int capability, boolean bf16) {
     String source = Sources.all();
     String from = Nvrtc.version() + " sm_" + capability + Sources.options(bf16) + source;
-    Supplier<byte[]> compiler = () -> Nvrtc.cubin(source, capability, bf16);
-    CubinCache cache;
     try {
-      cache = new CubinCache(Loader.getCacheDir().toPath());
+      CubinCache cache = new CubinCache(Loader.getCacheDir().toPath());
+      return cache.get(from, () -> Nvrtc.cubin(source, capability, bf16));
     } catch (IOException e) { // there is no such folder
-      loadModule(compiler.get());
-      return;
-    }
-    cache.load(from, compiler, this::loadModule);
-  }
-
-  private void loadModule(byte[] cubin) {
-    try (BytePointer bytes = new BytePointer(cubin)) {
-      check(cudart.cuModuleLoadData(module, bytes), "cuModuleLoadData");
+      return Nvrtc.cubin(source, capability, bf16);
     }
   }
 

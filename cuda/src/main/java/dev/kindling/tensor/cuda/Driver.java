@@ -5,7 +5,8 @@ import java.nio.ByteBuffer;
 
 /**
  * The calls to a device that the backend makes, and no others. Work is done in the order of the
- * calls; only {@link #download} waits for all of it. Addresses are the device's.
+ * calls, and most of them do not wait for it; {@link #upload} and {@link #download} wait for all
+ * that came before. Addresses are the device's.
  */
 interface Driver extends AutoCloseable {
   /**
@@ -19,7 +20,9 @@ interface Driver extends AutoCloseable {
   /** Gives back what {@link #allocate} returned. */
   void free(long address);
 
-  /** Host memory for {@link #upload} and {@link #download}, the fastest there is. */
+  /**
+   * Host memory for {@link #upload}, {@link #download} and {@link #fetch}, the fastest there is.
+   */
   ByteBuffer stage(int bytes);
 
   /** Gives back what {@link #stage} returned. */

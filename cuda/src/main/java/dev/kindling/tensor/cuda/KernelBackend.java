@@ -46,11 +46,13 @@ abstract class KernelBackend implements Backend {
         "scale_columns",
         x.elements(),
         x,
+        DeviceMemory.code(x.type()),
         by,
         over,
         bias == null ? by : bias,
         bias == null ? 0 : 1,
         y,
+        DeviceMemory.code(y.type()),
         x.columns(),
         x.elements());
   }
@@ -58,7 +60,17 @@ abstract class KernelBackend implements Backend {
   @Override
   public void dotColumns(Tensor a, Tensor b, Tensor over, Tensor into, boolean accumulate) {
     int d = a.columns();
-    kernels.overElements("dot_columns", d, a, b, over, into, a.rows(), d, accumulate ? 1f : 0f);
+    kernels.overElements(
+        "dot_columns",
+        d,
+        a,
+        b,
+        DeviceMemory.code(b.type()),
+        over,
+        into,
+        a.rows(),
+        d,
+        accumulate ? 1f : 0f);
   }
 
   @Override

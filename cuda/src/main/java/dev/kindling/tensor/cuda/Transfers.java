@@ -21,6 +21,9 @@ final class Transfers {
   /** Bytes: enough that neither the call nor dividing the copy among threads shows. */
   private static final int STAGED = 32 << 20;
 
+  /** Bytes of a buffer for losses, of 262,144 tokens at most; gradients have others. */
+  private static final int SMALL = 1 << 20;
+
   /** Floats that one thread copies to or from the heap: at 7 GB/s each, slower than the device. */
   private static final int SHARE = 1 << 18;
 
@@ -209,9 +212,20 @@ final class Transfers {
     if (bytes == 0) {
       return () -> {};
     }
-    Fetch fetch = new Fetch(idle(bytes), from, bytes);
-    busy.add(fetch);
+    Fetch fetch = begin(idle(bytes), from, bytes);
     return () -> unpack(fetch.end(), from.type(), into, 0, into.length);
+  }
+
+  private Fetch begin(ByteBuffer own, Tensor from, int bytes) {
+    try {
+      Arriving arriving = driver.fetch(DeviceMemory.of(from), own.clear().limit(bytes));
+      Fetch fetch = new Fetch(own, arriving);
+      busy.add(fetch);
+      return fetch;
+    } catch (RuntimeException e) {
+      idle.add(own);
+      throw e;
+    }
   }
 
   /** What is on its way into a buffer. */
@@ -219,9 +233,9 @@ final class Transfers {
     private final ByteBuffer own;
     private final Arriving arriving;
 
-    Fetch(ByteBuffer own, Tensor from, int bytes) {
+    Fetch(ByteBuffer own, Arriving arriving) {
       this.own = own;
-      this.arriving = driver.fetch(DeviceMemory.of(from), own.clear().limit(bytes));
+      this.arriving = arriving;
     }
 
     /** Waits for it; it is there until the next fetch. */
@@ -233,15 +247,25 @@ final class Transfers {
     }
   }
 
-  /** The smallest buffer that will do, or a new one. */
+  /**
+   * A small buffer or a large one. There are never more of either than were under way at once: a
+   * large one that is too small is given back for another.
+   */
   private ByteBuffer idle(int bytes) {
-    int best = -1;
+    boolean small = bytes <= SMALL;
+    int shorter = -1;
     for (int i = 0; i < idle.size(); i++) {
       int size = idle.get(i).capacity();
-      if (size >= bytes && (best < 0 || size < idle.get(best).capacity())) {
-        best = i;
+      if (small == (size == SMALL)) {
+        if (size >= bytes) {
+          return idle.remove(i);
+        }
+        shorter = i;
       }
     }
-    return best < 0 ? driver.stage(bytes).order(ByteOrder.LITTLE_ENDIAN) : idle.remove(best);
+    if (shorter >= 0) {
+      driver.unstage(idle.remove(shorter));
+    }
+    return driver.stage(small ? SMALL : bytes).order(ByteOrder.LITTLE_ENDIAN);
   }
 }

@@ -163,22 +163,28 @@ extern "C" __global__ void row_lengths(const float* squares, const float* projec
   }
 }
 
-/* y [N, d] = x · by/over (+ bias if `biased`), each row times the same; y may be x. 3·n FLOP; bytes 2·a·n. */
-extern "C" __global__ void scale_columns(const active* x, const float* by, const float* over, const float* bias,
-    int biased, active* y, int d, long long n) {
+/*
+ * y [N, d] = x · by/over (+ bias if `biased`), each row times the same; x and y of any types; y may be x. 3·n FLOP;
+ * bytes 2·a·n.
+ */
+extern "C" __global__ void scale_columns(const void* x, int x_type, const float* by, const float* over,
+    const float* bias, int biased, void* y, int y_type, int d, long long n) {
   for (long long i = FIRST; i < n; i += STEP) {
     const int c = (int)(i % d);
-    put(y, i, get(x, i) * (by[c] / over[c]) + (biased ? bias[c] : 0));
+    put_as(y, y_type, i, get_as(x, x_type, i) * (by[c] / over[c]) + (biased ? bias[c] : 0));
   }
 }
 
-/* into [d] = Σ over the rows of a∘b / over + before·into: a thread for each column, rows in their order. Bytes 2·a·N·d. */
-extern "C" __global__ void dot_columns(
-    const active* a, const active* b, const float* over, float* into, int rows, int d, float before) {
+/*
+ * into [d] = Σ over the rows of a∘b / over + before·into, b of any type: a thread for each column, rows in their order.
+ * Bytes 2·a·N·d.
+ */
+extern "C" __global__ void dot_columns(const active* a, const void* b, int b_type, const float* over, float* into,
+    int rows, int d, float before) {
   for (long long c = FIRST; c < d; c += STEP) {
     float sum = 0;
     for (long long row = 0; row < rows; row++) {
-      sum += get(a, row * d + c) * get(b, row * d + c);
+      sum += get(a, row * d + c) * get_as(b, b_type, row * d + c);
     }
     sum /= over[c];
     into[c] = before == 0 ? sum : before * into[c] + sum;

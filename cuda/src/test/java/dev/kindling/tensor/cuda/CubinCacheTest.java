@@ -5,6 +5,8 @@ import static org.assertj.core.api.Assertions.assertThat;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
@@ -18,24 +20,12 @@ class CubinCacheTest {
     return new byte[] {(byte) compiled.incrementAndGet()};
   }
 
-  /** What is loaded in the end. */
   private byte[] load(Path folder, String from) {
-    byte[][] loaded = new byte[1][];
-    new CubinCache(folder)
-        .load(
-            from,
-            this::compile,
-            cubin -> {
-              if (cubin.length == 0) {
-                throw new IllegalStateException("cuModuleLoadData failed");
-              }
-              loaded[0] = cubin;
-            });
-    return loaded[0];
+    return new CubinCache(folder).get(from, this::compile);
   }
 
   @Test
-  void load_sameSource_isCompiledOnce() throws IOException {
+  void get_sameSource_isCompiledOnce() throws IOException {
     Path folder = temp.resolve("not/yet/there");
     assertThat(load(folder, "a")).containsExactly(1);
     assertThat(load(folder, "a")).containsExactly(1);
@@ -46,21 +36,29 @@ class CubinCacheTest {
     }
   }
 
-  /** As a full disk or a bad block leaves it. */
+  /** As a full disk or a bad block leaves it: nothing, less, or something else. */
   @Test
-  void load_fileThatCannotBeLoaded_isCompiledAgainAndReplaced() throws IOException {
+  void get_fileThatIsDamaged_isCompiledAgainAndReplaced() throws IOException {
     Path folder = temp.resolve("folder");
     assertThat(load(folder, "a")).containsExactly(1);
+    Path file;
     try (Stream<Path> files = Files.list(folder)) {
-      Files.write(files.findFirst().orElseThrow(), new byte[0]);
+      file = files.findFirst().orElseThrow();
     }
-    assertThat(load(folder, "a")).containsExactly(2);
-    assertThat(load(folder, "a")).containsExactly(2);
-    assertThat(compiled).hasValue(2);
+    byte[] whole = Files.readAllBytes(file);
+    byte[] other = whole.clone();
+    other[0] ^= 1;
+    int compilations = 1;
+    for (byte[] damaged :
+        List.of(new byte[0], Arrays.copyOf(whole, whole.length - 1), new byte[32], other)) {
+      Files.write(file, damaged);
+      assertThat(load(folder, "a")).containsExactly(++compilations);
+      assertThat(load(folder, "a")).containsExactly(compilations);
+    }
   }
 
   @Test
-  void load_folderThatIsNone_isCompiledEachTime() throws IOException {
+  void get_folderThatIsNone_isCompiledEachTime() throws IOException {
     Path file = Files.createFile(temp.resolve("file"));
     assertThat(load(file, "a")).containsExactly(1);
     assertThat(load(file, "a")).containsExactly(2);

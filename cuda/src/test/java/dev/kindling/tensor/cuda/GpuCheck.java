@@ -110,12 +110,12 @@ public final class GpuCheck {
 
   /** What does not fit, or fails, is told, and the next one tried. */
   private static void step(GpuStep step, boolean profiled) {
-    Device device = new CudaEngine().device("0", Precision.BF16);
-    if (device instanceof Device.Cpu none) {
-      say(Map.of("step", step.toString(), "error", none.why()));
-      return;
-    }
     try {
+      Device device = new CudaEngine().device("0", Precision.BF16);
+      if (device instanceof Device.Cpu none) {
+        say(Map.of("step", step.toString(), "error", none.why()));
+        return;
+      }
       say(profiled ? step.profile() : step.measure(device.toString()));
     } catch (RuntimeException e) {
       say(Map.of("step", step.toString(), "error", e.toString()));

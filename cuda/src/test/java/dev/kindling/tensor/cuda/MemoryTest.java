@@ -4,10 +4,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kindling.tensor.Arena;
+import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.Tensor;
+import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -90,6 +92,51 @@ class MemoryTest {
     assertThat(driver.staged()).isZero();
     List.of(w, x, y, head, positions).forEach(backend::free);
     assertThat(driver.liveBytes()).isZero();
+  }
+
+  /** It is in the order of the calls, and nobody has it before it is awaited. */
+  @Test
+  void fetch_tensorThatIsOverwritten_hasWhatWasThere() {
+    Tensor first = backend.allocate(DType.F32, 3);
+    Tensor second = backend.allocate(DType.BF16, 2);
+    backend.write(first, 0, new float[] {1, 2, 3}, 0, 3);
+    backend.write(second, 0, new float[] {4, 5}, 0, 2);
+    float[] ofFirst = new float[2];
+    float[] ofSecond = new float[2];
+    Backend.Arriving arriving = backend.fetch(first, ofFirst);
+    Backend.Arriving other = backend.fetch(second, ofSecond);
+    backend.zero(first);
+    backend.free(second);
+    assertThat(ofFirst).containsOnly(0);
+    arriving.await();
+    other.await();
+    assertThat(ofFirst).containsExactly(1, 2);
+    assertThat(ofSecond).containsExactly(4, 5);
+    backend.fetch(first, new float[0]).await();
+    backend.free(first);
+  }
+
+  /** Losses and gradients of steps of all ranks: never more buffers than are under way. */
+  @Test
+  void fetch_manySizes_keepsAFewBuffers() {
+    int most = 3 << 18;
+    Tensor gradient = backend.allocate(DType.F32, most);
+    Tensor losses = backend.allocate(DType.F32, 8);
+    for (int size : new int[] {1 << 19, most, 1 << 18, most / 2, most, 5}) {
+      List<Backend.Arriving> two = new ArrayList<>();
+      for (int i = 0; i < 2; i++) {
+        two.add(backend.fetch(gradient, new float[size]));
+        two.add(backend.fetch(losses, new float[8]));
+      }
+      two.forEach(Backend.Arriving::await);
+    }
+    assertThat(driver.staged()).as("with the one for all that is waited for").isLessThan(7);
+    assertThat(driver.stagedBytes()).isLessThan(2 * (4L * most + (1 << 20)) + (33 << 20));
+    backend.fetch(gradient, new float[most]);
+    backend.closeInner();
+    assertThat(driver.staged()).as("though nobody awaited the last").isZero();
+    backend.free(gradient);
+    backend.free(losses);
   }
 
   @Test

@@ -4,7 +4,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.data.Offset.offset;
 
 import dev.kindling.data.TokenBatch;
+import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.AdapterSettings;
 import dev.kindling.lora.Parameter;
+import dev.kindling.lora.Parameter.Role;
+import dev.kindling.lora.TargetModules;
 import dev.kindling.model.BatchResult;
 import dev.kindling.model.FrozenWeights;
 import dev.kindling.model.Golden;
@@ -15,7 +19,9 @@ import dev.kindling.train.MicroBatches;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.SplittableRandom;
 import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
@@ -69,6 +75,51 @@ class ModelOnShimTest {
     } finally {
       driver.close();
     }
+  }
+
+  /** DoRA on a layer that gives logits, which are F32 where all else is BF16. */
+  @Test
+  void gradient_doraOnTheHead_inBf16IsThatOfFp32() {
+    Golden golden = new Golden(GOLDEN.resolve("llama-dora"));
+    AdapterSettings settings = golden.layout.settings();
+    AdapterLayout layout =
+        AdapterLayout.of(
+            golden.plan.linears(),
+            settings.on(new TargetModules.Names(List.of("lm_head", "q_proj")), List.of()));
+    float[] start = new float[layout.elements()];
+    SplittableRandom random = new SplittableRandom(3);
+    for (Parameter p : layout.parameters()) {
+      double mean = p.role() == Role.MAGNITUDE ? 1 : 0;
+      for (int i = p.offset(); i < p.offset() + p.elements(); i++) {
+        start[i] = (float) (mean + 0.1 * random.nextGaussian());
+      }
+    }
+    List<float[]> gradients = new ArrayList<>();
+    List<BatchResult> results = new ArrayList<>();
+    for (Precision precision : List.of(Precision.FP32, Precision.BF16)) {
+      try (Shimmed backend = Shimmed.open(precision, CudaBackend.MOST_SCORES);
+          FrozenWeights weights = golden.weights(backend);
+          Model model = golden.plan.build(backend, weights, layout, false)) {
+        model.load(start);
+        float[] gradient = new float[start.length];
+        results.add(model.gradient(TokenBatch.of(golden.batch(0), golden.plan.rules()), gradient));
+        gradients.add(gradient);
+      }
+    }
+    double loss = results.get(0).loss();
+    assertThat(results.get(1).loss()).isCloseTo(loss, offset(2e-3 * loss));
+    assertThat(distance(gradients.get(1), gradients.get(0))).isLessThan(0.04);
+  }
+
+  /** As a share of the length of what is wanted. */
+  private static double distance(float[] found, float[] wanted) {
+    double off = 0;
+    double norm = 0;
+    for (int i = 0; i < wanted.length; i++) {
+      off += Math.pow(found[i] - (double) wanted[i], 2);
+      norm += Math.pow(wanted[i], 2);
+    }
+    return Math.sqrt(off / norm);
   }
 
   /** Three micro-batches, of which two are under way at a time, have what each has by itself. */

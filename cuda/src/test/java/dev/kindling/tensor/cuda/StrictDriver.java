@@ -40,6 +40,11 @@ final class StrictDriver implements Driver {
     return staged.size();
   }
 
+  /** Bytes of those. */
+  long stagedBytes() {
+    return staged.stream().mapToLong(ByteBuffer::capacity).sum();
+  }
+
   /** How often something was allocated. */
   int allocations() {
     return allocations;
@@ -60,6 +65,12 @@ final class StrictDriver implements Driver {
     if (block == null || address + bytes > block.getKey() + block.getValue()) {
       throw new IllegalStateException(
           what + " touches " + bytes + " bytes that are not in one allocation");
+    }
+  }
+
+  private void requireIdle(ByteBuffer buffer) {
+    if (fetching.contains(buffer)) {
+      throw new IllegalStateException("uses a buffer that something is on its way into");
     }
   }
 
@@ -91,9 +102,7 @@ final class StrictDriver implements Driver {
 
   @Override
   public void unstage(ByteBuffer buffer) {
-    if (fetching.contains(buffer)) {
-      throw new IllegalStateException("gives back a buffer that something is on its way into");
-    }
+    requireIdle(buffer);
     if (!staged.remove(buffer)) {
       throw new IllegalStateException("gives back a buffer that is not on loan");
     }
@@ -105,12 +114,14 @@ final class StrictDriver implements Driver {
     if (!from.isDirect()) {
       throw new IllegalStateException("uploads from the heap, which a device cannot read");
     }
+    requireIdle(from);
     requireLive("upload", to, from.remaining());
     inner.upload(from, to);
   }
 
   @Override
   public void download(long from, ByteBuffer into) {
+    requireIdle(into);
     requireLive("download", from, into.remaining());
     inner.download(from, into);
   }
@@ -122,9 +133,8 @@ final class StrictDriver implements Driver {
     if (!staged.contains(into)) {
       throw new IllegalStateException("fetches into what the driver has not staged");
     }
-    if (!fetching.add(into)) {
-      throw new IllegalStateException("fetches into a buffer that waits for something else");
-    }
+    requireIdle(into);
+    fetching.add(into);
     ByteBuffer hidden = ByteBuffer.allocateDirect(into.remaining());
     Arriving inside = inner.fetch(from, hidden);
     ByteBuffer to = into.duplicate();

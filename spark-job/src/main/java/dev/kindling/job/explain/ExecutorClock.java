@@ -9,20 +9,18 @@ import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.gpu.TaskDevice;
 import dev.kindling.job.ingest.Tasks;
 import dev.kindling.job.sync.Cluster;
+import dev.kindling.job.sync.OnHosts;
+import dev.kindling.job.sync.Reduction;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.plan.PairShape;
 import dev.kindling.lora.plan.PlanRules;
-import dev.kindling.model.BatchResult;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.StoredType;
-import dev.kindling.train.GradientSum;
 import java.io.IOException;
-import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.apache.spark.api.java.JavaRDD;
-import org.apache.spark.broadcast.Broadcast;
 
 /** Times operations where they will run: in tasks on executors, as many at once as in training. */
 public final class ExecutorClock {
@@ -91,30 +89,15 @@ public final class ExecutorClock {
     return Rates.slowest(found);
   }
 
-  /** Seconds of a step that computes nothing: broadcast, stage, sums, results, merge. */
-  public double exchange(AdapterLayout layout, int tasks) {
-    ModelSpec spec = cluster.spec();
-    JavaRDD<Integer> rdd = tasks(tasks);
-    int[] exponents = GradientSum.firstExponents(layout);
+  /** Seconds of a step that computes nothing: broadcast, a stage or two, sums, results, merge. */
+  public double exchange(AdapterLayout layout, int tasks, OnHosts onHosts) {
     describe("timing the exchange of a step");
     double[] seconds = new double[EXCHANGES];
     float[] moving = new float[layout.elements()];
     Arrays.fill(moving, 1); // parameters without a gradient would stay at home
     for (int round = -WARM_UP; round < EXCHANGES; round++) {
       long start = System.nanoTime();
-      Broadcast<float[]> sent = cluster.send(moving);
-      List<byte[]> frames =
-          Tasks.runAll(
-              cluster.spark(),
-              rdd,
-              nothing -> {
-                GradientSum sum = new GradientSum(spec.layout(spec.plan()), exponents, 1);
-                sum.add(sent.value(), new BatchResult(0, 0, 0, 0, 0, 0));
-                return sum.encode();
-              });
-      sent.destroy();
-      GradientSum all = new GradientSum(layout, exponents, 1);
-      frames.forEach(frame -> all.merge(ByteBuffer.wrap(frame)));
+      Reduction.rehearse(cluster, layout, moving, tasks, onHosts);
       if (round >= 0) {
         seconds[round] = (System.nanoTime() - start) / 1e9;
       }

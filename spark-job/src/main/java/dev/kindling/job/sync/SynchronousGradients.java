@@ -2,14 +2,11 @@ package dev.kindling.job.sync;
 
 import dev.kindling.data.TokenBatch;
 import dev.kindling.job.broadcast.ExecutorModels;
-import dev.kindling.job.broadcast.ModelSpec;
 import dev.kindling.job.broadcast.WeightDelivery;
-import dev.kindling.job.gpu.TaskDevice;
 import dev.kindling.job.ingest.Batches;
 import dev.kindling.job.ingest.Lanes;
 import dev.kindling.job.ingest.MicroBatch;
 import dev.kindling.job.ingest.Tasks;
-import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.Prefix;
 import dev.kindling.model.Model;
 import dev.kindling.train.GradientSum;
@@ -85,68 +82,37 @@ public final class SynchronousGradients implements Synchroniser {
     long step = state.step();
     cluster.spark().sc().setJobDescription("step " + (step + 1));
     Broadcast<float[]> sent = cluster.send(prefix.take(state.trainables()));
-    Gathered gathered = new Gathered();
-    ModelSpec spec = cluster.spec();
-    WeightDelivery delivery = cluster.delivery(state.changes());
-    int[] exponents = state.exponents();
     int rank = prefix.narrow().settings().r();
-    List<Integer> partitions = batches.partitionsOf(step);
-    Tasks.Work<byte[]> work = work(spec, delivery, sent, rank, step, exponents, parts, rounds);
-    int learning = prefix.narrow().learning(spec.halves());
-    if (onHosts.pays(learning, partitions.size(), cluster.hosts())) {
-      try (HostSums hosts = new HostSums(cluster.spark(), batches.frames(), work)) {
-        hosts.compute(partitions, gathered::add);
-        hosts.add(
-            adding(spec, rank, exponents, parts),
-            frame -> sum.merge(gathered.add(frame).payload()));
-      }
-    } else {
-      Tasks.each(
-          cluster.spark(),
-          batches.frames(),
-          partitions,
-          work,
-          (frame, partition) -> {
-            StepReport.Read read = gathered.add(frame);
-            if (read.worked()) {
-              sum.merge(read.payload()); // in whatever order they arrive
-            }
-          });
-    }
+    StepSums sums = new StepSums(cluster.spec(), rank, state.exponents(), parts);
+    WeightDelivery delivery = cluster.delivery(state.changes());
+    Gathered gathered =
+        new Reduction(cluster, onHosts, sums)
+            .run(
+                batches.frames(),
+                batches.partitionsOf(step),
+                work(sums, delivery, sent, step, rounds),
+                prefix.narrow().learning(cluster.spec().halves()),
+                sum);
     sent.destroy();
     long down = 4L * prefix.narrow().elements() + cluster.sent().takeNews();
     return gathered.exchange(
         down, prefix.narrow().elements(), 1, (System.nanoTime() - start) / 1e9);
   }
 
-  /** Adds what tasks of one host have computed. */
-  private static Tasks.Work<byte[]> adding(ModelSpec spec, int rank, int[] exponents, int parts) {
-    return frames -> {
-      AdapterLayout layout = Prefix.of(spec.layout(spec.plan()), rank).narrow();
-      GradientSum sum = new GradientSum(layout, exponents, parts);
-      frames.forEachRemaining(frame -> sum.merge(StepReport.decode(frame).payload()));
-      return Cluster.report(spec, 0, TaskDevice.of(spec.compute()))
-          .encode(new StepReport.Payload(sum.encodedBytes(), sum::encode));
-    };
-  }
-
   private static Tasks.Work<byte[]> work(
-      ModelSpec spec,
+      StepSums sums,
       WeightDelivery delivery,
       Broadcast<float[]> trainables,
-      int rank,
       long step,
-      int[] exponents,
-      int parts,
       boolean rounds) {
     return frames ->
         Cluster.inTask(
-            spec,
+            sums.spec(),
             delivery,
             of(frames, step),
             (models, mine) -> {
-              Prefix prefix = models.prefix(rank);
-              GradientSum sum = new GradientSum(prefix.narrow(), exponents, parts);
+              Prefix prefix = models.prefix(sums.rank());
+              GradientSum sum = sums.empty(prefix.narrow());
               return models.use(
                   prefix, trainables.value(), model -> add(models, model, mine, sum, rounds));
             });

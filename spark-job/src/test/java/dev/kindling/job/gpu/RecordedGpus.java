@@ -19,13 +19,13 @@ import org.apache.spark.SparkEnv;
  */
 public final class RecordedGpus implements GpuEngine {
   /** Names the file, in the environment of executors. */
-  static final String RECORD = "KINDLING_RECORD";
+  public static final String RECORD = "KINDLING_RECORD";
 
   /** In the environment: the address at which there is none after all. */
-  static final String NONE = "KINDLING_NO_GPU";
+  public static final String NONE = "KINDLING_NO_GPU";
 
   /** In the environment: bytes that each of them has. */
-  static final String BYTES = "KINDLING_GPU_BYTES";
+  public static final String BYTES = "KINDLING_GPU_BYTES";
 
   @Override
   public Engine engine() {

@@ -42,15 +42,48 @@ public record Group(int from, int to, int stride, int width, double factor, long
   /** Calls for each run of elements; for long ones piece by piece, on whatever threads are free. */
   public void runs(Run run) {
     for (int at = from; at < to; at += stride) {
-      int start = at;
-      int pieces = (width + PIECE - 1) / PIECE;
-      if (pieces < 2) {
-        run.of(start, start + width);
-        continue;
+      if (width < 2 * PIECE) {
+        run.of(at, at + width);
+      } else {
+        int start = at;
+        pieces().forEach(i -> run.of(start + i * PIECE, start + end(i)));
       }
-      IntStream.range(0, pieces)
-          .parallel()
-          .forEach(i -> run.of(start + i * PIECE, start + Math.min(width, (i + 1) * PIECE)));
     }
+  }
+
+  /**
+   * A sum and the squares of its elements: of a long range piece by piece, so that threads make no
+   * difference to it.
+   */
+  public double addSquares(double before, float[] vector) {
+    double sum = before;
+    if (whole() && width >= 2 * PIECE) {
+      double[] sums =
+          pieces().mapToDouble(i -> squares(vector, from + i * PIECE, from + end(i), 0)).toArray();
+      for (double piece : sums) {
+        sum += piece;
+      }
+      return sum;
+    }
+    for (int at = from; at < to; at += stride) {
+      sum = squares(vector, at, at + width, sum);
+    }
+    return sum;
+  }
+
+  private static double squares(float[] vector, int from, int to, double before) {
+    double sum = before;
+    for (int i = from; i < to; i++) {
+      sum += (double) vector[i] * vector[i];
+    }
+    return sum;
+  }
+
+  private IntStream pieces() {
+    return IntStream.range(0, (width + PIECE - 1) / PIECE).parallel();
+  }
+
+  private int end(int piece) {
+    return Math.min(width, (piece + 1) * PIECE);
   }
 }

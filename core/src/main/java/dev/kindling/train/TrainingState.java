@@ -222,7 +222,7 @@ public final class TrainingState {
 
   /** Not where something is no number: the base must not take that up. */
   private void link() {
-    if (!finite()) {
+    if (!update.links(step) || !finite()) {
       return;
     }
     Optional<BaseChange> merged = update.link(trainables, step);

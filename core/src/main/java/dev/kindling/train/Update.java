@@ -113,12 +113,20 @@ public final class Update {
    */
   public Taken apply(float[] trainables, float[] gradient, long step) {
     List<Group> groups = groups(step);
-    double norm = norm(gradient, groups);
+    double squares = 0;
+    for (Group group : groups) {
+      squares = group.addSquares(squares, gradient);
+    }
+    double norm = Math.sqrt(squares);
     if (maxGradNorm > 0) {
       float factor = (float) Math.min(1, maxGradNorm / (norm + CLIP_EPSILON));
-      for (int i = 0; i < gradient.length; i++) {
-        gradient[i] *= factor;
-      }
+      new Group(0, gradient.length, 1, 0)
+          .runs(
+              (from, to) -> {
+                for (int i = from; i < to; i++) {
+                  gradient[i] *= factor;
+                }
+              });
     }
     double rate = settings.learningRate() * settings.schedule().factor(step);
     optimizer.step(trainables, gradient, rate, groups);
@@ -127,16 +135,9 @@ public final class Update {
     return new Taken(rate, norm);
   }
 
-  private static double norm(float[] gradient, List<Group> groups) {
-    double squares = 0;
-    for (Group group : groups) {
-      for (int from = group.from(); from < group.to(); from += group.stride()) {
-        for (int i = from; i < from + group.width(); i++) {
-          squares += (double) gradient[i] * gradient[i];
-        }
-      }
-    }
-    return Math.sqrt(squares);
+  /** Whether pairs begin anew after so many steps. */
+  public boolean links(long done) {
+    return merges.links().cutAfter(done);
   }
 
   /**
@@ -147,7 +148,7 @@ public final class Update {
    * @return what was added, if they do
    */
   public Optional<BaseChange> link(float[] trainables, long done) {
-    if (!merges.links().cutAfter(done)) {
+    if (!links(done)) {
       return Optional.empty();
     }
     BaseChange change = BaseChange.of(layout, trainables);

@@ -83,6 +83,21 @@ class OptimizerTest {
     assertThat(Arrays.mismatch(all, wanted)).isEqualTo(-1);
   }
 
+  /** A long range in pieces, a short one and runs of some element by element, after what was. */
+  @Test
+  void squares_ofAnyGroup_areTheSumOfThem() {
+    int many = (1 << 20) + 3;
+    float[] vector = new float[many];
+    double sum = 0;
+    for (int i = 0; i < many; i++) {
+      vector[i] = i % 5 - 2; // whole numbers, which any order adds up to the same
+      sum += vector[i] * vector[i];
+    }
+    assertThat(new Group(0, many, 1, 0).addSquares(7, vector)).isEqualTo(7 + sum);
+    assertThat(new Group(3, 8, 1, 0).addSquares(7, vector)).isEqualTo(7 + 10);
+    assertThat(new Group(0, 20, 10, 2, 1, 0).addSquares(0, vector)).isEqualTo(2 * (4 + 1));
+  }
+
   /** A rate of 0, as in the first step of a warm-up, still moves the moments. */
   @Test
   void adamW_rateZero_changesTheMomentsOnly() {

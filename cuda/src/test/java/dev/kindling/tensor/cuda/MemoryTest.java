@@ -122,7 +122,7 @@ class MemoryTest {
     int most = 3 << 18;
     Tensor gradient = backend.allocate(DType.F32, most);
     Tensor losses = backend.allocate(DType.F32, 8);
-    for (int size : new int[] {1 << 19, most, 1 << 18, most / 2, most, 5}) {
+    for (int size : new int[] {9 << 15, 3 << 17, 15 << 15, 5 << 17, most, 1 << 19, 5}) {
       List<Backend.Arriving> two = new ArrayList<>();
       for (int i = 0; i < 2; i++) {
         two.add(backend.fetch(gradient, new float[size]));
@@ -130,8 +130,8 @@ class MemoryTest {
       }
       two.forEach(Backend.Arriving::await);
     }
-    assertThat(driver.staged()).as("with the one for all that is waited for").isLessThan(7);
-    assertThat(driver.stagedBytes()).isLessThan(2 * (4L * most + (1 << 20)) + (33 << 20));
+    assertThat(driver.staged()).as("two gradients, and four short ones at last").isEqualTo(6);
+    assertThat(driver.stagedBytes()).isEqualTo(2 * 4L * most + 4 * (1L << 20));
     backend.fetch(gradient, new float[most]);
     backend.closeInner();
     assertThat(driver.staged()).as("though nobody awaited the last").isZero();

@@ -14,7 +14,7 @@ import java.util.stream.IntStream;
  * @param taken steps that the optimiser has moved them already
  */
 public record Group(int from, int to, int stride, int width, double factor, long taken) {
-  /** Elements of a piece, of which there are two at least: a millisecond of an update each. */
+  /** Elements of a piece, of which there are two at least: some milliseconds of an update. */
   private static final int PIECE = 1 << 18;
 
   public Group {

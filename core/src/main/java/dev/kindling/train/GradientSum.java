@@ -294,7 +294,7 @@ public final class GradientSum {
     return starts;
   }
 
-  /** Some at a time: one by one they take as long as reading memory five times. */
+  /** Some at a time: one by one they take 5.6 ns each instead of 2.9 (bench, HostVectors). */
   private void merge(Parameter p, LongBuffer theirs) {
     long[] some = new long[Math.min(SOME, p.elements())];
     for (int at = p.offset(); theirs.hasRemaining(); ) {

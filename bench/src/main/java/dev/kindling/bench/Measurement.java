@@ -24,6 +24,12 @@ record Measurement(List<Timing> sides, double peakMb, double othersCores, String
   /** The first step finds its memory, compiles and packs. */
   private static final int WARM_UP = 1;
 
+  /**
+   * Before each step: OpenBLAS's threads keep a core busy for some 25 ms after libtorch's last
+   * product, which is a tenth of the step of whoever comes next.
+   */
+  private static final long QUIET_MS = 100;
+
   /** Whose gradients the others' are compared with. */
   private static final String REFERENCE = Row.side(Peer.NAME, Precision.FP32);
 
@@ -48,6 +54,7 @@ record Measurement(List<Timing> sides, double peakMb, double othersCores, String
     Load load = Load.now();
     for (int round = -WARM_UP; round < rounds; round++) {
       for (int i = 0; i < sides.size(); i++) {
+        settle();
         long start = System.nanoTime();
         double loss = sides.get(i).step();
         double ms = (System.nanoTime() - start) / 1e6;
@@ -71,6 +78,14 @@ record Measurement(List<Timing> sides, double peakMb, double othersCores, String
     double others = load.othersSince();
     boolean peer = names.stream().anyMatch(name -> name.startsWith(Peer.NAME));
     return new Measurement(timings, residentPeakMb(), others, peer ? Peer.libraries() : "");
+  }
+
+  private static void settle() {
+    try {
+      Thread.sleep(QUIET_MS);
+    } catch (InterruptedException e) {
+      throw new IllegalStateException("interrupted", e);
+    }
   }
 
   private static Side open(Case setting, String name) {

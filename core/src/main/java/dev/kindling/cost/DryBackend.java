@@ -152,8 +152,8 @@ public final class DryBackend implements Backend {
   }
 
   @Override
-  public FrozenMatrix freeze(Tensor w, boolean head) {
-    return sizes.freeze(w, head);
+  public FrozenMatrix freeze(Tensor w, FrozenMatrix.Use use) {
+    return sizes.freeze(w, use);
   }
 
   @Override

@@ -1,7 +1,6 @@
 package dev.kindling.model;
 
 import dev.kindling.checkpoint.WeightSlot;
-import dev.kindling.checkpoint.WeightSlot.Use;
 import dev.kindling.lora.AdapterLayout;
 import dev.kindling.lora.BaseChange;
 import dev.kindling.lora.LinearModule;
@@ -290,7 +289,7 @@ public final class FrozenWeights implements AutoCloseable, FrozenLayers {
       }
       Tensor tensor = known(loaded.get(slot.name()), slot.name());
       if (slot.matrix()) {
-        matrices.put(slot.name(), backend.freeze(tensor, slot.use() == Use.HEAD));
+        matrices.put(slot.name(), backend.freeze(tensor, slot.read()));
       } else {
         tensors.put(slot.name(), tensor);
       }

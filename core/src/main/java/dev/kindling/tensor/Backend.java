@@ -1,5 +1,6 @@
 package dev.kindling.tensor;
 
+import dev.kindling.tensor.FrozenMatrix.Use;
 import java.nio.ByteBuffer;
 import org.jspecify.annotations.Nullable;
 
@@ -112,16 +113,15 @@ public interface Backend extends AutoCloseable {
    * afterwards. One that is not of the active type is converted piece by piece in each product.
    */
   default FrozenMatrix freeze(Tensor w) {
-    return freeze(w, false);
+    return freeze(w, Use.LAYER);
   }
 
   /**
    * The same.
    *
-   * @param head whether it gives a language model's logits: the largest matrix there is, and read
-   *     once for each chunk of tokens
+   * @param use what it is read for
    */
-  FrozenMatrix freeze(Tensor w, boolean head);
+  FrozenMatrix freeze(Tensor w, Use use);
 
   /** Whether {@link #coded} can be asked for. */
   default boolean keepsCodes() {

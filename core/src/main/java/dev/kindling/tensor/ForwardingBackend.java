@@ -104,8 +104,8 @@ public abstract class ForwardingBackend implements Backend {
   }
 
   @Override
-  public FrozenMatrix freeze(Tensor w, boolean head) {
-    return inner.freeze(w, head);
+  public FrozenMatrix freeze(Tensor w, FrozenMatrix.Use use) {
+    return inner.freeze(w, use);
   }
 
   @Override

@@ -6,6 +6,18 @@ package dev.kindling.tensor;
  * Backend#freeze}, changed by {@link Backend#change} alone, shared by all tasks of a process.
  */
 public interface FrozenMatrix {
+  /** What a matrix is read for, which decides on the form that pays. */
+  enum Use {
+    /** Rows are looked up, or it is multiplied once a step by few rows. */
+    TABLE,
+    /** A layer that every token passes through. */
+    LAYER,
+    /**
+     * A language model's logits: the largest matrix there is, read once for each chunk of tokens.
+     */
+    HEAD
+  }
+
   /** Output features: rows of w. */
   int out();
 

@@ -165,7 +165,7 @@ public final class ReferenceBackend implements Backend {
   }
 
   @Override
-  public FrozenMatrix freeze(Tensor w, boolean head) {
+  public FrozenMatrix freeze(Tensor w, FrozenMatrix.Use use) {
     return new Matrix(w, Storage.FP32, false);
   }
 

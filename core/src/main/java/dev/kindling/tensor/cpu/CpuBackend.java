@@ -123,7 +123,7 @@ public abstract class CpuBackend implements Backend {
   }
 
   @Override
-  public FrozenMatrix freeze(Tensor w, boolean head) {
+  public FrozenMatrix freeze(Tensor w, FrozenMatrix.Use use) {
     return new KeptMatrix(w, active());
   }
 

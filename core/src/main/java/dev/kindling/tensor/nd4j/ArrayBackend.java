@@ -72,9 +72,9 @@ public final class ArrayBackend extends ForwardingBackend {
   }
 
   @Override
-  public FrozenMatrix freeze(Tensor w, boolean head) {
+  public FrozenMatrix freeze(Tensor w, FrozenMatrix.Use use) {
     INDArray there = widened(w);
-    return new Resident(inner.freeze(w, head), w, there);
+    return new Resident(inner.freeze(w, use), w, there);
   }
 
   private INDArray widened(Tensor w) {

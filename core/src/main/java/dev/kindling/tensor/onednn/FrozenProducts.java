@@ -60,10 +60,10 @@ final class FrozenProducts implements AutoCloseable {
     }
   }
 
-  /** y [N, out] = x·wᵀ, or +=. */
-  void forward(Tensor x, PackedMatrix w, Tensor y, boolean accumulate) {
-    products.multiply(
-        Operand.matrix(x), w.forward(elementwise), 1, accumulate ? 1 : 0, Operand.matrix(y));
+  /** y [N, out] = x·wᵀ + bias, or +=. */
+  void forward(Tensor x, PackedMatrix w, @Nullable Tensor bias, Tensor y, boolean accumulate) {
+    double beta = accumulate ? 1 : 0;
+    linear(Operand.matrix(x), w.forward(elementwise), bias, beta, Operand.matrix(y));
   }
 
   /** dx [N, in] = dy·w, or +=. */

@@ -13,11 +13,13 @@ import org.bytedeco.dnnl.primitive_attr;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Mutable: a language model's head in bf16, rearranged once for the forward and once for the
- * backward, each when it is first needed. A product rearranges it by itself otherwise, for every
- * chunk of tokens anew: a fifth of the time at 500 tokens (bench/results). Shared by all tasks. The
- * matrix as it was loaded stays beside them: rows are looked up in it where it is the embedding
- * too, and merges and row lengths read it.
+ * Mutable: a matrix in bf16, rearranged once for the forward when it is first needed, which turns
+ * it: a product does so by itself otherwise each time, a fifth of its time at 4,096 tokens where a
+ * core multiplies 430 GFLOP/s. The backward, which need not turn it, gains a tenth by an
+ * arrangement of its own; a language model's head has one, which is read anew for every chunk of
+ * tokens (bench/results). Shared by all tasks. The matrix as it was loaded stays beside them: the
+ * backward multiplies it, rows are looked up in it where it is the embedding too, and merges and
+ * row lengths read it.
  *
  * @see KeptMatrix
  */
@@ -32,12 +34,17 @@ final class PackedMatrix implements FrozenMatrix {
   private static final long ROUND = 64;
 
   private final KeptMatrix kept;
+  private final boolean twice;
   private final List<Tensor> packed = new ArrayList<>();
   private @Nullable Operand forward;
   private @Nullable Operand backward;
 
-  PackedMatrix(KeptMatrix kept) {
+  /**
+   * @param twice whether the backward has an arrangement of its own
+   */
+  PackedMatrix(KeptMatrix kept, boolean twice) {
     this.kept = kept;
+    this.twice = twice;
   }
 
   KeptMatrix kept() {
@@ -47,7 +54,8 @@ final class PackedMatrix implements FrozenMatrix {
   /** wᵀ [in, out] for y = x·wᵀ. */
   synchronized Operand forward(Elementwise elementwise) {
     if (forward == null) {
-      forward = pack(elementwise, Operand.matrix(kept.w()).turned(), DType.F32);
+      DType result = twice ? DType.F32 : kept.active();
+      forward = pack(elementwise, Operand.matrix(kept.w()).turned(), result);
     }
     return forward;
   }
@@ -55,7 +63,8 @@ final class PackedMatrix implements FrozenMatrix {
   /** w [out, in] for dx = dy·w. */
   synchronized Operand backward(Elementwise elementwise) {
     if (backward == null) {
-      backward = pack(elementwise, Operand.matrix(kept.w()), kept.active());
+      Operand loaded = Operand.matrix(kept.w());
+      backward = twice ? pack(elementwise, loaded, kept.active()) : loaded;
     }
     return backward;
   }
@@ -95,7 +104,7 @@ final class PackedMatrix implements FrozenMatrix {
     return kept.in();
   }
 
-  /** As it was loaded, and both arrangements with what they are rounded up to. */
+  /** As it was loaded, and its arrangements with what they are rounded up to. */
   @Override
   public long bytes() {
     return kept.bytes() + packedBytes();
@@ -103,7 +112,7 @@ final class PackedMatrix implements FrozenMatrix {
 
   @Override
   public long packedBytes() {
-    return 2 * rounded(out()) * rounded(in()) * kept.active().bytes();
+    return (twice ? 2 : 1) * rounded(out()) * rounded(in()) * kept.active().bytes();
   }
 
   private static long rounded(long size) {

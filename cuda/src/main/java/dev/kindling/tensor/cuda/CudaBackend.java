@@ -152,7 +152,7 @@ final class CudaBackend extends KernelBackend {
   }
 
   @Override
-  public FrozenMatrix freeze(Tensor w, boolean head) {
+  public FrozenMatrix freeze(Tensor w, FrozenMatrix.Use use) {
     return new KeptMatrix(w, active);
   }
 

@@ -117,7 +117,7 @@ public final class PairLayer implements AutoCloseable {
               new Step(
                   layer,
                   layer.save(a, n),
-                  Linear.Scratch.take(a, n, layer.scratch(n)),
+                  Linear.Scratch.take(a, n, List.of(layer)),
                   x,
                   y,
                   dy,

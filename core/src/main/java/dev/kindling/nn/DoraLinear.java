@@ -60,9 +60,7 @@ record DoraLinear(
   }
 
   private Scratch behind(Scratch scratch, int rows) {
-    long from = (long) rows * pair.w().out();
-    Tensor room = scratch.room();
-    return new Scratch(room.slice(from, room.elements() - from), scratch.keys());
+    return scratch.behind((long) rows * pair.w().out());
   }
 
   @Override

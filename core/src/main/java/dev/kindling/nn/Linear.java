@@ -8,12 +8,13 @@ import java.util.Collection;
 import org.jspecify.annotations.Nullable;
 
 /** A linear layer x [N, in] → y [N, out]: frozen, frozen beside a low-rank pair, or trained. */
-public sealed interface Linear permits DoraLinear, FrozenLinear, LoraLinear, TrainedLinear {
+public sealed interface Linear extends UsesScratch
+    permits DoraLinear, FrozenLinear, LoraLinear, TrainedLinear {
   /**
    * What the backward reads besides x.
    *
    * @param plan in which order a pair's products are formed; null without a pair
-   * @param p projection onto the rank [N, r]; null if it is not kept
+   * @param p projection onto the rank [r, N]; null if it is not kept
    * @param u what a pair's layer gives before its rows are given lengths [N, out]; null without
    */
   record Saved(@Nullable PairPlan plan, @Nullable Tensor p, @Nullable Tensor u) {
@@ -33,37 +34,31 @@ public sealed interface Linear permits DoraLinear, FrozenLinear, LoraLinear, Tra
   /**
    * Scratch that layers share, free again after each call.
    *
-   * @param room active elements, as many as the layer that needs most
+   * @param room active elements, as many as whoever needs most
+   * @param sums real elements, likewise
    * @param keys I64 [N], a key per row for random masks
    */
-  record Scratch(Tensor room, Tensor keys) {
-    /**
-     * Takes the scratch of {@code n} rows.
-     *
-     * @param elements what {@link Linear#scratch} says of the layer that needs most
-     */
-    public static Scratch take(Arena.Layout arena, int n, long elements) {
-      return new Scratch(arena.active(elements), arena.take(DType.I64, n));
+  record Scratch(Tensor room, Tensor sums, Tensor keys) {
+    /** Takes the scratch of {@code n} rows. */
+    public static Scratch take(Arena.Layout arena, int n, Collection<? extends UsesScratch> users) {
+      long room = users.stream().mapToLong(user -> user.scratch(n)).max().orElse(0);
+      long sums = users.stream().mapToLong(UsesScratch::sums).max().orElse(0);
+      return new Scratch(arena.active(room), arena.real(sums), arena.take(DType.I64, n));
     }
 
     /** For a part of the rows. */
     Scratch part(int from, int rows) {
-      return new Scratch(room, keys.slice(from, rows));
+      return new Scratch(room, sums, keys.slice(from, rows));
     }
-  }
 
-  /** Elements of scratch that the layer among these needs which needs most, for {@code n} rows. */
-  static long scratch(Collection<Linear> layers, int n) {
-    return layers.stream().mapToLong(layer -> layer.scratch(n)).max().orElse(0);
+    /** What lies behind the first elements of the room. */
+    Scratch behind(long elements) {
+      return new Scratch(room.slice(elements, room.elements() - elements), sums, keys);
+    }
   }
 
   /** Whether anything here learns. */
   boolean trains();
-
-  /** Active elements of scratch that a step with {@code rows} rows needs. */
-  default long scratch(int rows) {
-    return 0;
-  }
 
   /** Takes what a step with {@code rows} rows keeps. */
   default Saved save(Arena.Layout arena, int rows) {

@@ -20,11 +20,14 @@ import org.jspecify.annotations.Nullable;
  * <p>With s = alpha / r and x̃ = dropout(x) (x itself without dropout):
  *
  * <pre>
- *   y  [N, out] = x·wᵀ + bias + s·p·bᵀ,  p [N, r] = x̃·aᵀ
- *   z  [N, r]   = s·dy·b
- *   da [r, in]  = zᵀ·x̃                   db [out, r] = s·dyᵀ·p
- *   dx [N, in]  = dy·w + dropout(z·a)
+ *   y  [N, out] = x·wᵀ + bias + s·pᵀ·bᵀ,  p [r, N] = a·x̃ᵀ
+ *   z  [r, N]   = s·bᵀ·dyᵀ
+ *   da [r, in]  = z·x̃                     db [out, r] = s·dyᵀ·pᵀ
+ *   dx [N, in]  = dy·w + dropout(zᵀ·a)
  * </pre>
+ *
+ * <p>Projections have a row for each rank, so that those of several pairs lie behind each other
+ * ({@link SharedInput}).
  *
  * <p>In which order these products are formed, and whether some of them as one with w + s·b·a or by
  * way of dyᵀ·x̃, is the {@link PairPlan} that the chooser gives for the sizes of a step.
@@ -62,12 +65,18 @@ record LoraLinear(
     return true;
   }
 
-  private int rank() {
+  /** r. */
+  int rank() {
     return a.rows();
   }
 
   private boolean drops() {
     return dropout > 0;
+  }
+
+  /** Whether its products are of x itself, and dx is exact. */
+  boolean plain() {
+    return !drops() && sampled == null;
   }
 
   private PairShape shape(int rows) {
@@ -76,7 +85,8 @@ record LoraLinear(
         : new PairShape(rows, w.in(), w.out(), rank(), sampled.kept(), sampled.exact(), halves);
   }
 
-  private PairPlan plan(int rows) {
+  /** For a step with so many rows. */
+  PairPlan plan(int rows) {
     return plans.apply(shape(rows));
   }
 
@@ -91,25 +101,25 @@ record LoraLinear(
   @Override
   public Saved save(Arena.Layout arena, int rows) {
     PairPlan plan = plan(rows);
-    return new Saved(plan, plan.keepsProjection() ? arena.active(rows, rank()) : null, null);
+    return new Saved(plan, plan.keepsProjection() ? arena.active(rank(), rows) : null, null);
   }
 
   /** The scratch of one call, in parts; the last two may be beyond what the plan has taken. */
-  private final class Parts {
+  final class Parts {
     private final Tensor room;
     private final int rows;
 
-    Parts(Scratch scratch, int rows) {
-      this.room = scratch.room();
+    Parts(Tensor room, int rows) {
+      this.room = room;
       this.rows = rows;
     }
 
     Tensor projection() {
-      return room.slice(0, rows, rank());
+      return room.slice(0, rank(), rows);
     }
 
     Tensor gradientProjection() {
-      return room.slice((long) rows * rank(), rows, rank());
+      return room.slice((long) rows * rank(), rank(), rows);
     }
 
     Tensor inputs() {
@@ -139,8 +149,25 @@ record LoraLinear(
 
   @Override
   public void forward(Tensor x, Tensor y, Saved saved, Scratch scratch, boolean training) {
-    Parts parts = new Parts(scratch, x.rows());
-    ForwardPlan plan = saved.plan().forward();
+    Parts parts = new Parts(scratch.room(), x.rows());
+    PairPlan plan = saved.plan();
+    Tensor p = plan.keepsProjection() ? kept(x, saved) : parts.projection();
+    if (!plan.forward().merges()) {
+      project(training ? dropped(x, parts, scratch) : x, p);
+    }
+    forward(plan.forward(), x, p, y, parts);
+  }
+
+  private void project(Tensor inputs, Tensor p) {
+    backend.matmul(a, false, inputs, true, 1, 0, p); // [r, in]·[in, N]
+  }
+
+  /**
+   * y of x.
+   *
+   * @param p a·x̃ᵀ, if the plan reads it
+   */
+  void forward(ForwardPlan plan, Tensor x, Tensor p, Tensor y, Parts parts) {
     if (plan.merges()) {
       backend.merge(w, b, a, scale, parts.merged());
       backend.matmul(x, false, parts.merged(), true, 1, 0, y); // [N, in]·[in, out]
@@ -153,10 +180,7 @@ record LoraLinear(
     if (baseFirst) {
       backend.linear(x, w, bias, y, false);
     }
-    Tensor p = saved.plan().keepsProjection() ? kept(x, saved) : parts.projection();
-    Tensor dropped = training ? dropped(x, parts, scratch) : x;
-    backend.matmul(dropped, false, a, true, 1, 0, p); // [N, in]·[in, r]
-    backend.matmul(p, false, b, true, scale, baseFirst ? 1 : 0, y); // [N, r]·[r, out]
+    backend.matmul(p, true, b, true, scale, baseFirst ? 1 : 0, y); // [N, r]·[r, out]
     if (!baseFirst) {
       backend.linear(x, w, bias, y, true);
     }
@@ -171,79 +195,97 @@ record LoraLinear(
       boolean accumulate,
       Scratch scratch,
       boolean more) {
-    Parts parts = new Parts(scratch, x.rows());
+    Parts parts = new Parts(scratch.room(), x.rows());
     PairPlan plan = saved.plan();
     Tensor inputs = dropped(x, parts, scratch);
+    Tensor p = plan.keepsProjection() ? kept(x, saved) : parts.projection();
+    if (plan.projectsAgain(halves)) {
+      project(inputs, p);
+    }
     Tensor z = parts.gradientProjection();
-    double beta = more ? 1 : 0;
-    boolean ofB = halves.learn(Role.B);
-    boolean ofA = halves.learn(Role.A);
-    if (plan.backward().formsWeightGradient(halves)) {
-      Tensor g = parts.weightGradient(plan);
-      backend.matmul(dy, true, inputs, false, 1, 0, g); // [out, N]·[N, in]
-    }
-    if (!ofB) {
-      backend.zero(db);
-    } else if (plan.backward().db() == Gradient.PROJECTION) {
-      Tensor p = plan.keepsProjection() ? kept(x, saved) : parts.projection();
-      if (!plan.keepsProjection()) {
-        backend.matmul(inputs, false, a, true, 1, 0, p); // [N, in]·[in, r]
-      }
-      backend.matmul(dy, true, p, false, scale, beta, db); // [out, N]·[N, r]
-    } else {
-      Tensor g = parts.weightGradient(plan);
-      backend.matmul(g, false, a, true, scale, beta, db); // [out, in]·[in, r]
-    }
-    if (plan.backward().projectsGradient(halves, dx != null)) {
-      backend.matmul(dy, false, b, false, scale, 0, z); // [N, out]·[out, r]
-    }
-    if (!ofA) {
-      backend.zero(da);
-    } else if (plan.backward().da() == Gradient.PROJECTION) {
-      backend.matmul(z, true, inputs, false, 1, beta, da); // [r, N]·[N, in]
-    } else {
-      Tensor g = parts.weightGradient(plan);
-      backend.matmul(b, true, g, false, scale, beta, da); // [r, out]·[out, in]
+    gradients(plan, inputs, dy, p, z, dx != null, more, parts);
+    if (plan.backward().da() == Gradient.PROJECTION && halves.learn(Role.A)) {
+      backend.matmul(z, false, inputs, false, 1, more ? 1 : 0, da); // [r, N]·[N, in]
     }
     if (sampled != null) {
       sampled.score(backend, dy, more);
     }
-    if (dx != null) {
-      inputGradient(plan, dy, z, dx, accumulate, parts, scratch);
-    }
-  }
-
-  private void inputGradient(
-      PairPlan plan,
-      Tensor dy,
-      Tensor z,
-      Tensor dx,
-      boolean accumulate,
-      Parts parts,
-      Scratch scratch) {
-    if (plan.backward().dx() == InputGradient.MERGED) {
-      backend.merge(w, b, a, scale, parts.merged());
-      backend.matmul(dy, false, parts.merged(), false, 1, accumulate ? 1 : 0, dx);
+    if (dx == null) {
       return;
     }
     if (sampled == null) {
-      backend.linearBackward(dy, w, dx, accumulate); // [N, out]·[out, in]
+      inputGradient(plan, dy, dx, accumulate, parts);
     } else {
       sampled.inputGradient(backend, dy, dx, accumulate, parts.rest(plan));
     }
+    if (plan.backward().dx() == InputGradient.SPLIT) {
+      branch(z, dx, parts, scratch);
+    }
+  }
+
+  /**
+   * The gradient of b, that of a where it comes from that of w, and z where it is read.
+   *
+   * @param p a·x̃ᵀ, if the plan reads it
+   * @param below whether dx is wanted
+   */
+  void gradients(
+      PairPlan plan,
+      Tensor inputs,
+      Tensor dy,
+      Tensor p,
+      Tensor z,
+      boolean below,
+      boolean more,
+      Parts parts) {
+    double beta = more ? 1 : 0;
+    if (plan.backward().formsWeightGradient(halves)) {
+      Tensor g = parts.weightGradient(plan);
+      backend.matmul(dy, true, inputs, false, 1, 0, g); // [out, N]·[N, in]
+    }
+    if (!halves.learn(Role.B)) {
+      backend.zero(db);
+    } else if (plan.backward().db() == Gradient.PROJECTION) {
+      backend.matmul(dy, true, p, true, scale, beta, db); // [out, N]·[N, r]
+    } else {
+      Tensor g = parts.weightGradient(plan);
+      backend.matmul(g, false, a, true, scale, beta, db); // [out, in]·[in, r]
+    }
+    if (plan.backward().projectsGradient(halves, below)) {
+      backend.matmul(b, true, dy, true, scale, 0, z); // [r, out]·[out, N]
+    }
+    if (!halves.learn(Role.A)) {
+      backend.zero(da);
+    } else if (plan.backward().da() == Gradient.WEIGHT) {
+      Tensor g = parts.weightGradient(plan);
+      backend.matmul(b, true, g, false, scale, beta, da); // [r, out]·[out, in]
+    }
+  }
+
+  /** dx = dy·(w + s·b·a), or without the pair's branch, as the plan says; or +=. */
+  void inputGradient(PairPlan plan, Tensor dy, Tensor dx, boolean accumulate, Parts parts) {
+    if (plan.backward().dx() == InputGradient.MERGED) {
+      backend.merge(w, b, a, scale, parts.merged());
+      backend.matmul(dy, false, parts.merged(), false, 1, accumulate ? 1 : 0, dx);
+    } else {
+      backend.linearBackward(dy, w, dx, accumulate); // [N, out]·[out, in]
+    }
+  }
+
+  private void branch(Tensor z, Tensor dx, Parts parts, Scratch scratch) {
     if (!drops()) {
-      backend.matmul(z, false, a, false, 1, 1, dx); // [N, r]·[r, in]
+      backend.matmul(z, true, a, false, 1, 1, dx); // [N, r]·[r, in]
       return;
     }
     Tensor branch = parts.inputs();
-    backend.matmul(z, false, a, false, 1, 0, branch);
+    backend.matmul(z, true, a, false, 1, 0, branch);
     backend.dropout(branch, scratch.keys(), number, dropout, branch);
     backend.add(dx, branch, dx);
   }
 
   /** The projection of these rows, which may be fewer than there is room for. */
   private Tensor kept(Tensor x, Saved saved) {
-    return saved.p().rows() == x.rows() ? saved.p() : saved.p().slice(0, x.rows(), rank());
+    return saved.p().slice(0, rank(), x.rows());
   }
 
   private Tensor dropped(Tensor x, Parts parts, Scratch scratch) {

@@ -13,7 +13,8 @@ import org.jspecify.annotations.Nullable;
  * @param vocabulary number of tokens
  * @param bytes of one chunk's logits
  */
-public record TokenLoss(Backend backend, Linear head, int vocabulary, long bytes) {
+public record TokenLoss(Backend backend, Linear head, int vocabulary, long bytes)
+    implements UsesScratch {
   /** 64 MiB: 500 tokens of a vocabulary of 32,000. */
   private static final long LOGIT_BYTES = 64L << 20;
 
@@ -47,9 +48,10 @@ public record TokenLoss(Backend backend, Linear head, int vocabulary, long bytes
     return (value + step - 1) / step * step;
   }
 
-  /** Active elements of scratch that the head needs in a step of {@code tokens} tokens. */
-  public long headScratch(int tokens) {
-    return head.scratch(chunk(tokens));
+  /** What the head needs for a chunk. */
+  @Override
+  public long scratch(int rows) {
+    return head.scratch(chunk(rows));
   }
 
   /** Takes the scratch of a step of {@code tokens} tokens. */

@@ -238,7 +238,7 @@ class LoraInvariantsTest {
     Arena arena = new Arena(exact);
     record Step(Linear.Saved saved, Linear.Scratch scratch) {}
     Step step =
-        arena.lay(a -> new Step(layer.save(a, in), Linear.Scratch.take(a, in, layer.scratch(in))));
+        arena.lay(a -> new Step(layer.save(a, in), Linear.Scratch.take(a, in, List.of(layer))));
     layer.forward(x, y, step.saved, step.scratch, false);
     assertThat(rank(ReferenceBackend.values(y), in, out)).isEqualTo(Math.min(r, Math.min(in, out)));
   }

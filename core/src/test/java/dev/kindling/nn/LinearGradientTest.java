@@ -79,7 +79,7 @@ class LinearGradientTest {
 
     Tensor keys = backend.allocate(DType.I64, n);
     backend.write(keys, random.longs(n).toArray());
-    Linear.Scratch scratch = new Linear.Scratch(filled(layer.scratch(n)), keys);
+    Linear.Scratch scratch = new Linear.Scratch(filled(layer.scratch(n)), filled(0), keys);
     Linear.Saved saved = new Arena(backend).lay(arena -> layer.save(arena, n));
     Tensor x = filled(n, in);
     Tensor y = filled(n, out);

@@ -154,8 +154,7 @@ class PairPlanGradientTest {
             .lay(
                 a ->
                     new Step(
-                        layer.save(a, TOKENS),
-                        Linear.Scratch.take(a, TOKENS, layer.scratch(TOKENS))));
+                        layer.save(a, TOKENS), Linear.Scratch.take(a, TOKENS, List.of(layer))));
     backend.write(step.scratch.keys(), random.longs(TOKENS).toArray());
     Tensor x = filled(backend, TOKENS, IN);
     Tensor y = filled(backend, TOKENS, OUT);

@@ -127,7 +127,7 @@ class SampledWeightTest {
             });
     Linear.Saved saved = new Arena(backend).lay(arena -> layer.save(arena, N));
     Linear.Scratch scratch =
-        new Linear.Scratch(filled(layer.scratch(N)), backend.allocate(DType.I64, N));
+        new Linear.Scratch(filled(layer.scratch(N)), filled(0), backend.allocate(DType.I64, N));
     Tensor dx = filled(N, IN);
     Tensor y = filled(N, OUT);
     for (int s = 0; ; s++) {

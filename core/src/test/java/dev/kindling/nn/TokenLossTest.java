@@ -66,7 +66,7 @@ class TokenLossTest {
     Tensor ours = backend.allocate(DType.F64, TOKENS);
     Tensor gradient = backend.allocate(DType.F64, TOKENS, HIDDEN);
     Arena arena = new Arena(backend);
-    Linear.Scratch linear = arena.lay(a -> Linear.Scratch.take(a, TOKENS, 0));
+    Linear.Scratch linear = arena.lay(a -> Linear.Scratch.take(a, TOKENS, List.of()));
     TokenLoss.Scratch scratch = new Arena(backend).lay(a -> loss.scratch(a, TOKENS));
     loss.lossesAndGradient(h, labels, ours, gradient, scratch, linear);
     assertThat(ReferenceBackend.values(ours)).isEqualTo(ReferenceBackend.values(losses));
@@ -122,7 +122,7 @@ class TokenLossTest {
     for (Linear head : List.of(pair, whole)) {
       TokenLoss loss = new TokenLoss(backend, head, VOCABULARY, (long) chunk * VOCABULARY * 8);
       Linear.Scratch linear =
-          new Arena(backend).lay(x -> Linear.Scratch.take(x, TOKENS, loss.headScratch(TOKENS)));
+          new Arena(backend).lay(x -> Linear.Scratch.take(x, TOKENS, List.of(loss)));
       backend.write(linear.keys(), random.longs(TOKENS).toArray());
       TokenLoss.Scratch scratch = new Arena(backend).lay(x -> loss.scratch(x, TOKENS));
       Tensor losses = backend.allocate(DType.F64, TOKENS);

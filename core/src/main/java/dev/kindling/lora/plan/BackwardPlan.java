@@ -90,20 +90,20 @@ public record BackwardPlan(Gradient da, Gradient db, InputGradient dx) implement
   public List<Product> products(PairShape s, boolean projectionKept, boolean inputWanted) {
     long n = s.tokens();
     List<Product> products = new ArrayList<>();
+    if (s.halves().learn(Role.B) && readsProjection() && !projectionKept) {
+      products.add(Product.of(s.rank(), s.in(), n));
+    }
     if (formsWeightGradient(s.halves())) {
       products.add(Product.of(s.out(), n, s.in()));
     }
     if (s.halves().learn(Role.B)) {
-      if (readsProjection() && !projectionKept) {
-        products.add(Product.of(n, s.in(), s.rank()));
-      }
       products.add(
           db == Gradient.PROJECTION
               ? Product.of(s.out(), n, s.rank())
               : Product.of(s.out(), s.in(), s.rank()));
     }
     if (projectsGradient(s.halves(), inputWanted)) {
-      products.add(Product.of(n, s.out(), s.rank()));
+      products.add(Product.of(s.rank(), s.out(), n));
     }
     if (s.halves().learn(Role.A)) {
       products.add(

@@ -42,9 +42,9 @@ public enum ForwardPlan {
   /** The products, in order. */
   public List<Product> products(PairShape s) {
     Product base = Product.of(s.tokens(), s.in(), s.out());
-    Product projection = Product.of(s.tokens(), s.in(), s.rank());
+    Product projection = Product.of(s.rank(), s.in(), s.tokens());
     return switch (this) {
-      case FACTORED -> List.of(base, projection, Product.adding(s.tokens(), s.rank(), s.out()));
+      case FACTORED -> List.of(projection, base, Product.adding(s.tokens(), s.rank(), s.out()));
       case ADAPTER_FIRST ->
           List.of(
               projection,

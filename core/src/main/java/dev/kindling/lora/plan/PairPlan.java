@@ -1,5 +1,7 @@
 package dev.kindling.lora.plan;
 
+import dev.kindling.lora.Halves;
+import dev.kindling.lora.Parameter.Role;
 import java.io.Serializable;
 import java.util.ArrayList;
 import java.util.List;
@@ -59,6 +61,11 @@ public record PairPlan(ForwardPlan forward, boolean keepsProjection, BackwardPla
   /** Whether w + s·b·a is formed anywhere. */
   public boolean merges() {
     return forward.merges() || backward.merges();
+  }
+
+  /** Whether the backward forms x·aᵀ, where these halves learn. */
+  public boolean projectsAgain(Halves halves) {
+    return halves.learn(Role.B) && backward.readsProjection() && !keepsProjection;
   }
 
   /** All products of a step, in order. */

@@ -4,10 +4,12 @@ import dev.kindling.model.Block;
 import dev.kindling.nn.LayerNorm;
 import dev.kindling.nn.Linear;
 import dev.kindling.nn.Norm;
+import dev.kindling.nn.SharedInput;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.AttentionShape;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.Tensor;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -17,12 +19,12 @@ import org.jspecify.annotations.Nullable;
  *   h = norm(x + out(attention(query(x), key(x), value(x))))
  *   y = norm(h + output(gelu(intermediate(h))))
  * </pre>
+ *
+ * @param reads query, key and value; of a classifier's last block key and value
  */
 record BertBlock(
     Backend backend,
-    Linear query,
-    Linear key,
-    Linear value,
+    SharedInput reads,
     Linear attentionOut,
     LayerNorm norm,
     BertFeedForward feedForward)
@@ -36,9 +38,7 @@ record BertBlock(
       Tensor context,
       Tensor sum,
       Norm.Saved h,
-      Linear.Saved query,
-      Linear.Saved key,
-      Linear.Saved value,
+      SharedInput.Saved reads,
       Linear.Saved attentionOut,
       BertFeedForward.Saved feedForward) {}
 
@@ -62,11 +62,7 @@ record BertBlock(
 
   @Override
   public boolean trains() {
-    return query.trains()
-        || key.trains()
-        || value.trains()
-        || attentionOut.trains()
-        || feedForward.trains();
+    return reads.trains() || attentionOut.trains() || feedForward.trains();
   }
 
   @Override
@@ -81,9 +77,7 @@ record BertBlock(
         arena.active(n, d),
         arena.active(n, d),
         norm.save(arena, n),
-        query.save(arena, n),
-        key.save(arena, n),
-        value.save(arena, n),
+        reads.save(arena, n),
         attentionOut.save(arena, n),
         feedForward.save(arena, n));
   }
@@ -92,9 +86,7 @@ record BertBlock(
   public void forward(Pass pass, Tensor x, Saved s, Tensor y, Scratch scratch) {
     Linear.Scratch linear = pass.linear();
     boolean training = pass.training();
-    query.forward(x, s.q, s.query, linear, training);
-    key.forward(x, s.k, s.key, linear, training);
-    value.forward(x, s.v, s.value, linear, training);
+    reads.forward(x, List.of(s.q, s.k, s.v), s.reads, linear, training);
     pass.attend(backend, s.q, s.k, s.v, s.kept, s.context, scratch.attention);
     mix(x, s, y, linear, training);
   }
@@ -113,9 +105,7 @@ record BertBlock(
     mixBackward(s, dy, g.wide, g.h, g.sum, linear);
     pass.attendBackward(
         backend, s.q, s.k, s.v, s.kept, s.context, dy, g.dq, g.dk, g.dv, g.attention);
-    query.backward(x, s.query, g.dq, dx, false, linear);
-    key.backward(x, s.key, g.dk, dx, true, linear);
-    value.backward(x, s.value, g.dv, dx, true, linear);
+    reads.backward(x, s.reads, List.of(g.dq, g.dk, g.dv), dx, false, linear);
     if (dx != null) {
       backend.add(dx, g.sum, dx);
     }

@@ -10,7 +10,9 @@ import dev.kindling.model.StepCache;
 import dev.kindling.nn.LayerNorm;
 import dev.kindling.nn.Linear;
 import dev.kindling.nn.Norm;
+import dev.kindling.nn.SharedInput;
 import dev.kindling.nn.Trainables;
+import dev.kindling.nn.UsesScratch;
 import dev.kindling.tensor.Activation;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.AttentionShape;
@@ -36,7 +38,7 @@ final class BertModel implements Model {
   private final LayerNorm embeddingNorm;
   private final Stack<BertBlock.Saved, BertBlock.Scratch> stack;
   private final BertSummary summary;
-  private final List<Linear> linears;
+  private final List<UsesScratch> linears = new ArrayList<>();
   private final Linear dense;
   private final Linear out;
   private final StepCache<Step> steps;
@@ -55,15 +57,21 @@ final class BertModel implements Model {
     this.trainables = trainables;
     this.steps = new StepCache<>(trainables.arena(), this::lay);
     Map<String, Linear> byName = trainables.linears(plan.linears(), weights);
+    linears.addAll(byName.values());
     embeddingNorm = norm(config.embedding("LayerNorm"));
     List<BertBlock> blocks = new ArrayList<>();
     for (int l = 0; l < config.layers(); l++) {
+      Linear query = byName.get(config.block(l, BertPlan.QUERY));
+      Linear key = byName.get(config.block(l, BertPlan.KEY));
+      Linear value = byName.get(config.block(l, BertPlan.VALUE));
+      boolean last = l == config.layers() - 1;
+      SharedInput reads =
+          last ? new SharedInput(backend, key, value) : new SharedInput(backend, query, key, value);
+      linears.add(reads);
       blocks.add(
           new BertBlock(
               backend,
-              byName.get(config.block(l, BertPlan.QUERY)),
-              byName.get(config.block(l, BertPlan.KEY)),
-              byName.get(config.block(l, BertPlan.VALUE)),
+              reads,
               byName.get(config.block(l, BertPlan.ATTENTION_OUT)),
               norm(config.block(l, BertPlan.ATTENTION_NORM)),
               new BertFeedForward(
@@ -73,10 +81,12 @@ final class BertModel implements Model {
                   byName.get(config.block(l, BertPlan.OUT)),
                   norm(config.block(l, BertPlan.OUT_NORM)))));
     }
-    summary = new BertSummary(blocks.remove(blocks.size() - 1));
+    summary =
+        new BertSummary(
+            blocks.remove(blocks.size() - 1),
+            byName.get(config.block(config.layers() - 1, BertPlan.QUERY)));
     dense = byName.get(config.kind().dense);
     out = byName.get(config.kind().out);
-    linears = List.copyOf(byName.values());
     stack = new Stack<>(blocks, false, recompute);
   }
 
@@ -123,7 +133,7 @@ final class BertModel implements Model {
     Tensor ids = a.take(DType.I32, n);
     Tensor types = a.take(DType.I32, n);
     Tensor labels = a.take(DType.I32, m);
-    BertSummary.Firsts firsts = BertSummary.Firsts.take(a, shape, m, Linear.scratch(linears, m));
+    BertSummary.Firsts firsts = BertSummary.Firsts.take(a, shape, m, linears);
     Tensor sum = a.active(n, d);
     Norm.Saved embedded = embeddingNorm.save(a, n);
     BertSummary.Saved saved = summary.save(a, firsts.shape());
@@ -132,7 +142,7 @@ final class BertModel implements Model {
     Linear.Saved savedDense = dense.save(a, m);
     Linear.Saved savedOut = out.save(a, m);
     var blocks = stack.lay(a, shape, d, training); // ends what lasts until the backward
-    Linear.Scratch linear = Linear.Scratch.take(a, n, Linear.scratch(linears, n));
+    Linear.Scratch linear = Linear.Scratch.take(a, n, linears);
     return new Step(
         new Block.Pass(shape, positions, starts, ends, linear, training, null),
         ids,

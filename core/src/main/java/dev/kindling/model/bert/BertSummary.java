@@ -2,19 +2,23 @@ package dev.kindling.model.bert;
 
 import dev.kindling.model.Block.Pass;
 import dev.kindling.nn.Linear;
+import dev.kindling.nn.UsesScratch;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.AttentionShape;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.Tensor;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
  * The last block of a classifier, of which only the first token of each example is read: keys and
  * values of all N tokens, everything else for M first tokens alone. The numbers are those of the
  * whole block; of its products with frozen weights (12 d² a token where f = 4 d) 2 d² are left.
+ *
+ * @param block that reads keys and values
  */
-record BertSummary(BertBlock block) {
+record BertSummary(BertBlock block, Linear query) {
   /**
    * Which tokens are read.
    *
@@ -26,7 +30,8 @@ record BertSummary(BertBlock block) {
    */
   record Firsts(
       AttentionShape shape, Tensor rows, Tensor starts, Tensor ends, Linear.Scratch linear) {
-    static Firsts take(Arena.Layout arena, AttentionShape all, int examples, long linear) {
+    static Firsts take(
+        Arena.Layout arena, AttentionShape all, int examples, List<UsesScratch> linear) {
       return new Firsts(
           all.over(1, examples, all.batch() * all.tokens()),
           arena.take(DType.I32, examples),
@@ -40,10 +45,11 @@ record BertSummary(BertBlock block) {
    * What the backward reads, besides the block's input.
    *
    * @param x the input's first tokens [M, d]
+   * @param query of M rows
    * @param block of M rows, but for keys and values
    * @param y output [M, d]
    */
-  record Saved(Tensor x, BertBlock.Saved block, Tensor y) {}
+  record Saved(Tensor x, Linear.Saved query, BertBlock.Saved block, Tensor y) {}
 
   /** Gradients; free again afterwards. */
   record Scratch(
@@ -58,7 +64,7 @@ record BertSummary(BertBlock block) {
       Tensor attention) {}
 
   boolean trains() {
-    return block.trains();
+    return query.trains() || block.trains();
   }
 
   Saved save(Arena.Layout arena, AttentionShape firsts) {
@@ -67,6 +73,7 @@ record BertSummary(BertBlock block) {
     int d = firsts.hidden();
     return new Saved(
         arena.active(m, d),
+        query.save(arena, m),
         new BertBlock.Saved(
             arena.active(m, d),
             arena.active(n, d),
@@ -75,9 +82,7 @@ record BertSummary(BertBlock block) {
             arena.active(m, d),
             arena.active(m, d),
             block.norm().save(arena, m),
-            block.query().save(arena, m),
-            block.key().save(arena, n),
-            block.value().save(arena, n),
+            block.reads().save(arena, n),
             block.attentionOut().save(arena, m),
             block.feedForward().save(arena, m)),
         arena.active(m, d));
@@ -106,9 +111,8 @@ record BertSummary(BertBlock block) {
     Linear.Scratch few = firsts.linear;
     boolean training = pass.training();
     backend.gatherRows(x, firsts.rows, saved.x);
-    block.query().forward(saved.x, s.q(), s.query(), few, training);
-    block.key().forward(x, s.k(), s.key(), pass.linear(), training);
-    block.value().forward(x, s.v(), s.value(), pass.linear(), training);
+    query.forward(saved.x, s.q(), saved.query, few, training);
+    block.reads().forward(x, List.of(s.k(), s.v()), s.reads(), pass.linear(), training);
     backend.attention(
         firsts.shape,
         s.q(),
@@ -147,9 +151,8 @@ record BertSummary(BertBlock block) {
         g.dk,
         g.dv,
         g.attention);
-    block.query().backward(saved.x, s.query(), g.dq, dx == null ? null : g.dx, false, few);
-    block.key().backward(x, s.key(), g.dk, dx, false, pass.linear());
-    block.value().backward(x, s.value(), g.dv, dx, true, pass.linear());
+    query.backward(saved.x, saved.query, g.dq, dx == null ? null : g.dx, false, few);
+    block.reads().backward(x, s.reads(), List.of(g.dk, g.dv), dx, false, pass.linear());
     if (dx != null) {
       backend.add(g.dx, g.sum, g.dx);
       backend.gatherRowsBackward(g.dx, firsts.rows, dx, true);

@@ -78,8 +78,7 @@ public final class DecoderModel<S, G> implements LanguageModel {
     Embedding.Saved places = parts.places() == null ? null : parts.places().save(a, n);
     Norm.Saved lastNorm = parts.lastNorm().save(a, n);
     Stack.Step<S, G> blocks = stack.lay(a, shape, d, training);
-    long linearScratch = Math.max(Linear.scratch(parts.linears(), n), parts.loss().headScratch(n));
-    Linear.Scratch linear = Linear.Scratch.take(a, n, linearScratch);
+    Linear.Scratch linear = Linear.Scratch.take(a, n, parts.scratchUsers());
     return new Step<>(
         new Block.Pass(shape, positions, starts, ends, linear, training, null),
         ids,

@@ -2,10 +2,11 @@ package dev.kindling.model.decoder;
 
 import dev.kindling.model.Block;
 import dev.kindling.nn.Embedding;
-import dev.kindling.nn.Linear;
 import dev.kindling.nn.Norm;
 import dev.kindling.nn.TokenLoss;
+import dev.kindling.nn.UsesScratch;
 import dev.kindling.tensor.AttentionShape;
+import java.util.ArrayList;
 import java.util.Collection;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
@@ -17,7 +18,7 @@ import org.jspecify.annotations.Nullable;
  * @param places table of positions, added to the words; null where positions are rotations
  * @param heads shape of the attention for one sequence of one token
  * @param hidden d
- * @param linears those of the blocks
+ * @param linears those of the blocks, and what joins them
  */
 public record DecoderParts<S, G>(
     Embedding words,
@@ -27,7 +28,14 @@ public record DecoderParts<S, G>(
     TokenLoss loss,
     AttentionShape heads,
     int hidden,
-    Collection<Linear> linears) {
+    Collection<? extends UsesScratch> linears) {
+  /** All that shares the scratch of linear layers. */
+  List<UsesScratch> scratchUsers() {
+    List<UsesScratch> users = new ArrayList<>(linears);
+    users.add(loss);
+    return users;
+  }
+
   /** Whether an embedding learns. */
   boolean embeddingsTrain() {
     return words.trains() || (places != null && places.trains());

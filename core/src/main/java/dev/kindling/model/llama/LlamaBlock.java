@@ -3,10 +3,12 @@ package dev.kindling.model.llama;
 import dev.kindling.model.Block;
 import dev.kindling.nn.Linear;
 import dev.kindling.nn.Norm;
+import dev.kindling.nn.SharedInput;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.AttentionShape;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.Tensor;
+import java.util.List;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -23,13 +25,10 @@ record LlamaBlock(
     int intermediate,
     double[] frequencies,
     Norm attentionNorm,
-    Linear query,
-    Linear key,
-    Linear value,
+    SharedInput queryKeyValue,
     Linear attentionOut,
     Norm feedNorm,
-    Linear gate,
-    Linear up,
+    SharedInput gateUp,
     Linear down)
     implements Block<LlamaBlock.Saved, LlamaBlock.Scratch> {
   /** What the backward reads, besides the block's input. */
@@ -45,13 +44,10 @@ record LlamaBlock(
       Tensor gate,
       Tensor up,
       Tensor active,
-      Linear.Saved queryPair,
-      Linear.Saved keyPair,
-      Linear.Saved valuePair,
-      Linear.Saved outPair,
-      Linear.Saved gatePair,
-      Linear.Saved upPair,
-      Linear.Saved downPair) {}
+      SharedInput.Saved queryKeyValue,
+      Linear.Saved attentionOut,
+      SharedInput.Saved gateUp,
+      Linear.Saved down) {}
 
   /** Gradients that all blocks share; free again after each block, but for dx. */
   record Scratch(
@@ -67,13 +63,7 @@ record LlamaBlock(
 
   @Override
   public boolean trains() {
-    return query.trains()
-        || key.trains()
-        || value.trains()
-        || attentionOut.trains()
-        || gate.trains()
-        || up.trains()
-        || down.trains();
+    return queryKeyValue.trains() || attentionOut.trains() || gateUp.trains() || down.trains();
   }
 
   @Override
@@ -108,12 +98,9 @@ record LlamaBlock(
         arena.active(n, f),
         arena.active(n, f),
         arena.active(n, f),
-        query.save(arena, n),
-        key.save(arena, n),
-        value.save(arena, n),
+        queryKeyValue.save(arena, n),
         attentionOut.save(arena, n),
-        gate.save(arena, n),
-        up.save(arena, n),
+        gateUp.save(arena, n),
         down.save(arena, n));
   }
 
@@ -123,21 +110,18 @@ record LlamaBlock(
     boolean training = pass.training();
     attentionNorm.forward(x, s.attentionNorm);
     Tensor n = s.attentionNorm.y();
-    query.forward(n, s.q, s.queryPair, linear, training);
-    key.forward(n, s.k, s.keyPair, linear, training);
-    value.forward(n, s.v, s.valuePair, linear, training);
+    queryKeyValue.forward(n, List.of(s.q, s.k, s.v), s.queryKeyValue, linear, training);
     backend.rope(s.q, pass.positions(), frequencies, false);
     backend.rope(s.k, pass.positions(), frequencies, false);
     pass.attend(backend, s.q, s.k, s.v, s.kept, s.context, scratch.attention);
-    attentionOut.forward(s.context, s.h, s.outPair, linear, training);
+    attentionOut.forward(s.context, s.h, s.attentionOut, linear, training);
     backend.add(s.h, x, s.h);
 
     feedNorm.forward(s.h, s.feedNorm);
     Tensor m = s.feedNorm.y();
-    gate.forward(m, s.gate, s.gatePair, linear, training);
-    up.forward(m, s.up, s.upPair, linear, training);
+    gateUp.forward(m, List.of(s.gate, s.up), s.gateUp, linear, training);
     backend.swiGlu(s.gate, s.up, s.active);
-    down.forward(s.active, y, s.downPair, linear, training);
+    down.forward(s.active, y, s.down, linear, training);
     backend.add(y, s.h, y);
   }
 
@@ -145,23 +129,20 @@ record LlamaBlock(
   public void backward(Pass pass, Tensor x, Saved s, Tensor dy, @Nullable Tensor dx, Scratch g) {
     Linear.Scratch linear = pass.linear();
     Tensor m = s.feedNorm.y();
-    down.backward(s.active, s.downPair, dy, g.wide, false, linear);
+    down.backward(s.active, s.down, dy, g.wide, false, linear);
     backend.swiGluBackward(s.gate, s.up, g.wide, g.wide, g.wider);
-    gate.backward(m, s.gatePair, g.wide, g.normed, false, linear);
-    up.backward(m, s.upPair, g.wider, g.normed, true, linear);
+    gateUp.backward(m, s.gateUp, List.of(g.wide, g.wider), g.normed, false, linear);
     feedNorm.backward(s.h, s.feedNorm.statistics(), g.normed, g.h);
     backend.add(dy, g.h, dy); // now the gradient of h
 
     Tensor n = s.attentionNorm.y();
-    attentionOut.backward(s.context, s.outPair, dy, g.context, false, linear);
+    attentionOut.backward(s.context, s.attentionOut, dy, g.context, false, linear);
     pass.attendBackward(
         backend, s.q, s.k, s.v, s.kept, s.context, g.context, g.dq, g.dk, g.dv, g.attention);
     backend.rope(g.dq, pass.positions(), frequencies, true);
     backend.rope(g.dk, pass.positions(), frequencies, true);
     Tensor dn = dx == null ? null : g.normed;
-    query.backward(n, s.queryPair, g.dq, dn, false, linear);
-    key.backward(n, s.keyPair, g.dk, dn, true, linear);
-    value.backward(n, s.valuePair, g.dv, dn, true, linear);
+    queryKeyValue.backward(n, s.queryKeyValue, List.of(g.dq, g.dk, g.dv), dn, false, linear);
     if (dx != null) {
       attentionNorm.backward(x, s.attentionNorm.statistics(), g.normed, dx);
       backend.add(dx, dy, dx);

@@ -10,8 +10,10 @@ import dev.kindling.model.decoder.DecoderModel;
 import dev.kindling.model.decoder.DecoderParts;
 import dev.kindling.nn.Linear;
 import dev.kindling.nn.RmsNorm;
+import dev.kindling.nn.SharedInput;
 import dev.kindling.nn.TokenLoss;
 import dev.kindling.nn.Trainables;
+import dev.kindling.nn.UsesScratch;
 import dev.kindling.tensor.AttentionShape;
 import dev.kindling.tensor.Backend;
 import java.util.ArrayList;
@@ -92,8 +94,19 @@ public record LlamaPlan(LlamaConfig config) implements ModelPlan {
       Backend backend, FrozenWeights weights, Trainables trainables, boolean recompute) {
     Map<String, Linear> linears = trainables.linears(linears(), weights);
     Linear head = linears.remove(HEAD);
+    List<UsesScratch> users = new ArrayList<>(linears.values());
     List<LlamaBlock> blocks = new ArrayList<>();
     for (int l = 0; l < config.layers(); l++) {
+      SharedInput queryKeyValue =
+          new SharedInput(
+              backend,
+              linears.get(config.block(l, QUERY)),
+              linears.get(config.block(l, KEY)),
+              linears.get(config.block(l, VALUE)));
+      SharedInput gateUp =
+          new SharedInput(
+              backend, linears.get(config.block(l, GATE)), linears.get(config.block(l, UP)));
+      users.addAll(List.of(queryKeyValue, gateUp));
       blocks.add(
           new LlamaBlock(
               backend,
@@ -101,13 +114,10 @@ public record LlamaPlan(LlamaConfig config) implements ModelPlan {
               config.intermediate(),
               config.frequencies(),
               norm(backend, weights, config.block(l, ATTENTION_NORM)),
-              linears.get(config.block(l, QUERY)),
-              linears.get(config.block(l, KEY)),
-              linears.get(config.block(l, VALUE)),
+              queryKeyValue,
               linears.get(config.block(l, ATTENTION_OUT)),
               norm(backend, weights, config.block(l, FEED_NORM)),
-              linears.get(config.block(l, GATE)),
-              linears.get(config.block(l, UP)),
+              gateUp,
               linears.get(config.block(l, DOWN))));
     }
     AttentionShape heads =
@@ -123,7 +133,7 @@ public record LlamaPlan(LlamaConfig config) implements ModelPlan {
             new TokenLoss(backend, head, config.vocabulary()),
             heads,
             config.hidden(),
-            linears.values()),
+            users),
         recompute);
   }
 

@@ -37,6 +37,12 @@ import org.jspecify.annotations.Nullable;
  * One instance per task thread.
  */
 public final class OneDnnBackend extends CpuBackend {
+  /**
+   * Columns of a sum over many rows that is formed turned: [384, 4,096]·[4,096, 8] takes 0.37 ms in
+   * fp32 and 0.22 in bf16, its transpose 0.16 and 0.12; of 128 columns both take as long.
+   */
+  private static final int THIN = 32;
+
   private final DType active;
   private final Primitives primitives;
   private final Products products;
@@ -47,6 +53,7 @@ public final class OneDnnBackend extends CpuBackend {
   private final FrozenProducts frozen;
   private final List<Primitives> single = new ArrayList<>();
   private final Room wide = new Room(DType.F32);
+  private final Room sums = new Room(DType.F32);
 
   /**
    * @param threads of each operation, at least 1
@@ -161,7 +168,15 @@ public final class OneDnnBackend extends CpuBackend {
           "cannot multiply %s%s by %s%s into %s"
               .formatted(a, transposeA ? "ᵀ" : "", b, transposeB ? "ᵀ" : "", c));
     }
-    products.multiply(left, right, alpha, beta, result);
+    boolean thin = c.columns() <= THIN && c.columns() < c.rows();
+    if (transposeA && thin && beta == 0) {
+      // A sum over tokens whose columns are a pair's ranks: the left operand is read as it lies.
+      Operand turned = Operand.dense(sums.of(c.elements()), c.columns(), c.rows());
+      products.multiply(right.turned(), left.turned(), alpha, 0, turned);
+      elementwise.copy(turned.turned(), result);
+    } else {
+      products.multiply(left, right, alpha, beta, result);
+    }
   }
 
   @Override
@@ -325,6 +340,7 @@ public final class OneDnnBackend extends CpuBackend {
     frozen.close();
     norms.close();
     wide.close();
+    sums.close();
     primitives.close();
     single.forEach(Primitives::close);
   }

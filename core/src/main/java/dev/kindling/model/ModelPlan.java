@@ -21,6 +21,11 @@ public interface ModelPlan {
   /** Every frozen tensor that belongs to none of them: norms, tables that cannot be adapted. */
   List<WeightSlot> others();
 
+  /** Names of the modules that read the same input, where there are several; in model order. */
+  default List<List<String>> sharedInputs() {
+    return List.of();
+  }
+
   /** Adapted modules whose frozen weight another module reads, too. */
   default List<String> sharedWeights(AdapterLayout layout) {
     List<LinearModule> frozen =

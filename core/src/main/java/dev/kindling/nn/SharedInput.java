@@ -10,6 +10,7 @@ import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.Tensor;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -63,6 +64,11 @@ public final class SharedInput implements UsesScratch {
     }
     this.rank = ranks;
     this.in = pairs.isEmpty() ? 0 : pairs.get(0).w().in();
+  }
+
+  /** Of some of a model's layers, by name. */
+  public static SharedInput of(Backend backend, Map<String, Linear> all, List<String> names) {
+    return new SharedInput(backend, names.stream().map(all::get).toArray(Linear[]::new));
   }
 
   /**

@@ -3,6 +3,7 @@ package dev.kindling.job;
 import dev.kindling.checkpoint.HfFolder;
 import dev.kindling.checkpoint.Safetensors;
 import dev.kindling.checkpoint.WeightSlot;
+import dev.kindling.cost.JoinedPairs;
 import dev.kindling.cost.LayerShape;
 import dev.kindling.cost.PairClock;
 import dev.kindling.cost.PairClock.Timed;
@@ -257,8 +258,15 @@ record Preparation(
   PlanTable plans(Examples trained, Optional<Rates> rates, List<Timed> timed) {
     ModelSpec spec = cluster.spec();
     int width = spec.compute().precision().active().bytes();
+    List<LayerShape> layers = layers(trained);
+    List<JoinedPairs> joined =
+        JoinedPairs.of(
+            plan.sharedInputs(),
+            layers,
+            layout,
+            shape -> spec.plans().choose(shape, spec.rules().over(shape)));
     return PlanTable.of(
-        layers(trained), spec.plans(), spec.rules(), width, rates.orElse(null), timed);
+        layers, joined, spec.plans(), spec.rules(), width, rates.orElse(null), timed);
   }
 
   /** In which types the base's tensors are stored. */

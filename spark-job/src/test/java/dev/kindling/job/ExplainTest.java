@@ -64,6 +64,15 @@ class ExplainTest {
       assertThat(fewest.get("predictedSeconds").asDouble()).isPositive();
       assertThat(fewest.get("measuredSeconds").isNull()).isTrue();
     }
+    List<String> joined = new ArrayList<>();
+    told.at("/plans/joined").forEach(one -> joined.add(one.get("words").asText()));
+    assertThat(joined)
+        .containsExactlyElementsOf(
+            switch (name) {
+              case "bert" -> List.of("query, key, value", "key, value");
+              case "llama-gqa" -> List.of("q_proj, k_proj, v_proj", "gate_proj, up_proj");
+              default -> List.of(); // files hold query, key and value as one already
+            });
     assertThat(told.at("/submit/local").asText()).isEqualTo("--driver-memory 1024m");
     assertThat(told.at("/submit/cluster").asText()).contains("spark.executor.memory=1024m");
     assertThat(told.has("comparison")).isFalse();

@@ -61,12 +61,7 @@ final class BertModel implements Model {
     embeddingNorm = norm(config.embedding("LayerNorm"));
     List<BertBlock> blocks = new ArrayList<>();
     for (int l = 0; l < config.layers(); l++) {
-      Linear query = byName.get(config.block(l, BertPlan.QUERY));
-      Linear key = byName.get(config.block(l, BertPlan.KEY));
-      Linear value = byName.get(config.block(l, BertPlan.VALUE));
-      boolean last = l == config.layers() - 1;
-      SharedInput reads =
-          last ? new SharedInput(backend, key, value) : new SharedInput(backend, query, key, value);
+      SharedInput reads = SharedInput.of(backend, byName, plan.readers(l));
       linears.add(reads);
       blocks.add(
           new BertBlock(

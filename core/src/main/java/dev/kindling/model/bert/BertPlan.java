@@ -47,6 +47,23 @@ public record BertPlan(BertConfig config, int classes) implements ModelPlan {
   }
 
   @Override
+  public List<List<String>> sharedInputs() {
+    List<List<String>> all = new ArrayList<>();
+    for (int l = 0; l < config.layers(); l++) {
+      all.add(readers(l));
+    }
+    return all;
+  }
+
+  /** Query, key and value; of the last block, whose query reads first tokens alone, the others. */
+  List<String> readers(int l) {
+    List<String> keyValue = List.of(config.block(l, KEY), config.block(l, VALUE));
+    return l == config.layers() - 1
+        ? keyValue
+        : List.of(config.block(l, QUERY), keyValue.get(0), keyValue.get(1));
+  }
+
+  @Override
   public List<WeightSlot> others() {
     int d = config.hidden();
     List<WeightSlot> slots = new ArrayList<>();

@@ -58,6 +58,24 @@ public record LlamaPlan(LlamaConfig config) implements ModelPlan {
     return all;
   }
 
+  @Override
+  public List<List<String>> sharedInputs() {
+    List<List<String>> all = new ArrayList<>();
+    for (int l = 0; l < config.layers(); l++) {
+      all.add(attention(l));
+      all.add(feed(l));
+    }
+    return all;
+  }
+
+  private List<String> attention(int l) {
+    return List.of(config.block(l, QUERY), config.block(l, KEY), config.block(l, VALUE));
+  }
+
+  private List<String> feed(int l) {
+    return List.of(config.block(l, GATE), config.block(l, UP));
+  }
+
   private LinearModule table() {
     return LinearModule.embedding(TABLE, config.vocabulary(), config.hidden());
   }
@@ -97,15 +115,8 @@ public record LlamaPlan(LlamaConfig config) implements ModelPlan {
     List<UsesScratch> users = new ArrayList<>(linears.values());
     List<LlamaBlock> blocks = new ArrayList<>();
     for (int l = 0; l < config.layers(); l++) {
-      SharedInput queryKeyValue =
-          new SharedInput(
-              backend,
-              linears.get(config.block(l, QUERY)),
-              linears.get(config.block(l, KEY)),
-              linears.get(config.block(l, VALUE)));
-      SharedInput gateUp =
-          new SharedInput(
-              backend, linears.get(config.block(l, GATE)), linears.get(config.block(l, UP)));
+      SharedInput queryKeyValue = SharedInput.of(backend, linears, attention(l));
+      SharedInput gateUp = SharedInput.of(backend, linears, feed(l));
       users.addAll(List.of(queryKeyValue, gateUp));
       blocks.add(
           new LlamaBlock(

@@ -2,6 +2,7 @@ package dev.kindling.tensor.onednn;
 
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.FrozenMatrix;
+import dev.kindling.tensor.FrozenMatrix.Use;
 import dev.kindling.tensor.Tensor;
 import dev.kindling.tensor.cpu.CpuMemory;
 import dev.kindling.tensor.cpu.KeptMatrix;
@@ -13,13 +14,12 @@ import org.bytedeco.dnnl.primitive_attr;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Mutable: a matrix in bf16, rearranged once for the forward when it is first needed, which turns
- * it: a product does so by itself otherwise each time, a fifth of its time at 4,096 tokens where a
- * core multiplies 430 GFLOP/s. The backward, which need not turn it, gains a tenth by an
- * arrangement of its own; a language model's head has one, which is read anew for every chunk of
- * tokens (bench/results). Shared by all tasks. The matrix as it was loaded stays beside them: the
- * backward multiplies it, rows are looked up in it where it is the embedding too, and merges and
- * row lengths read it.
+ * Mutable: a matrix in bf16, rearranged once for the forward and once for the backward, each when
+ * it is first needed. A product rearranges it by itself otherwise, each time: where a core
+ * multiplies 430 GFLOP/s, at 4,096 tokens, a fifth of the forward's time, which turns it, and a
+ * tenth of the backward's; of a language model's head, which is read for every chunk of tokens,
+ * more (bench/results). Shared by all tasks. The matrix as it was loaded stays beside them: rows
+ * are looked up in it where it is the embedding too, and merges and row lengths read it.
  *
  * @see KeptMatrix
  */
@@ -33,18 +33,27 @@ final class PackedMatrix implements FrozenMatrix {
   /** Blocks of oneDNN's arrangements divide it. */
   private static final long ROUND = 64;
 
+  /**
+   * Elements of the largest layer's matrix that is held three times: 1,024 × 4,096. A model of such
+   * layers has some hundreds of megabytes; of one of gigabytes memory is what there is too little
+   * of.
+   */
+  private static final long LARGEST = 1 << 22;
+
   private final KeptMatrix kept;
-  private final boolean twice;
+  private final DType result;
   private final List<Tensor> packed = new ArrayList<>();
   private @Nullable Operand forward;
   private @Nullable Operand backward;
 
-  /**
-   * @param twice whether the backward has an arrangement of its own
-   */
-  PackedMatrix(KeptMatrix kept, boolean twice) {
+  PackedMatrix(KeptMatrix kept, Use use) {
     this.kept = kept;
-    this.twice = twice;
+    this.result = use == Use.HEAD ? DType.F32 : kept.active();
+  }
+
+  /** Whether a matrix is to be rearranged. */
+  static boolean pays(Tensor w, Use use) {
+    return use == Use.HEAD || (use == Use.LAYER && w.elements() <= LARGEST);
   }
 
   KeptMatrix kept() {
@@ -54,7 +63,6 @@ final class PackedMatrix implements FrozenMatrix {
   /** wᵀ [in, out] for y = x·wᵀ. */
   synchronized Operand forward(Elementwise elementwise) {
     if (forward == null) {
-      DType result = twice ? DType.F32 : kept.active();
       forward = pack(elementwise, Operand.matrix(kept.w()).turned(), result);
     }
     return forward;
@@ -63,8 +71,7 @@ final class PackedMatrix implements FrozenMatrix {
   /** w [out, in] for dx = dy·w. */
   synchronized Operand backward(Elementwise elementwise) {
     if (backward == null) {
-      Operand loaded = Operand.matrix(kept.w());
-      backward = twice ? pack(elementwise, loaded, kept.active()) : loaded;
+      backward = pack(elementwise, Operand.matrix(kept.w()), kept.active());
     }
     return backward;
   }
@@ -104,7 +111,7 @@ final class PackedMatrix implements FrozenMatrix {
     return kept.in();
   }
 
-  /** As it was loaded, and its arrangements with what they are rounded up to. */
+  /** As it was loaded, and both arrangements with what they are rounded up to. */
   @Override
   public long bytes() {
     return kept.bytes() + packedBytes();
@@ -112,7 +119,7 @@ final class PackedMatrix implements FrozenMatrix {
 
   @Override
   public long packedBytes() {
-    return (twice ? 2 : 1) * rounded(out()) * rounded(in()) * kept.active().bytes();
+    return 2 * rounded(out()) * rounded(in()) * kept.active().bytes();
   }
 
   private static long rounded(long size) {

@@ -1,5 +1,6 @@
 package dev.kindling.job.explain;
 
+import dev.kindling.cost.JoinedPairs;
 import dev.kindling.cost.LayerShape;
 import dev.kindling.cost.PairClock;
 import dev.kindling.cost.PairClock.Timed;
@@ -18,8 +19,10 @@ import org.jspecify.annotations.Nullable;
 /**
  * The orders of products that a run uses, for each distinct low-rank layer at its largest
  * micro-batch.
+ *
+ * @param joined layers that multiply a common input together
  */
-public record PlanTable(List<Layer> layers) {
+public record PlanTable(List<Layer> layers, List<JoinedPairs> joined) {
   /**
    * Layers of the same sizes.
    *
@@ -55,12 +58,14 @@ public record PlanTable(List<Layer> layers) {
       @Nullable Double measuredSeconds) {}
 
   /**
+   * @param joined layers that multiply a common input together
    * @param width bytes of an element that is multiplied
    * @param rates of a task; null if nothing is to be predicted
    * @param timed what was measured; empty if nothing was
    */
   public static PlanTable of(
       List<LayerShape> layers,
+      List<JoinedPairs> joined,
       PlanChooser chooser,
       PlanRules rules,
       int width,
@@ -84,7 +89,7 @@ public record PlanTable(List<Layer> layers) {
               why(chooser, chosen, shape, rules),
               plans.stream().map(plan -> candidate(plan, shape, width, rates, timed)).toList()));
     }
-    return new PlanTable(all);
+    return new PlanTable(all, joined);
   }
 
   private static Candidate candidate(

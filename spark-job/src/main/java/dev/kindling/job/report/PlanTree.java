@@ -3,6 +3,7 @@ package dev.kindling.job.report;
 import static dev.kindling.job.report.Amounts.bytes;
 import static dev.kindling.job.report.Amounts.time;
 
+import dev.kindling.cost.JoinedPairs;
 import dev.kindling.cost.Rates;
 import dev.kindling.cost.Work.Kind;
 import dev.kindling.job.broadcast.MemoryPlan;
@@ -105,6 +106,7 @@ public final class PlanTree {
     line(":  +- a cluster   %s", p.submit().cluster());
     line("+- Low-rank layers, at the largest micro-batch");
     p.plans().layers().forEach(this::layer);
+    p.plans().joined().forEach(this::joined);
   }
 
   private void method(Axes method) {
@@ -153,7 +155,7 @@ public final class PlanTree {
         "+- Memory of an executor: %s for %d task(s) of %d × %,d tokens",
         bytes(m.total()), m.tasks(), m.rows(), m.tokens());
     line(":  +- base        %10s, once", bytes(m.base()));
-    line(":  +- packs       %10s, once: the head of a language model in bf16", bytes(m.packs()));
+    line(":  +- packs       %10s, once: matrices arranged for bf16", bytes(m.packs()));
     line(":  +- activations %10s", bytes(m.activations()));
     line(":  +- scratch     %10s", bytes(m.scratch()));
     line(":  +- adapters    %10s, with their gradients", bytes(m.adapters()));
@@ -178,6 +180,12 @@ public final class PlanTree {
     if (more > 0) {
       line("   :    and %d more with more operations", more);
     }
+  }
+
+  private void joined(JoinedPairs pairs) {
+    line(
+        "   +- %d × %s read the same input: what their pairs multiply it with has %d columns, as one",
+        pairs.times(), pairs.words(), pairs.ranks());
   }
 
   private void candidate(Candidate one, boolean chosen) {

@@ -12,7 +12,8 @@ import java.util.stream.Stream;
 
 /**
  * Whether layers that read the same input are faster as one product: query, key and value (three of
- * 512) and gate and up (two of 1,376) of llama-60m at 2,048 tokens, and their pairs' thin products.
+ * 512) and gate and up (two of 1,376) of llama-60m at 2,048 tokens, and their pairs' thin products,
+ * which are, for the engine computes them so.
  */
 final class WiderProducts {
   private static final int TOKENS = 2048;
@@ -54,9 +55,9 @@ final class WiderProducts {
 
   private void thin(String layers, String where) {
     for (int rank : RANKS) {
-      line(layers + ": x·aᵀ, r = " + rank, where, projections(rank));
-      line(layers + ": zᵀ·x, r = " + rank, where, gradients(rank));
-      line(layers + ": dx += z·a, r = " + rank, where, branches(rank));
+      line(layers + ": a·xᵀ, r = " + rank, where, projections(rank));
+      line(layers + ": z·x, r = " + rank, where, gradients(rank));
+      line(layers + ": dx += zᵀ·a, r = " + rank, where, branches(rank));
     }
   }
 
@@ -99,34 +100,34 @@ final class WiderProducts {
   private InTurn projections(int rank) {
     Tensor x = bench.active(TOKENS, IN);
     List<Tensor> a = each(() -> bench.active(rank, IN));
-    List<Tensor> p = each(() -> bench.active(TOKENS, rank));
+    List<Tensor> p = each(() -> bench.active(rank, TOKENS));
     Tensor wide = bench.active((long) count * rank, IN);
-    Tensor all = bench.active(TOKENS, (long) count * rank);
+    Tensor all = bench.active((long) count * rank, TOKENS);
     return InTurn.of(
-        () -> apart(i -> backend.matmul(x, false, a.get(i), true, 1, 0, p.get(i))),
-        () -> backend.matmul(x, false, wide, true, 1, 0, all));
+        () -> apart(i -> backend.matmul(a.get(i), false, x, true, 1, 0, p.get(i))),
+        () -> backend.matmul(wide, false, x, true, 1, 0, all));
   }
 
   private InTurn gradients(int rank) {
     Tensor x = bench.active(TOKENS, IN);
-    List<Tensor> z = each(() -> bench.active(TOKENS, rank));
+    List<Tensor> z = each(() -> bench.active(rank, TOKENS));
     List<Tensor> da = each(() -> bench.real(rank, IN));
-    Tensor all = bench.active(TOKENS, (long) count * rank);
+    Tensor all = bench.active((long) count * rank, TOKENS);
     Tensor wide = bench.real((long) count * rank, IN);
     return InTurn.of(
-        () -> apart(i -> backend.matmul(z.get(i), true, x, false, 1, 0, da.get(i))),
-        () -> backend.matmul(all, true, x, false, 1, 0, wide));
+        () -> apart(i -> backend.matmul(z.get(i), false, x, false, 1, 0, da.get(i))),
+        () -> backend.matmul(all, false, x, false, 1, 0, wide));
   }
 
   private InTurn branches(int rank) {
     Tensor dx = bench.active(TOKENS, IN);
-    List<Tensor> z = each(() -> bench.active(TOKENS, rank));
+    List<Tensor> z = each(() -> bench.active(rank, TOKENS));
     List<Tensor> a = each(() -> bench.active(rank, IN));
-    Tensor all = bench.active(TOKENS, (long) count * rank);
+    Tensor all = bench.active((long) count * rank, TOKENS);
     Tensor wide = bench.active((long) count * rank, IN);
     return InTurn.of(
-        () -> apart(i -> backend.matmul(z.get(i), false, a.get(i), false, 1e-3, 1, dx)),
-        () -> backend.matmul(all, false, wide, false, 1e-3, 1, dx));
+        () -> apart(i -> backend.matmul(z.get(i), true, a.get(i), false, 1e-3, 1, dx)),
+        () -> backend.matmul(all, true, wide, false, 1e-3, 1, dx));
   }
 
   private <T> List<T> each(Supplier<T> maker) {

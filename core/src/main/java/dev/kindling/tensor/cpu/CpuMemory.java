@@ -70,6 +70,11 @@ public final class CpuMemory implements Memory {
     of(allocated).pointer.close();
   }
 
+  /** to = from, of one type. */
+  public static void copy(Tensor from, Tensor to) {
+    Pointer.memcpy(address(to), address(from), from.elements() * from.type().bytes());
+  }
+
   /** All elements become zero. */
   public static void zero(Tensor tensor) {
     Pointer.memset(address(tensor), 0, tensor.elements() * tensor.type().bytes());

@@ -1,6 +1,5 @@
 package dev.kindling.tensor.onednn;
 
-import static dev.kindling.tensor.cpu.CpuMemory.floats;
 import static dev.kindling.tensor.cpu.CpuMemory.ints;
 
 import dev.kindling.tensor.Activation;
@@ -16,13 +15,10 @@ import dev.kindling.tensor.cpu.CodedMatrix.Side;
 import dev.kindling.tensor.cpu.CpuBackend;
 import dev.kindling.tensor.cpu.CpuMemory;
 import dev.kindling.tensor.cpu.Dither;
-import dev.kindling.tensor.cpu.Elements;
 import dev.kindling.tensor.cpu.KeptMatrix;
 import dev.kindling.tensor.cpu.RmsGradient;
 import dev.kindling.tensor.cpu.Widening;
 import dev.kindling.tensor.cpu.Workers;
-import java.nio.FloatBuffer;
-import java.nio.IntBuffer;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
@@ -48,7 +44,7 @@ public final class OneDnnBackend extends CpuBackend {
   private final Products products;
   private final Elementwise elementwise;
   private final Norms norms;
-  private final Softmax softmax;
+  private final CrossEntropy crossEntropy;
   private final Attention attention;
   private final FrozenProducts frozen;
   private final List<Primitives> single = new ArrayList<>();
@@ -70,7 +66,7 @@ public final class OneDnnBackend extends CpuBackend {
     this.primitives = new Primitives(threads);
     this.products = new Products(primitives);
     this.elementwise = new Elementwise(primitives);
-    this.softmax = new Softmax(primitives);
+    this.crossEntropy = new CrossEntropy(new Softmax(primitives), elementwise);
     this.norms = new Norms(primitives, elementwise, new RmsGradient(workers));
     for (int worker = 0; worker < threads; worker++) {
       single.add(new Primitives(1));
@@ -309,43 +305,9 @@ public final class OneDnnBackend extends CpuBackend {
     attention.backward(shape, q, k, v, ints(starts), ints(ends), dcontext, dq, dk, dv, scratch);
   }
 
-  /**
-   * Log-softmax in place, whose entry at the label is the loss and whose exponential the rest; for
-   * BF16 by a softmax of the logarithms, which is itself, since that narrows as it writes: one pass
-   * over what is far larger than a cache instead of two.
-   */
   @Override
   public void crossEntropy(Tensor logits, Tensor labels, Tensor losses, @Nullable Tensor dlogits) {
-    Operand rows = Operand.matrix(logits);
-    softmax.logarithm(rows, rows);
-    int classes = logits.columns();
-    FloatBuffer logarithms = floats(logits);
-    IntBuffer targets = ints(labels);
-    for (int n = 0; n < logits.rows(); n++) {
-      int label = targets.get(n);
-      floats(losses).put(n, label == IGNORED ? 0f : -logarithms.get(n * classes + label));
-    }
-    if (dlogits == null) {
-      return;
-    }
-    boolean half = dlogits.type() == DType.BF16;
-    if (half) {
-      softmax.forward(rows, Operand.matrix(dlogits));
-    } else {
-      elementwise.apply(algorithm.eltwise_exp, logits, dlogits);
-    }
-    Elements gradient = Elements.of(dlogits);
-    for (int n = 0; n < logits.rows(); n++) {
-      int label = targets.get(n);
-      int at = n * classes;
-      if (label == IGNORED) {
-        CpuMemory.zero(dlogits.slice(at, classes));
-      } else {
-        // Not from what is rounded already: where the model is sure, 1 less is all that is left.
-        double p = half ? Math.exp(logarithms.get(at + label)) : gradient.get(at + label);
-        gradient.put(at + label, (float) (p - 1));
-      }
-    }
+    crossEntropy.of(logits, labels, losses, dlogits);
   }
 
   /** For tests: which code oneDNN has chosen so far. */

@@ -26,7 +26,7 @@ record Measurement(List<Timing> sides, double peakMb, double othersCores, String
 
   /**
    * Before each step: OpenBLAS's threads keep a core busy for some 25 ms after libtorch's last
-   * product, which is a tenth of the step of whoever comes next.
+   * product, and whoever came next had that core less.
    */
   private static final long QUIET_MS = 100;
 
@@ -84,6 +84,7 @@ record Measurement(List<Timing> sides, double peakMb, double othersCores, String
     try {
       Thread.sleep(QUIET_MS);
     } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
       throw new IllegalStateException("interrupted", e);
     }
   }

@@ -1,6 +1,5 @@
 package dev.kindling.checkpoint;
 
-import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Storage;
 
 /**
@@ -37,15 +36,6 @@ public record WeightSlot(String name, Use use, boolean transposed, long... shape
   /** Whether a base that is kept so has codes of it. */
   public boolean coded(Storage storage) {
     return storage.coded() && use == Use.BLOCK;
-  }
-
-  /** What a backend reads it for, if it is a matrix. */
-  public FrozenMatrix.Use read() {
-    return switch (use) {
-      case VECTOR, MATRIX -> FrozenMatrix.Use.TABLE;
-      case BLOCK -> FrozenMatrix.Use.LAYER;
-      case HEAD -> FrozenMatrix.Use.HEAD;
-    };
   }
 
   /** Sizes as files have them. */

@@ -1,6 +1,7 @@
 package dev.kindling.cost;
 
 import dev.kindling.lora.AdapterLayout;
+import dev.kindling.lora.plan.JoinedPlan;
 import dev.kindling.lora.plan.PairPlan;
 import dev.kindling.lora.plan.PairShape;
 import java.util.ArrayList;
@@ -14,7 +15,7 @@ import java.util.function.Function;
  * dev.kindling.nn.SharedInput} does.
  *
  * @param words last words of their names
- * @param ranks of all their pairs: columns of the products that they share
+ * @param ranks of all their pairs, which are the rows of the projections that they share
  * @param times how often a model has such layers
  */
 public record JoinedPairs(String words, long ranks, int times) {
@@ -34,13 +35,13 @@ public record JoinedPairs(String words, long ranks, int times) {
     layers.forEach(layer -> layer.modules().forEach(name -> byName.put(name, layer)));
     Map<JoinedPairs, Integer> times = new LinkedHashMap<>();
     for (List<String> readers : inputs) {
-      List<String> pairs = readers.stream().filter(byName::containsKey).toList();
+      List<String> pairs =
+          readers.stream()
+              .filter(name -> byName.containsKey(name) && !byName.get(name).shape().samples())
+              .toList();
       List<PairShape> shapes = pairs.stream().map(name -> byName.get(name).shape()).toList();
-      boolean plain =
-          layout.settings().dropout() == 0
-              && !layout.settings().magnitudes()
-              && shapes.stream().noneMatch(PairShape::samples);
-      if (plain && pairs.size() > 1 && shapes.stream().map(plans).distinct().count() == 1) {
+      boolean plain = layout.settings().dropout() == 0 && !layout.settings().magnitudes();
+      if (plain && JoinedPlan.of(shapes, plans).isPresent()) {
         long ranks = shapes.stream().mapToLong(PairShape::rank).sum();
         String words = new LayerShape(shapes.get(0), pairs).words();
         times.merge(new JoinedPairs(words, ranks, 1), 1, Integer::sum);

@@ -275,6 +275,21 @@ public final class FrozenWeights implements AutoCloseable, FrozenLayers {
     return slot.matrix() ? backend.frozen(type, storage) : backend.real();
   }
 
+  /**
+   * Elements of all layers in blocks up to which they may be held in arrangements beside each
+   * other: 1 GiB in bf16, 3 with two of them. Of a larger model memory is what there is too little
+   * of.
+   */
+  private static final long COPIED = 1 << 29;
+
+  private static FrozenMatrix.Use use(WeightSlot slot, boolean copied) {
+    return switch (slot.use()) {
+      case VECTOR, MATRIX -> FrozenMatrix.Use.TABLE;
+      case BLOCK -> copied ? FrozenMatrix.Use.LAYER : FrozenMatrix.Use.TABLE;
+      case HEAD -> FrozenMatrix.Use.HEAD;
+    };
+  }
+
   private static FrozenWeights frozen(
       Backend backend,
       List<WeightSlot> slots,
@@ -283,13 +298,18 @@ public final class FrozenWeights implements AutoCloseable, FrozenLayers {
       Runnable free) {
     Map<String, Tensor> tensors = new HashMap<>();
     Map<String, FrozenMatrix> matrices = new HashMap<>(coded);
+    long layers =
+        slots.stream()
+            .filter(slot -> slot.use() == WeightSlot.Use.BLOCK)
+            .mapToLong(slot -> Tensor.elements(slot.shape()))
+            .sum();
     for (WeightSlot slot : slots) {
       if (coded.containsKey(slot.name())) {
         continue;
       }
       Tensor tensor = known(loaded.get(slot.name()), slot.name());
       if (slot.matrix()) {
-        matrices.put(slot.name(), backend.freeze(tensor, slot.read()));
+        matrices.put(slot.name(), backend.freeze(tensor, use(slot, layers <= COPIED)));
       } else {
         tensors.put(slot.name(), tensor);
       }

@@ -14,7 +14,7 @@ public sealed interface Linear extends UsesScratch
    * What the backward reads besides x.
    *
    * @param plan in which order a pair's products are formed; null without a pair
-   * @param p projection onto the rank [r, N]; null if it is not kept
+   * @param p projection onto the rank [N, r]; null if it is not kept
    * @param u what a pair's layer gives before its rows are given lengths [N, out]; null without
    */
   record Saved(@Nullable PairPlan plan, @Nullable Tensor p, @Nullable Tensor u) {

@@ -20,14 +20,14 @@ import org.jspecify.annotations.Nullable;
  * <p>With s = alpha / r and x̃ = dropout(x) (x itself without dropout):
  *
  * <pre>
- *   y  [N, out] = x·wᵀ + bias + s·pᵀ·bᵀ,  p [r, N] = a·x̃ᵀ
- *   z  [r, N]   = s·bᵀ·dyᵀ
- *   da [r, in]  = z·x̃                     db [out, r] = s·dyᵀ·pᵀ
- *   dx [N, in]  = dy·w + dropout(zᵀ·a)
+ *   y  [N, out] = x·wᵀ + bias + s·p·bᵀ,  p [N, r] = x̃·aᵀ
+ *   z  [N, r]   = s·dy·b
+ *   da [r, in]  = zᵀ·x̃                   db [out, r] = s·dyᵀ·p
+ *   dx [N, in]  = dy·w + dropout(z·a)
  * </pre>
  *
- * <p>Projections have a row for each rank, so that those of several pairs lie behind each other
- * ({@link SharedInput}).
+ * <p>Beside others that read the same x, p and z are turned, [r, N], so that those of all lie
+ * behind each other ({@link SharedInput}).
  *
  * <p>In which order these products are formed, and whether some of them as one with w + s·b·a or by
  * way of dyᵀ·x̃, is the {@link PairPlan} that the chooser gives for the sizes of a step.
@@ -79,7 +79,8 @@ record LoraLinear(
     return !drops() && sampled == null;
   }
 
-  private PairShape shape(int rows) {
+  /** Of a step with so many rows. */
+  PairShape shape(int rows) {
     return sampled == null
         ? new PairShape(rows, w.in(), w.out(), rank(), halves)
         : new PairShape(rows, w.in(), w.out(), rank(), sampled.kept(), sampled.exact(), halves);
@@ -101,7 +102,12 @@ record LoraLinear(
   @Override
   public Saved save(Arena.Layout arena, int rows) {
     PairPlan plan = plan(rows);
-    return new Saved(plan, plan.keepsProjection() ? arena.active(rank(), rows) : null, null);
+    return new Saved(plan, plan.keepsProjection() ? arena.active(rows, rank()) : null, null);
+  }
+
+  /** The parts of one call's scratch. */
+  Parts parts(Tensor room, int rows) {
+    return new Parts(room, rows);
   }
 
   /** The scratch of one call, in parts; the last two may be beyond what the plan has taken. */
@@ -109,17 +115,17 @@ record LoraLinear(
     private final Tensor room;
     private final int rows;
 
-    Parts(Tensor room, int rows) {
+    private Parts(Tensor room, int rows) {
       this.room = room;
       this.rows = rows;
     }
 
     Tensor projection() {
-      return room.slice(0, rank(), rows);
+      return room.slice(0, rows, rank());
     }
 
     Tensor gradientProjection() {
-      return room.slice((long) rows * rank(), rank(), rows);
+      return room.slice((long) rows * rank(), rows, rank());
     }
 
     Tensor inputs() {
@@ -149,25 +155,26 @@ record LoraLinear(
 
   @Override
   public void forward(Tensor x, Tensor y, Saved saved, Scratch scratch, boolean training) {
-    Parts parts = new Parts(scratch.room(), x.rows());
+    Parts parts = parts(scratch.room(), x.rows());
     PairPlan plan = saved.plan();
     Tensor p = plan.keepsProjection() ? kept(x, saved) : parts.projection();
     if (!plan.forward().merges()) {
       project(training ? dropped(x, parts, scratch) : x, p);
     }
-    forward(plan.forward(), x, p, y, parts);
+    forward(plan.forward(), x, p, false, y, parts);
   }
 
   private void project(Tensor inputs, Tensor p) {
-    backend.matmul(a, false, inputs, true, 1, 0, p); // [r, in]·[in, N]
+    backend.matmul(inputs, false, a, true, 1, 0, p); // [N, in]·[in, r]
   }
 
   /**
    * y of x.
    *
-   * @param p a·x̃ᵀ, if the plan reads it
+   * @param p x̃·aᵀ, if the plan reads it
+   * @param turned whether p is [r, N]
    */
-  void forward(ForwardPlan plan, Tensor x, Tensor p, Tensor y, Parts parts) {
+  void forward(ForwardPlan plan, Tensor x, Tensor p, boolean turned, Tensor y, Parts parts) {
     if (plan.merges()) {
       backend.merge(w, b, a, scale, parts.merged());
       backend.matmul(x, false, parts.merged(), true, 1, 0, y); // [N, in]·[in, out]
@@ -180,7 +187,7 @@ record LoraLinear(
     if (baseFirst) {
       backend.linear(x, w, bias, y, false);
     }
-    backend.matmul(p, true, b, true, scale, baseFirst ? 1 : 0, y); // [N, r]·[r, out]
+    backend.matmul(p, turned, b, true, scale, baseFirst ? 1 : 0, y); // [N, r]·[r, out]
     if (!baseFirst) {
       backend.linear(x, w, bias, y, true);
     }
@@ -195,7 +202,7 @@ record LoraLinear(
       boolean accumulate,
       Scratch scratch,
       boolean more) {
-    Parts parts = new Parts(scratch.room(), x.rows());
+    Parts parts = parts(scratch.room(), x.rows());
     PairPlan plan = saved.plan();
     Tensor inputs = dropped(x, parts, scratch);
     Tensor p = plan.keepsProjection() ? kept(x, saved) : parts.projection();
@@ -203,9 +210,9 @@ record LoraLinear(
       project(inputs, p);
     }
     Tensor z = parts.gradientProjection();
-    gradients(plan, inputs, dy, p, z, dx != null, more, parts);
+    gradients(plan, inputs, dy, p, z, false, dx != null, more, parts);
     if (plan.backward().da() == Gradient.PROJECTION && halves.learn(Role.A)) {
-      backend.matmul(z, false, inputs, false, 1, more ? 1 : 0, da); // [r, N]·[N, in]
+      backend.matmul(z, true, inputs, false, 1, more ? 1 : 0, da); // [r, N]·[N, in]
     }
     if (sampled != null) {
       sampled.score(backend, dy, more);
@@ -226,7 +233,8 @@ record LoraLinear(
   /**
    * The gradient of b, that of a where it comes from that of w, and z where it is read.
    *
-   * @param p a·x̃ᵀ, if the plan reads it
+   * @param p x̃·aᵀ, if the plan reads it
+   * @param turned whether p and z are [r, N]
    * @param below whether dx is wanted
    */
   void gradients(
@@ -235,6 +243,7 @@ record LoraLinear(
       Tensor dy,
       Tensor p,
       Tensor z,
+      boolean turned,
       boolean below,
       boolean more,
       Parts parts) {
@@ -246,13 +255,17 @@ record LoraLinear(
     if (!halves.learn(Role.B)) {
       backend.zero(db);
     } else if (plan.backward().db() == Gradient.PROJECTION) {
-      backend.matmul(dy, true, p, true, scale, beta, db); // [out, N]·[N, r]
+      backend.matmul(dy, true, p, turned, scale, beta, db); // [out, N]·[N, r]
     } else {
       Tensor g = parts.weightGradient(plan);
       backend.matmul(g, false, a, true, scale, beta, db); // [out, in]·[in, r]
     }
     if (plan.backward().projectsGradient(halves, below)) {
-      backend.matmul(b, true, dy, true, scale, 0, z); // [r, out]·[out, N]
+      if (turned) {
+        backend.matmul(b, true, dy, true, scale, 0, z); // [r, out]·[out, N]
+      } else {
+        backend.matmul(dy, false, b, false, scale, 0, z); // [N, out]·[out, r]
+      }
     }
     if (!halves.learn(Role.A)) {
       backend.zero(da);
@@ -274,18 +287,18 @@ record LoraLinear(
 
   private void branch(Tensor z, Tensor dx, Parts parts, Scratch scratch) {
     if (!drops()) {
-      backend.matmul(z, true, a, false, 1, 1, dx); // [N, r]·[r, in]
+      backend.matmul(z, false, a, false, 1, 1, dx); // [N, r]·[r, in]
       return;
     }
     Tensor branch = parts.inputs();
-    backend.matmul(z, true, a, false, 1, 0, branch);
+    backend.matmul(z, false, a, false, 1, 0, branch);
     backend.dropout(branch, scratch.keys(), number, dropout, branch);
     backend.add(dx, branch, dx);
   }
 
   /** The projection of these rows, which may be fewer than there is room for. */
   private Tensor kept(Tensor x, Saved saved) {
-    return saved.p().slice(0, rank(), x.rows());
+    return saved.p().rows() == x.rows() ? saved.p() : saved.p().slice(0, x.rows(), rank());
   }
 
   private Tensor dropped(Tensor x, Parts parts, Scratch scratch) {

@@ -4,7 +4,9 @@ import dev.kindling.lora.Halves;
 import dev.kindling.lora.Parameter.Role;
 import dev.kindling.lora.plan.BackwardPlan.Gradient;
 import dev.kindling.lora.plan.BackwardPlan.InputGradient;
+import dev.kindling.lora.plan.JoinedPlan;
 import dev.kindling.lora.plan.PairPlan;
+import dev.kindling.lora.plan.PairShape;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.Tensor;
@@ -24,12 +26,12 @@ import org.jspecify.annotations.Nullable;
  *   dx [N, in] += zᵀ·A
  * </pre>
  *
- * <p>x is then read once, not once for each, and dx written once: at rank 8 these take 0.45 of the
- * time of three products each, at rank 128 0.8 to 0.97 (bench/results/onednn.md). The products with
- * frozen matrices gain nothing by it and stay apart.
+ * <p>x is then read once, not once for each, and dx written once: on two threads of Zen 5 these
+ * take half the time of three products each at rank 8, and 0.8 to 0.95 at rank 128
+ * (bench/results/onednn.md). The products with frozen matrices gain nothing by it and stay apart.
  *
- * <p>Pairs whose plans differ for the rows of a step, which have dropout or magnitudes, or whose
- * gradient goes on through a part of the weight, are computed each by itself.
+ * <p>Each is computed by itself where {@link JoinedPlan} says so, and always one that has dropout
+ * or magnitudes, or whose gradient goes on through a part of the weight.
  */
 public final class SharedInput implements UsesScratch {
   private final Backend backend;
@@ -87,8 +89,8 @@ public final class SharedInput implements UsesScratch {
 
   /** The plan by which all pairs are computed together; null if they are not. */
   private @Nullable PairPlan plan(int rows) {
-    List<PairPlan> plans = pairs.stream().map(pair -> pair.plan(rows)).distinct().toList();
-    return pairs.size() > 1 && plans.size() == 1 ? plans.get(0) : null;
+    List<PairShape> shapes = pairs.stream().map(pair -> pair.shape(rows)).toList();
+    return shapes.isEmpty() ? null : JoinedPlan.of(shapes, pairs.get(0).plans()).orElse(null);
   }
 
   /** Whether a layer is computed by itself. */
@@ -171,8 +173,8 @@ public final class SharedInput implements UsesScratch {
         layers.get(i).forward(x, ys.get(i), saved.each.get(i), each, training);
       } else {
         LoraLinear pair = (LoraLinear) layers.get(i);
-        LoraLinear.Parts own = pair.new Parts(each.room(), x.rows());
-        pair.forward(plan.forward(), x, rows(parts.p, first[i], pair), ys.get(i), own);
+        LoraLinear.Parts own = pair.parts(each.room(), x.rows());
+        pair.forward(plan.forward(), x, rows(parts.p, first[i], pair), true, ys.get(i), own);
       }
     }
   }
@@ -204,10 +206,10 @@ public final class SharedInput implements UsesScratch {
         continue;
       }
       LoraLinear pair = (LoraLinear) layers.get(i);
-      LoraLinear.Parts own = pair.new Parts(each.room(), x.rows());
+      LoraLinear.Parts own = pair.parts(each.room(), x.rows());
       Tensor p = rows(parts.p, first[i], pair);
       Tensor z = rows(parts.z, first[i], pair);
-      pair.gradients(plan, x, dys.get(i), p, z, dx != null, false, own);
+      pair.gradients(plan, x, dys.get(i), p, z, true, dx != null, false, own);
       if (dx != null) {
         pair.inputGradient(plan, dys.get(i), dx, adds, own);
       }

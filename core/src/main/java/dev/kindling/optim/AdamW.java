@@ -29,9 +29,9 @@ final class AdamW implements Optimizer {
       double own = group.factor() * rate;
       double known = group.taken() + 1.0;
       double size = own / (1 - Math.pow(settings.beta1(), known));
-      double root = 1 / Math.sqrt(1 - Math.pow(settings.beta2(), known));
+      double overRoot = 1 / Math.sqrt(1 - Math.pow(settings.beta2(), known));
       double decay = 1 - own * settings.weightDecay();
-      group.runs((from, to) -> step(trainables, gradient, decay, size, root, from, to));
+      group.runs((from, to) -> step(trainables, gradient, decay, size, overRoot, from, to));
     }
   }
 
@@ -40,7 +40,7 @@ final class AdamW implements Optimizer {
       float[] gradient,
       double decay,
       double size,
-      double root,
+      double overRoot,
       int from,
       int to) {
     double beta1 = settings.beta1();
@@ -52,7 +52,8 @@ final class AdamW implements Optimizer {
       first[i] = (float) m;
       second[i] = (float) v;
       trainables[i] =
-          (float) (trainables[i] * decay - size * m / (Math.sqrt(v) * root + settings.epsilon()));
+          (float)
+              (trainables[i] * decay - size * m / (Math.sqrt(v) * overRoot + settings.epsilon()));
     }
   }
 }

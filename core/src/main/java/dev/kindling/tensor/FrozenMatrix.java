@@ -8,9 +8,9 @@ package dev.kindling.tensor;
 public interface FrozenMatrix {
   /** What a matrix is read for, which decides on the form that pays. */
   enum Use {
-    /** Rows are looked up, or it is multiplied once a step by few rows. */
+    /** It is to take as little memory as it can: rows are looked up, or there is much of it. */
     TABLE,
-    /** A layer that every token passes through. */
+    /** A layer that every token passes through, of which copies are no matter. */
     LAYER,
     /**
      * A language model's logits: the largest matrix there is, read once for each chunk of tokens.

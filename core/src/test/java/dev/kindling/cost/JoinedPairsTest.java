@@ -12,7 +12,7 @@ import org.junit.jupiter.api.Test;
 class JoinedPairsTest {
   private static List<JoinedPairs> joined(Golden golden) {
     List<LayerShape> layers =
-        LayerShape.of(golden.plan.linears(), golden.layout, Halves.BOTH, 3, 7);
+        LayerShape.of(golden.plan.linears(), golden.layout, Halves.BOTH, 4, 6);
     return JoinedPairs.of(
         golden.plan.sharedInputs(), layers, golden.layout, shape -> PairPlan.PLAIN);
   }
@@ -43,7 +43,7 @@ class JoinedPairsTest {
   void of_plansThatDiffer_isNone() {
     Golden golden = new Golden("llama-gqa");
     List<LayerShape> layers =
-        LayerShape.of(golden.plan.linears(), golden.layout, Halves.BOTH, 3, 7);
+        LayerShape.of(golden.plan.linears(), golden.layout, Halves.BOTH, 4, 6);
     PairPlan other = PairPlan.of("f2b5").orElseThrow();
     List<JoinedPairs> joined =
         JoinedPairs.of(

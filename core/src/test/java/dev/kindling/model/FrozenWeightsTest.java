@@ -7,9 +7,11 @@ import dev.kindling.checkpoint.StoredTensor;
 import dev.kindling.checkpoint.WeightSlot;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.Counting;
+import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.Storage;
 import dev.kindling.tensor.StoredType;
 import dev.kindling.tensor.nd4j.Nd4jBackend;
+import dev.kindling.tensor.onednn.OneDnnBackend;
 import java.nio.ByteBuffer;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -77,6 +79,19 @@ class FrozenWeightsTest {
 
   private static boolean coded(WeightSlot slot, Storage storage) {
     return storage.coded() && slot.use() == WeightSlot.Use.BLOCK;
+  }
+
+  /** 2²⁹ elements of layers are held three times in bf16, one more row of them once. */
+  @ParameterizedTest
+  @CsvSource({"16384,true", "16385,false"})
+  void unplaced_inBf16_copiesTheLayersOfSmallModelsAlone(long out, boolean packs) {
+    WeightSlot half = new WeightSlot("first", WeightSlot.Use.BLOCK, false, 16384, 16384);
+    WeightSlot other = new WeightSlot("second", WeightSlot.Use.BLOCK, false, out, 16384);
+    try (Backend backend = new OneDnnBackend(Precision.BF16, 1)) {
+      Map<WeightSlot, StoredType> stored = Map.of(half, StoredType.BF16, other, StoredType.BF16);
+      FrozenWeights weights = FrozenWeights.unplaced(backend, stored, Storage.FP32);
+      assertThat(weights.packedBytes()).isEqualTo(packs ? 4L << 29 : 0);
+    }
   }
 
   @Test

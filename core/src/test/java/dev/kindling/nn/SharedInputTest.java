@@ -7,6 +7,7 @@ import dev.kindling.lora.AdapterSettings;
 import dev.kindling.lora.Halves;
 import dev.kindling.lora.LinearModule;
 import dev.kindling.lora.TargetModules;
+import dev.kindling.lora.plan.JoinedPlan;
 import dev.kindling.lora.plan.PairPlan;
 import dev.kindling.lora.plan.PairShape;
 import dev.kindling.lora.plan.PlanChooser;
@@ -29,7 +30,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** Layers that read the same input give together what each of them gives alone. */
 class SharedInputTest {
-  private static final int ROOM = 13;
+  private static final int ROOM = 16;
   private static final int TOKENS = 11;
   private static final int IN = 7;
   private static final List<String> ALL = List.of("query", "key", "value");
@@ -72,7 +73,7 @@ class SharedInputTest {
     alike(found, wanted, 1e-6);
   }
 
-  /** Value's sums are of its own, for its plan is another one. */
+  /** Two merge nothing and one does: each is computed by itself. */
   @Test
   void together_plansThatDiffer_isWhatEachGivesAlone() {
     PlanChooser measured =
@@ -91,7 +92,7 @@ class SharedInputTest {
     return new PlanChooser.Measured.Choice(new PairShape(ROOM, IN, out, 2), plan);
   }
 
-  /** x·aᵀ, z·x and zᵀ·a once instead of three times each: 18 products with pairs become 12. */
+  /** a·xᵀ, z·x and zᵀ·a once instead of three times each: 18 products with pairs become 12. */
   @Test
   void together_plainPlan_multipliesTheInputOnce() {
     PlanChooser plain = new PlanChooser.Fixed(PairPlan.PLAIN);
@@ -101,6 +102,16 @@ class SharedInputTest {
     run(together.backend(), ALL, 0, plain, Halves.BOTH, true, true);
     assertThat(products(apart)).isEqualTo(18);
     assertThat(products(together)).isEqualTo(12);
+  }
+
+  /** The rows of shared projections would begin anywhere. */
+  @Test
+  void joinedPlan_oddTokensOrOnePair_isNone() {
+    PairShape even = new PairShape(16, IN, 9, 2);
+    PairShape odd = even.over(15);
+    assertThat(JoinedPlan.of(List.of(even, even), s -> PairPlan.PLAIN)).contains(PairPlan.PLAIN);
+    assertThat(JoinedPlan.of(List.of(odd, odd), s -> PairPlan.PLAIN)).isEmpty();
+    assertThat(JoinedPlan.of(List.of(even), s -> PairPlan.PLAIN)).isEmpty();
   }
 
   private static long products(Counting counting) {
@@ -179,7 +190,7 @@ class SharedInputTest {
     for (int i = 0; i < inputs.size(); i++) {
       List<Tensor> above = dys.subList(i * each, (i + 1) * each);
       Tensor gradient = below ? dx : null;
-      inputs.get(i).backward(x, step.saved.get(i), above, gradient, i > 0, scratch);
+      inputs.get(i).backward(x, step.saved.get(i), above, gradient, true, scratch);
     }
     List<float[]> found = new ArrayList<>();
     ys.forEach(y -> found.add(read(backend, y)));

@@ -2,6 +2,7 @@ package dev.kindling.tensor;
 
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.assertj.core.api.Assertions.withinPercentage;
 import static org.assertj.core.data.Offset.offset;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
@@ -906,6 +907,24 @@ public abstract class BackendContract {
     float[] loss = new float[1];
     backend.read(losses, loss);
     assertThat(loss[0]).isEqualTo(2e4f);
+  }
+
+  /**
+   * p is 1 but for 0.0025, which is all that the label's gradient has: of p rounded to bf16 0.0039.
+   */
+  @Test
+  void crossEntropy_modelThatIsSure_leavesASmallGradient() {
+    Tensor logits = backend.allocate(backend.real(), 1, 2);
+    backend.write(logits, 0, new float[] {6, 0}, 0, 2);
+    Tensor labels = backend.allocate(DType.I32, 1);
+    backend.write(labels, new int[] {0});
+    Tensor losses = backend.allocate(backend.real(), 1);
+    Tensor dlogits = backend.allocate(backend.active(), 1, 2);
+    backend.crossEntropy(logits, labels, losses, dlogits);
+    float[] gradient = new float[2];
+    backend.read(dlogits, gradient);
+    assertThat(gradient[0]).isCloseTo(-2.4726e-3f, withinPercentage(2));
+    assertThat(gradient[1]).isCloseTo(2.4726e-3f, withinPercentage(2));
   }
 
   @ParameterizedTest

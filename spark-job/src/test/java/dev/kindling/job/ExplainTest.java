@@ -36,7 +36,7 @@ class ExplainTest {
   void explain_beforeTraining_tellsAllAndWritesNothing(String name) {
     GoldenFolder golden = GoldenFolder.copy(name, temp);
     Path output = temp.resolve("out");
-    InProcess run = kindling(2, explain(golden.train(output, "train.micro-batch-size=2")));
+    InProcess run = kindling(2, explain(golden.train(output, "train.micro-batch-size=8")));
     assertThat(run.code()).as(run.stdout()).isZero();
     JsonNode told = run.json();
     assertThat(told.at("/run/steps").asInt()).isEqualTo(golden.expectedLosses().size());

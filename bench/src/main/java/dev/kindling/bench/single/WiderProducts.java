@@ -12,8 +12,8 @@ import java.util.stream.Stream;
 
 /**
  * Whether layers that read the same input are faster as one product: query, key and value (three of
- * 512) and gate and up (two of 1,376) of llama-60m at 2,048 tokens, and their pairs' thin products,
- * which are, for the engine computes them so.
+ * 512) and gate and up (two of 1,376) of llama-60m at 2,048 tokens, and their pairs' thin products
+ * with projections that have a row for each rank, as {@code nn.SharedInput} has them.
  */
 final class WiderProducts {
   private static final int TOKENS = 2048;

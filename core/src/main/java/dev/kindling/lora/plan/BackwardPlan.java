@@ -91,7 +91,7 @@ public record BackwardPlan(Gradient da, Gradient db, InputGradient dx) implement
     long n = s.tokens();
     List<Product> products = new ArrayList<>();
     if (s.halves().learn(Role.B) && readsProjection() && !projectionKept) {
-      products.add(Product.of(s.rank(), s.in(), n));
+      products.add(Product.of(n, s.in(), s.rank()));
     }
     if (formsWeightGradient(s.halves())) {
       products.add(Product.of(s.out(), n, s.in()));
@@ -103,7 +103,7 @@ public record BackwardPlan(Gradient da, Gradient db, InputGradient dx) implement
               : Product.of(s.out(), s.in(), s.rank()));
     }
     if (projectsGradient(s.halves(), inputWanted)) {
-      products.add(Product.of(s.rank(), s.out(), n));
+      products.add(Product.of(n, s.out(), s.rank()));
     }
     if (s.halves().learn(Role.A)) {
       products.add(

@@ -42,7 +42,7 @@ public enum ForwardPlan {
   /** The products, in order. */
   public List<Product> products(PairShape s) {
     Product base = Product.of(s.tokens(), s.in(), s.out());
-    Product projection = Product.of(s.rank(), s.in(), s.tokens());
+    Product projection = Product.of(s.tokens(), s.in(), s.rank());
     return switch (this) {
       case FACTORED -> List.of(projection, base, Product.adding(s.tokens(), s.rank(), s.out()));
       case ADAPTER_FIRST ->

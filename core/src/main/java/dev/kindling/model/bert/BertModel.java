@@ -38,7 +38,8 @@ final class BertModel implements Model {
   private final LayerNorm embeddingNorm;
   private final Stack<BertBlock.Saved, BertBlock.Scratch> stack;
   private final BertSummary summary;
-  private final List<UsesScratch> linears = new ArrayList<>();
+  private final List<Linear> linears;
+  private final List<UsesScratch> scratchUsers;
   private final Linear dense;
   private final Linear out;
   private final StepCache<Step> steps;
@@ -57,12 +58,13 @@ final class BertModel implements Model {
     this.trainables = trainables;
     this.steps = new StepCache<>(trainables.arena(), this::lay);
     Map<String, Linear> byName = trainables.linears(plan.linears(), weights);
-    linears.addAll(byName.values());
+    linears = List.copyOf(byName.values());
+    List<UsesScratch> users = new ArrayList<>(linears);
     embeddingNorm = norm(config.embedding("LayerNorm"));
     List<BertBlock> blocks = new ArrayList<>();
     for (int l = 0; l < config.layers(); l++) {
       SharedInput reads = SharedInput.of(backend, byName, plan.readers(l));
-      linears.add(reads);
+      users.add(reads);
       blocks.add(
           new BertBlock(
               backend,
@@ -82,6 +84,7 @@ final class BertModel implements Model {
             byName.get(config.block(config.layers() - 1, BertPlan.QUERY)));
     dense = byName.get(config.kind().dense);
     out = byName.get(config.kind().out);
+    scratchUsers = List.copyOf(users);
     stack = new Stack<>(blocks, false, recompute);
   }
 
@@ -137,7 +140,7 @@ final class BertModel implements Model {
     Linear.Saved savedDense = dense.save(a, m);
     Linear.Saved savedOut = out.save(a, m);
     var blocks = stack.lay(a, shape, d, training); // ends what lasts until the backward
-    Linear.Scratch linear = Linear.Scratch.take(a, n, linears);
+    Linear.Scratch linear = Linear.Scratch.take(a, n, scratchUsers);
     return new Step(
         new Block.Pass(shape, positions, starts, ends, linear, training, null),
         ids,

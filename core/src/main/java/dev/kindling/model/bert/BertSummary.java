@@ -2,12 +2,12 @@ package dev.kindling.model.bert;
 
 import dev.kindling.model.Block.Pass;
 import dev.kindling.nn.Linear;
-import dev.kindling.nn.UsesScratch;
 import dev.kindling.tensor.Arena;
 import dev.kindling.tensor.AttentionShape;
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.Tensor;
+import java.util.Collection;
 import java.util.List;
 import org.jspecify.annotations.Nullable;
 
@@ -17,6 +17,7 @@ import org.jspecify.annotations.Nullable;
  * whole block; of its products with frozen weights (12 d² a token where f = 4 d) 2 d² are left.
  *
  * @param block that reads keys and values
+ * @param query of first tokens
  */
 record BertSummary(BertBlock block, Linear query) {
   /**
@@ -31,7 +32,7 @@ record BertSummary(BertBlock block, Linear query) {
   record Firsts(
       AttentionShape shape, Tensor rows, Tensor starts, Tensor ends, Linear.Scratch linear) {
     static Firsts take(
-        Arena.Layout arena, AttentionShape all, int examples, List<UsesScratch> linear) {
+        Arena.Layout arena, AttentionShape all, int examples, Collection<Linear> linear) {
       return new Firsts(
           all.over(1, examples, all.batch() * all.tokens()),
           arena.take(DType.I32, examples),

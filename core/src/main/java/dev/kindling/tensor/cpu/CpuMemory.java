@@ -70,8 +70,11 @@ public final class CpuMemory implements Memory {
     of(allocated).pointer.close();
   }
 
-  /** to = from, of one type. */
+  /** to = from, of one type and size. */
   public static void copy(Tensor from, Tensor to) {
+    if (from.type() != to.type() || from.elements() != to.elements()) {
+      throw new IllegalArgumentException("cannot copy %s into %s".formatted(from, to));
+    }
     Pointer.memcpy(address(to), address(from), from.elements() * from.type().bytes());
   }
 

@@ -34,10 +34,14 @@ final class Norms implements AutoCloseable {
   private final Elementwise elementwise;
   private final RmsGradient rms;
   private final Room unread = new Room(DType.F32);
-  private final Room wideAbove = new Room(DType.F32);
+  private final Room wideAbove;
   private final Room wideBelow = new Room(DType.F32);
 
-  Norms(Primitives primitives, Elementwise elementwise, RmsGradient rms) {
+  /**
+   * @param wide free during a call
+   */
+  Norms(Primitives primitives, Elementwise elementwise, RmsGradient rms, Room wide) {
+    this.wideAbove = wide;
     this.primitives = primitives;
     this.elementwise = elementwise;
     this.rms = rms;
@@ -180,7 +184,6 @@ final class Norms implements AutoCloseable {
   @Override
   public void close() {
     unread.close();
-    wideAbove.close();
     wideBelow.close();
   }
 }

@@ -34,8 +34,9 @@ import org.jspecify.annotations.Nullable;
  */
 public final class OneDnnBackend extends CpuBackend {
   /**
-   * Columns of a sum over many rows that is formed turned: [384, 4,096]·[4,096, 8] takes 0.37 ms in
-   * fp32 and 0.22 in bf16, its transpose 0.16 and 0.12; of 128 columns both take as long.
+   * Columns of a sum over many rows that is formed turned: on two threads of Zen 5 [384,
+   * 4,096]·[4,096, 8] takes 0.37 ms in fp32 and 0.22 in bf16, its transpose 0.16 and 0.12; of 128
+   * columns both take as long (bench/results/onednn.md).
    */
   private static final int THIN = 32;
 
@@ -48,9 +49,12 @@ public final class OneDnnBackend extends CpuBackend {
   private final Attention attention;
   private final FrozenProducts frozen;
   private final List<Primitives> single = new ArrayList<>();
+
+  /** Rows in F32 during one call, whichever it is. */
   private final Room wide = new Room(DType.F32);
+
+  /** A result during one call. */
   private final Room sums = new Room(DType.F32);
-  private final Room gathered;
 
   /**
    * @param threads of each operation, at least 1
@@ -62,12 +66,11 @@ public final class OneDnnBackend extends CpuBackend {
   private OneDnnBackend(Precision precision, int threads, Workers workers) {
     super(workers);
     this.active = precision.active();
-    this.gathered = new Room(active);
     this.primitives = new Primitives(threads);
     this.products = new Products(primitives);
     this.elementwise = new Elementwise(primitives);
     this.crossEntropy = new CrossEntropy(new Softmax(primitives), elementwise);
-    this.norms = new Norms(primitives, elementwise, new RmsGradient(workers));
+    this.norms = new Norms(primitives, elementwise, new RmsGradient(workers), wide);
     for (int worker = 0; worker < threads; worker++) {
       single.add(new Primitives(1));
     }
@@ -90,9 +93,8 @@ public final class OneDnnBackend extends CpuBackend {
   @Override
   public FrozenMatrix freeze(Tensor w, FrozenMatrix.Use use) {
     KeptMatrix kept = new KeptMatrix(w, active);
-    return active == DType.BF16 && kept.direct() && PackedMatrix.pays(w, use)
-        ? new PackedMatrix(kept, use)
-        : kept;
+    boolean packs = active == DType.BF16 && kept.direct() && use != FrozenMatrix.Use.TABLE;
+    return packs ? new PackedMatrix(kept, use) : kept;
   }
 
   @Override
@@ -109,7 +111,7 @@ public final class OneDnnBackend extends CpuBackend {
   @Override
   public void convert(Tensor from, Tensor to) {
     if (from.type() == to.type()) {
-      CpuMemory.copy(from, to); // some rows of a pair: a tenth of what it takes to wake a thread
+      CpuMemory.copy(from, to); // some rows of a pair: less than it takes to wake a thread
       return;
     }
     elementwise.copy(Operand.dense(from, from.elements()), Operand.dense(to, to.elements()));
@@ -134,7 +136,8 @@ public final class OneDnnBackend extends CpuBackend {
       super.embed(ids, table, out, accumulate);
       return;
     }
-    Tensor rows = gathered.of(out.elements()).reshape(out.rows(), out.columns());
+    Tensor half = CpuMemory.halved(wide.of((out.elements() + 1) / 2));
+    Tensor rows = half.slice(0, out.rows(), out.columns());
     super.embed(ids, table, rows, false);
     add(out, rows, out);
   }
@@ -224,9 +227,7 @@ public final class OneDnnBackend extends CpuBackend {
     norms.rmsBackward(dy, x, gamma, epsilon, statistics, dx);
   }
 
-  /**
-   * In F32, which Java would widen and narrow an element at a time: of llama-60m a tenth of a step.
-   */
+  /** In F32, which Java would widen and narrow an element at a time (bench/results/onednn.md). */
   @Override
   public void rope(Tensor x, Tensor positions, double[] frequencies, boolean backwards) {
     if (x.type() != DType.BF16) {
@@ -324,7 +325,6 @@ public final class OneDnnBackend extends CpuBackend {
     norms.close();
     wide.close();
     sums.close();
-    gathered.close();
     primitives.close();
     single.forEach(Primitives::close);
   }

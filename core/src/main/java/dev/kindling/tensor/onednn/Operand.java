@@ -13,7 +13,8 @@ import org.jspecify.annotations.Nullable;
  * @param address of the first element
  * @param type of the elements
  * @param sizes outermost first
- * @param strides elements from one index to the next, of each dimension; of a packed matrix, 0
+ * @param strides elements from one index to the next, of each dimension; of a packed matrix what
+ *     tells its layout from others of the same sizes
  * @param packed oneDNN's own layout; null if strides say it
  */
 record Operand(

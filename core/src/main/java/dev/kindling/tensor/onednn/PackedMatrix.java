@@ -33,13 +33,6 @@ final class PackedMatrix implements FrozenMatrix {
   /** Blocks of oneDNN's arrangements divide it. */
   private static final long ROUND = 64;
 
-  /**
-   * Elements of the largest layer's matrix that is held three times: 1,024 × 4,096. A model of such
-   * layers has some hundreds of megabytes; of one of gigabytes memory is what there is too little
-   * of.
-   */
-  private static final long LARGEST = 1 << 22;
-
   private final KeptMatrix kept;
   private final DType result;
   private final List<Tensor> packed = new ArrayList<>();
@@ -49,11 +42,6 @@ final class PackedMatrix implements FrozenMatrix {
   PackedMatrix(KeptMatrix kept, Use use) {
     this.kept = kept;
     this.result = use == Use.HEAD ? DType.F32 : kept.active();
-  }
-
-  /** Whether a matrix is to be rearranged. */
-  static boolean pays(Tensor w, Use use) {
-    return use == Use.HEAD || (use == Use.LAYER && w.elements() <= LARGEST);
   }
 
   KeptMatrix kept() {
@@ -91,7 +79,8 @@ final class PackedMatrix implements FrozenMatrix {
       long elements = (layout.get_size() + w.type().bytes() - 1) / w.type().bytes();
       Tensor room = CpuMemory.allocate(w.type(), elements);
       packed.add(room);
-      Operand to = new Operand(CpuMemory.address(room), w.type(), w.sizes(), new long[2], layout);
+      long[] distinct = {0, result.bytes()};
+      Operand to = new Operand(CpuMemory.address(room), w.type(), w.sizes(), distinct, layout);
       elementwise.copy(w, to);
       return to;
     }

@@ -19,8 +19,9 @@ import org.jspecify.annotations.Nullable;
 /**
  * Matrix products, batched or not.
  *
- * <p>Neither operand is packed beforehand: on AVX-512 a packed one gained 2 to 6 % at 2,048 rows
- * and would have to be held twice, for the forward and for the backward (bench/results).
+ * <p>In fp32 neither operand is packed beforehand: on AVX-512 a packed one gained 2 to 6 % at 2,048
+ * rows and would have to be held twice, for the forward and for the backward (bench/results). In
+ * bf16 those of small models are ({@link PackedMatrix}).
  *
  * <p>Each product's code is generated for its sizes, in 1 to 7 ms. oneDNN can make one for any
  * number of rows, but by another algorithm, which with two threads took 1.5 times as long in bf16,

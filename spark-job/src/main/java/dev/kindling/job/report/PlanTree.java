@@ -184,7 +184,7 @@ public final class PlanTree {
 
   private void joined(JoinedPairs pairs) {
     line(
-        "   +- %d × %s read the same input: what their pairs multiply it with has %d columns, as one",
+        "   +- %d × %s read the same input: their %d ranks multiply it together",
         pairs.times(), pairs.words(), pairs.ranks());
   }
 

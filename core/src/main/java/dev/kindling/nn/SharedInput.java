@@ -27,7 +27,7 @@ import org.jspecify.annotations.Nullable;
  * </pre>
  *
  * <p>x is then read once, not once for each, and dx written once: on two threads of Zen 5 these
- * take half the time of three products each at rank 8, and 0.8 to 0.95 at rank 128
+ * take half the time of three products each at rank 8, and 0.8 to 1.0 of it at rank 128
  * (bench/results/onednn.md). The products with frozen matrices gain nothing by it and stay apart.
  *
  * <p>Each is computed by itself where {@link JoinedPlan} says so, and always one that has dropout

@@ -35,6 +35,7 @@ class PairPlanGradientTest {
   private static final int OUT = 5;
 
   private final Random random = new Random(5);
+  private final Drawn drawn = new Drawn(random);
 
   static List<Arguments> plans() {
     List<Arguments> all = new ArrayList<>();
@@ -144,9 +145,9 @@ class PairPlanGradientTest {
             List.of(module),
             new AdapterSettings(rank, 5, dropout, new TargetModules.Blocks(), List.of()));
     Trainables trainables = new Trainables(backend, layout, new PlanChooser.Fixed(plan), halves);
-    trainables.load(floats(layout.elements()));
-    FrozenMatrix w = backend.freeze(filled(backend, OUT, IN));
-    Tensor bias = filled(backend, OUT);
+    trainables.load(drawn.floats(layout.elements()));
+    FrozenMatrix w = backend.freeze(drawn.tensor(backend, OUT, IN));
+    Tensor bias = drawn.tensor(backend, OUT);
     Linear layer = trainables.linear(module, 3, FrozenLayers.of(name -> w, name -> bias));
     record Step(Linear.Saved saved, Linear.Scratch scratch) {}
     Step step =
@@ -156,10 +157,10 @@ class PairPlanGradientTest {
                     new Step(
                         layer.save(a, TOKENS), Linear.Scratch.take(a, TOKENS, List.of(layer))));
     backend.write(step.scratch.keys(), random.longs(TOKENS).toArray());
-    Tensor x = filled(backend, TOKENS, IN);
-    Tensor y = filled(backend, TOKENS, OUT);
-    Tensor dy = filled(backend, TOKENS, OUT);
-    Tensor dx = filled(backend, TOKENS, IN);
+    Tensor x = drawn.tensor(backend, TOKENS, IN);
+    Tensor y = drawn.tensor(backend, TOKENS, OUT);
+    Tensor dy = drawn.tensor(backend, TOKENS, OUT);
+    Tensor dx = drawn.tensor(backend, TOKENS, IN);
     int before = counting.calls().size();
     layer.forward(x, y, step.saved, step.scratch, true);
     layer.backward(x, step.saved, dy, inputWanted ? dx : null, false, step.scratch);
@@ -170,7 +171,7 @@ class PairPlanGradientTest {
           .forEach(products::add);
     }
     return new float[][] {
-      read(backend, y), read(backend, trainables.gradients()), read(backend, dx)
+      Drawn.read(backend, y), Drawn.read(backend, trainables.gradients()), Drawn.read(backend, dx)
     };
   }
 
@@ -191,25 +192,5 @@ class PairPlanGradientTest {
       }
       default -> List.of();
     };
-  }
-
-  private float[] floats(int count) {
-    float[] values = new float[count];
-    for (int i = 0; i < count; i++) {
-      values[i] = (float) random.nextGaussian();
-    }
-    return values;
-  }
-
-  private Tensor filled(Backend backend, long... shape) {
-    Tensor t = backend.allocate(backend.real(), shape);
-    backend.write(t, 0, floats((int) t.elements()), 0, (int) t.elements());
-    return t;
-  }
-
-  private static float[] read(Backend backend, Tensor t) {
-    float[] values = new float[(int) t.elements()];
-    backend.read(t, values);
-    return values;
   }
 }

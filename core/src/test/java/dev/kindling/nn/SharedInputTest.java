@@ -36,6 +36,7 @@ class SharedInputTest {
   private static final List<String> ALL = List.of("query", "key", "value");
 
   private final Random random = new Random(5);
+  private final Drawn drawn = new Drawn(random);
 
   static List<Arguments> settings() {
     List<Arguments> all = new ArrayList<>();
@@ -151,21 +152,21 @@ class SharedInputTest {
             modules,
             new AdapterSettings(2, 5, dropout, new TargetModules.Names(adapted), List.of()));
     Trainables trainables = new Trainables(backend, layout, chooser, halves);
-    trainables.load(floats(layout.elements()));
+    trainables.load(drawn.floats(layout.elements()));
     List<Linear> layers = new ArrayList<>();
     for (LinearModule module : modules) {
-      FrozenMatrix w = backend.freeze(filled(backend, module.out(), IN));
-      Tensor bias = filled(backend, module.out());
+      FrozenMatrix w = backend.freeze(drawn.tensor(backend, module.out(), IN));
+      Tensor bias = drawn.tensor(backend, module.out());
       layers.add(trainables.linear(module, layers.size(), FrozenLayers.of(n -> w, n -> bias)));
     }
-    Tensor x = filled(backend, TOKENS, IN);
+    Tensor x = drawn.tensor(backend, TOKENS, IN);
     List<Tensor> ys = new ArrayList<>();
     List<Tensor> dys = new ArrayList<>();
     for (LinearModule module : modules) {
-      ys.add(filled(backend, TOKENS, module.out()));
-      dys.add(filled(backend, TOKENS, module.out()));
+      ys.add(drawn.tensor(backend, TOKENS, module.out()));
+      dys.add(drawn.tensor(backend, TOKENS, module.out()));
     }
-    Tensor dx = filled(backend, TOKENS, IN);
+    Tensor dx = drawn.tensor(backend, TOKENS, IN);
     List<SharedInput> inputs = new ArrayList<>();
     if (together) {
       inputs.add(new SharedInput(backend, layers.toArray(new Linear[0])));
@@ -193,29 +194,9 @@ class SharedInputTest {
       inputs.get(i).backward(x, step.saved.get(i), above, gradient, true, scratch);
     }
     List<float[]> found = new ArrayList<>();
-    ys.forEach(y -> found.add(read(backend, y)));
-    found.add(read(backend, trainables.gradients()));
-    found.add(read(backend, dx));
+    ys.forEach(y -> found.add(Drawn.read(backend, y)));
+    found.add(Drawn.read(backend, trainables.gradients()));
+    found.add(Drawn.read(backend, dx));
     return found.toArray(new float[0][]);
-  }
-
-  private float[] floats(int count) {
-    float[] values = new float[count];
-    for (int i = 0; i < count; i++) {
-      values[i] = (float) random.nextGaussian();
-    }
-    return values;
-  }
-
-  private Tensor filled(Backend backend, long... shape) {
-    Tensor t = backend.allocate(backend.real(), shape);
-    backend.write(t, 0, floats((int) t.elements()), 0, (int) t.elements());
-    return t;
-  }
-
-  private static float[] read(Backend backend, Tensor t) {
-    float[] values = new float[(int) t.elements()];
-    backend.read(t, values);
-    return values;
   }
 }

@@ -44,18 +44,13 @@ final class Rotations {
     float[] sin = sines[position];
     all.get(n * d, row, d);
     for (int head = 0; head < d; head += 2 * half) {
-      turn(row, head, head + half, cos, sin, -sign, into);
-      turn(row, head + half, head, cos, sin, sign, into);
+      for (int i = 0; i < half; i++) {
+        float s = sign * sin[i];
+        into[head + i] = row[head + i] * cos[i] - row[head + half + i] * s;
+        into[head + half + i] = row[head + half + i] * cos[i] + row[head + i] * s;
+      }
     }
     all.put(n * d, into, 0, d);
-  }
-
-  /** A loop that stores once, which the compiler turns into vectors. */
-  private static void turn(
-      float[] row, int at, int other, float[] cos, float[] sin, float sign, float[] into) {
-    for (int i = 0; i < cos.length; i++) {
-      into[at + i] = row[at + i] * cos[i] + row[other + i] * (sign * sin[i]);
-    }
   }
 
   private void know(int position) {

@@ -26,9 +26,10 @@ import org.jspecify.annotations.Nullable;
  *   dx [N, in] += zᵀ·A
  * </pre>
  *
- * <p>x is then read once, not once for each, and dx written once: on two threads of Zen 5 these
- * take half the time of three products each at rank 8, and 0.8 to 1.0 of it at rank 128
- * (bench/results/onednn.md). The products with frozen matrices gain nothing by it and stay apart.
+ * <p>x is then read once, not once for each, and dx written once: on Zen 5 these take 0.4 to 0.7 of
+ * the time of a product for each layer at rank 8, and 0.85 to 1.01 at rank 128
+ * (bench/results/onednn.md). The products with frozen matrices gain next to nothing by it and stay
+ * apart.
  *
  * <p>Each is computed by itself where {@link JoinedPlan} says so, and always one that has dropout
  * or magnitudes, or whose gradient goes on through a part of the weight.

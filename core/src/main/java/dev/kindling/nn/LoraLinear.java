@@ -86,8 +86,7 @@ record LoraLinear(
         : new PairShape(rows, w.in(), w.out(), rank(), sampled.kept(), sampled.exact(), halves);
   }
 
-  /** For a step with so many rows. */
-  PairPlan plan(int rows) {
+  private PairPlan plan(int rows) {
     return plans.apply(shape(rows));
   }
 

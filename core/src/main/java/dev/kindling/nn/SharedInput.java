@@ -26,8 +26,8 @@ import org.jspecify.annotations.Nullable;
  *   dx [N, in] += zᵀ·A
  * </pre>
  *
- * <p>x is then read once, not once for each, and dx written once: on Zen 5 these take 0.4 to 0.7 of
- * the time of a product for each layer at rank 8, and 0.85 to 1.01 at rank 128
+ * <p>x is then read once, not once for each, and dx written once: on Zen 5 these take 0.43 to 0.73
+ * of the time of a product for each layer at rank 8, and 0.86 to 1.01 at rank 128
  * (bench/results/onednn.md). The products with frozen matrices gain next to nothing by it and stay
  * apart.
  *
@@ -185,15 +185,9 @@ public final class SharedInput implements UsesScratch {
    *
    * @param dys in the order of the layers
    * @param dx null if nothing below learns
-   * @param accumulate whether dx is added to
    */
   public void backward(
-      Tensor x,
-      Saved saved,
-      List<Tensor> dys,
-      @Nullable Tensor dx,
-      boolean accumulate,
-      Linear.Scratch scratch) {
+      Tensor x, Saved saved, List<Tensor> dys, @Nullable Tensor dx, Linear.Scratch scratch) {
     PairPlan plan = saved.plan;
     Together parts = plan == null ? null : parts(saved, scratch, x.rows());
     if (plan != null) {
@@ -201,7 +195,7 @@ public final class SharedInput implements UsesScratch {
     }
     Linear.Scratch each = plan == null ? scratch : parts.each;
     for (int i = 0; i < layers.size(); i++) {
-      boolean adds = accumulate || i > 0;
+      boolean adds = i > 0;
       if (alone(i, plan)) {
         layers.get(i).backward(x, saved.each.get(i), dys.get(i), dx, adds, each);
         continue;

@@ -25,4 +25,15 @@ record Drawn(Random random) {
     backend.read(t, values);
     return values;
   }
+
+  /** ‖found − wanted‖ / ‖wanted‖. */
+  static double distance(float[] found, float[] wanted) {
+    double off = 0;
+    double norm = 1e-30;
+    for (int i = 0; i < wanted.length; i++) {
+      off += Math.pow(found[i] - wanted[i], 2);
+      norm += Math.pow(wanted[i], 2);
+    }
+    return Math.sqrt(off / norm);
+  }
 }

@@ -122,17 +122,11 @@ class SharedInputTest {
   private static void alike(float[][] found, float[][] wanted, double bound) {
     assertThat(found.length).isEqualTo(wanted.length);
     for (int k = 0; k < wanted.length; k++) {
-      double off = 0;
-      double norm = 1e-30;
-      for (int i = 0; i < wanted[k].length; i++) {
-        off += Math.pow(found[k][i] - wanted[k][i], 2);
-        norm += Math.pow(wanted[k][i], 2);
-      }
-      assertThat(Math.sqrt(off / norm)).isLessThan(bound);
+      assertThat(Drawn.distance(found[k], wanted[k])).isLessThan(bound);
     }
   }
 
-  /** Outputs, gradients of the pairs, and of the input, which is added to. */
+  /** Outputs, gradients of the pairs, and of the input. */
   private float[][] run(
       Backend backend,
       List<String> adapted,
@@ -167,31 +161,29 @@ class SharedInputTest {
       dys.add(drawn.tensor(backend, TOKENS, module.out()));
     }
     Tensor dx = drawn.tensor(backend, TOKENS, IN);
-    List<SharedInput> inputs = new ArrayList<>();
-    if (together) {
-      inputs.add(new SharedInput(backend, layers.toArray(new Linear[0])));
-    } else {
-      layers.forEach(layer -> inputs.add(new SharedInput(backend, layer)));
-    }
-    record Step(List<SharedInput.Saved> saved, Linear.Scratch scratch) {}
+    Tensor gradient = below ? dx : null;
+    SharedInput all = new SharedInput(backend, layers.toArray(new Linear[0]));
+    record Step(SharedInput.Saved all, List<Linear.Saved> each, Linear.Scratch scratch) {}
     Step step =
         new Arena(backend)
             .lay(
                 a ->
                     new Step(
-                        inputs.stream().map(input -> input.save(a, ROOM)).toList(),
-                        Linear.Scratch.take(a, ROOM, inputs)));
+                        all.save(a, ROOM),
+                        layers.stream().map(layer -> layer.save(a, ROOM)).toList(),
+                        Linear.Scratch.take(a, ROOM, List.of(all))));
     backend.write(step.scratch.keys(), random.longs(ROOM).toArray());
     Linear.Scratch scratch = step.scratch.part(0, TOKENS);
-    int each = together ? layers.size() : 1;
-    for (int i = 0; i < inputs.size(); i++) {
-      List<Tensor> outputs = ys.subList(i * each, (i + 1) * each);
-      inputs.get(i).forward(x, outputs, step.saved.get(i), scratch, true);
-    }
-    for (int i = 0; i < inputs.size(); i++) {
-      List<Tensor> above = dys.subList(i * each, (i + 1) * each);
-      Tensor gradient = below ? dx : null;
-      inputs.get(i).backward(x, step.saved.get(i), above, gradient, true, scratch);
+    if (together) {
+      all.forward(x, ys, step.all, scratch, true);
+      all.backward(x, step.all, dys, gradient, scratch);
+    } else {
+      for (int i = 0; i < layers.size(); i++) {
+        layers.get(i).forward(x, ys.get(i), step.each.get(i), scratch, true);
+      }
+      for (int i = 0; i < layers.size(); i++) {
+        layers.get(i).backward(x, step.each.get(i), dys.get(i), gradient, i > 0, scratch);
+      }
     }
     List<float[]> found = new ArrayList<>();
     ys.forEach(y -> found.add(Drawn.read(backend, y)));

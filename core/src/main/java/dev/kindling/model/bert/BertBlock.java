@@ -105,7 +105,7 @@ record BertBlock(
     mixBackward(s, dy, g.wide, g.h, g.sum, linear);
     pass.attendBackward(
         backend, s.q, s.k, s.v, s.kept, s.context, dy, g.dq, g.dk, g.dv, g.attention);
-    reads.backward(x, s.reads, List.of(g.dq, g.dk, g.dv), dx, false, linear);
+    reads.backward(x, s.reads, List.of(g.dq, g.dk, g.dv), dx, linear);
     if (dx != null) {
       backend.add(dx, g.sum, dx);
     }

@@ -153,7 +153,7 @@ record BertSummary(BertBlock block, Linear query) {
         g.dv,
         g.attention);
     query.backward(saved.x, saved.query, g.dq, dx == null ? null : g.dx, false, few);
-    block.reads().backward(x, s.reads(), List.of(g.dk, g.dv), dx, false, pass.linear());
+    block.reads().backward(x, s.reads(), List.of(g.dk, g.dv), dx, pass.linear());
     if (dx != null) {
       backend.add(g.dx, g.sum, g.dx);
       backend.gatherRowsBackward(g.dx, firsts.rows, dx, true);

@@ -131,7 +131,7 @@ record LlamaBlock(
     Tensor m = s.feedNorm.y();
     down.backward(s.active, s.down, dy, g.wide, false, linear);
     backend.swiGluBackward(s.gate, s.up, g.wide, g.wide, g.wider);
-    gateUp.backward(m, s.gateUp, List.of(g.wide, g.wider), g.normed, false, linear);
+    gateUp.backward(m, s.gateUp, List.of(g.wide, g.wider), g.normed, linear);
     feedNorm.backward(s.h, s.feedNorm.statistics(), g.normed, g.h);
     backend.add(dy, g.h, dy); // now the gradient of h
 
@@ -142,7 +142,7 @@ record LlamaBlock(
     backend.rope(g.dq, pass.positions(), frequencies, true);
     backend.rope(g.dk, pass.positions(), frequencies, true);
     Tensor dn = dx == null ? null : g.normed;
-    queryKeyValue.backward(n, s.queryKeyValue, List.of(g.dq, g.dk, g.dv), dn, false, linear);
+    queryKeyValue.backward(n, s.queryKeyValue, List.of(g.dq, g.dk, g.dv), dn, linear);
     if (dx != null) {
       attentionNorm.backward(x, s.attentionNorm.statistics(), g.normed, dx);
       backend.add(dx, dy, dx);

@@ -16,7 +16,7 @@ import dev.kindling.tensor.cuda.Product.Operand;
  * 10·t·keys·d; half of each where causal, but for the diagonal of chunks.
  */
 final class Attention {
-  private final Driver driver;
+  private final WorkQueue queue;
   private final Kernels kernels;
   private final DType active;
   private final long mostScores;
@@ -24,8 +24,8 @@ final class Attention {
   /**
    * @param mostScores of a chunk, elements: what a step's scratch may hold
    */
-  Attention(Driver driver, Kernels kernels, DType active, long mostScores) {
-    this.driver = driver;
+  Attention(WorkQueue queue, Kernels kernels, DType active, long mostScores) {
+    this.queue = queue;
     this.kernels = kernels;
     this.active = active;
     this.mostScores = mostScores;
@@ -135,7 +135,7 @@ final class Attention {
 
     /** One product for each group's j-th head. */
     void multiply(Operand a, Operand b, Operand into, double beta) {
-      driver.multiply(new Product(a, b, into, 1, beta, s.kvHeads()));
+      queue.run(new Product(a, b, into, 1, beta, s.kvHeads()));
     }
 
     void formScores(Tensor q, Tensor k) {
@@ -218,7 +218,7 @@ final class Attention {
     for (int row = 0; row < s.batch(); row++) {
       Places whole = new Places(new Chunk(s, row, 0, 0, s.keys()), scratch);
       long bytes = (long) s.keys() * s.kvHidden() * Float.BYTES;
-      driver.clear(whole.dk, 2 * bytes);
+      queue.run(new Clear(whole.dk, 2 * bytes));
       eachChunk(
           s,
           row,

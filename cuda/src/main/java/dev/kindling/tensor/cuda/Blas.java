@@ -12,6 +12,7 @@ import org.bytedeco.cuda.cublas.cublasLtMatmulDescOpaque_t;
 import org.bytedeco.cuda.cublas.cublasLtMatmulHeuristicResult_t;
 import org.bytedeco.cuda.cublas.cublasLtMatmulPreferenceOpaque_t;
 import org.bytedeco.cuda.cublas.cublasLtMatrixLayoutOpaque_t;
+import org.bytedeco.cuda.cudart.CUstream_st;
 import org.bytedeco.cuda.global.cublas;
 import org.bytedeco.cuda.global.cudart;
 import org.bytedeco.javacpp.FloatPointer;
@@ -32,6 +33,7 @@ final class Blas {
   private final Pointer workspace;
   private final long workspaceBytes;
   private final boolean tf32;
+  private final CUstream_st stream;
 
   // Read before a call returns: the same ones serve all.
   private final FloatPointer alpha = new FloatPointer(1);
@@ -77,12 +79,14 @@ final class Blas {
   /**
    * @param workspace on the device
    * @param tf32 whether operands in F32 may be rounded to TF32
+   * @param stream of all products, which therefore share the workspace
    */
-  Blas(long workspace, long workspaceBytes, boolean tf32) {
+  Blas(long workspace, long workspaceBytes, boolean tf32, CUstream_st stream) {
     checkBlas(cublas.cublasLtCreate(context), "cublasLtCreate");
     this.workspace = at(workspace);
     this.workspaceBytes = workspaceBytes;
     this.tf32 = tf32;
+    this.stream = stream;
   }
 
   /** Of the library that is loaded, as 130100. */
@@ -123,7 +127,7 @@ final class Blas {
             plan.algorithm,
             workspace,
             workspaceBytes,
-            null),
+            stream),
         "cublasLtMatmul");
   }
 

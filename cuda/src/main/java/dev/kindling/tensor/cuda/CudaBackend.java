@@ -34,17 +34,17 @@ final class CudaBackend extends KernelBackend {
   private final Flash flash;
 
   /**
-   * @param driver of the device; not closed with this, for others may use it
+   * @param queue of the device; not closed with this, for others may use it
    * @param mostScores elements of a chunk of attention's scores
    */
-  CudaBackend(Precision precision, Driver driver, long mostScores) {
-    super(driver);
+  CudaBackend(Precision precision, WorkQueue queue, long mostScores) {
+    super(queue);
     this.active = precision.active();
     this.rounds = precision.rounds();
-    this.transfers = new Transfers(driver);
-    this.products = new Products(driver, kernels);
-    this.decoded = new Decoded(driver, kernels, active);
-    this.attention = new Attention(driver, kernels, active, mostScores);
+    this.transfers = new Transfers(queue);
+    this.products = new Products(queue, kernels);
+    this.decoded = new Decoded(queue, kernels, active);
+    this.attention = new Attention(queue, kernels, active, mostScores);
     this.flash = new Flash(kernels);
   }
 
@@ -76,7 +76,7 @@ final class CudaBackend extends KernelBackend {
 
   @Override
   public FrozenMatrix coded(Storage storage, boolean turned, int out, int in) {
-    return new DeviceCodes(storage, turned, out, in, active, driver);
+    return new DeviceCodes(storage, turned, out, in, active, queue);
   }
 
   /** Rounded on the host: once for each matrix, on loading. */
@@ -100,14 +100,14 @@ final class CudaBackend extends KernelBackend {
   @Override
   public Tensor allocate(DType type, long... shape) {
     long bytes = Math.max(1, Tensor.elements(shape)) * type.bytes();
-    long address = driver.allocate(bytes);
-    driver.clear(address, bytes);
+    long address = queue.allocate(bytes);
+    queue.run(new Clear(address, bytes));
     return new Tensor(type, new DeviceMemory(address, type), shape);
   }
 
   @Override
   public void free(Tensor allocated) {
-    driver.free(DeviceMemory.of(allocated));
+    queue.free(DeviceMemory.of(allocated));
   }
 
   @Override

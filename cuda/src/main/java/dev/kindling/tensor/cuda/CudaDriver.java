@@ -5,40 +5,34 @@ import static dev.kindling.tensor.cuda.Calls.check;
 import dev.kindling.InvalidInput;
 import dev.kindling.tensor.Backend.Arriving;
 import dev.kindling.tensor.Precision;
-import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.util.HashMap;
+import java.util.List;
 import java.util.Locale;
-import java.util.Map;
-import java.util.UUID;
 import org.bytedeco.cuda.cudart.CUctx_st;
-import org.bytedeco.cuda.cudart.CUevent_st;
-import org.bytedeco.cuda.cudart.CUfunc_st;
-import org.bytedeco.cuda.cudart.CUmod_st;
-import org.bytedeco.cuda.cudart.CUuuid;
+import org.bytedeco.cuda.cudart.CUgraphExec_st;
 import org.bytedeco.cuda.global.cudart;
 import org.bytedeco.javacpp.BytePointer;
-import org.bytedeco.javacpp.Loader;
 import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.SizeTPointer;
 
 /**
- * The calls to a real device, by its primary context and its default stream. Shared by all backends
- * of a process on this device and precision; one call at a time.
+ * The calls to a real device, by its primary context and two streams of its own: one for work, and
+ * one for what is copied beside it. One call at a time.
  */
 final class CudaDriver implements Driver {
   /** Bytes: what cuBLAS recommends for Hopper. */
   private static final long WORKSPACE = 32L << 20;
 
-  /** Bytes of shared memory that a block gets unasked. */
-  private static final int ALWAYS_SHARED = 48 << 10;
+  /** Bytes: twice a micro-batch of 16,384 tokens, which is 28 for each. */
+  private static final int OUTBOX = 1 << 20;
 
   private final CUctx_st context = new CUctx_st();
-  private final CUmod_st module = new CUmod_st();
-  private final Map<String, CUfunc_st> functions = new HashMap<>();
-  private final Parameters parameters = new Parameters();
+  private final LoadedKernels kernels;
   private final long workspace;
   private final Blas blas;
+  private final Stream work;
+  private final Stream beside;
+  private final Outbox outbox;
 
   /**
    * Opens a device and compiles the kernels for it.
@@ -51,68 +45,14 @@ final class CudaDriver implements Driver {
     check(cudart.cuInit(0), "cuInit");
     check(cudart.cuDeviceGet(found, ordinal), "cuDeviceGet");
     int device = found[0];
-    check(
-        cudart.cuDeviceGetAttribute(
-            found, cudart.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR, device),
-        "cuDeviceGetAttribute");
-    int capability = 10 * found[0];
-    check(
-        cudart.cuDeviceGetAttribute(
-            found, cudart.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR, device),
-        "cuDeviceGetAttribute");
-    capability += found[0];
     check(cudart.cuDevicePrimaryCtxRetain(context, device), "cuDevicePrimaryCtxRetain");
     enter();
-    boolean bf16 = precision == Precision.BF16;
-    try (BytePointer cubin = new BytePointer(cubin(capability, bf16))) {
-      check(cudart.cuModuleLoadData(module, cubin), "cuModuleLoadData");
-    }
+    kernels = new LoadedKernels(DeviceNumbers.capability(device), precision == Precision.BF16);
+    work = new Stream();
+    beside = new Stream();
     workspace = allocate(WORKSPACE);
-    blas = new Blas(workspace, WORKSPACE, precision == Precision.TF32);
-  }
-
-  /**
-   * The number under which CUDA shows a device to this process. It need not be that of the bus, by
-   * which nvidia-smi counts: CUDA has the fastest first.
-   */
-  static int ordinal(String uuid) {
-    int[] found = new int[1];
-    check(cudart.cuInit(0), "cuInit");
-    check(cudart.cuDeviceGetCount(found), "cuDeviceGetCount");
-    int count = found[0];
-    try (CUuuid id = new CUuuid()) {
-      for (int ordinal = 0; ordinal < count; ordinal++) {
-        check(cudart.cuDeviceGet(found, ordinal), "cuDeviceGet");
-        check(cudart.cuDeviceGetUuid(id, found[0]), "cuDeviceGetUuid");
-        byte[] bytes = new byte[2 * Long.BYTES];
-        id.bytes().get(bytes);
-        if (spelled(bytes).equals(uuid)) {
-          return ordinal;
-        }
-      }
-    }
-    throw new InvalidInput(
-        "the GPU " + uuid,
-        "it is none of the " + count + " devices that CUDA shows this process",
-        "CUDA_DEVICE_ORDER=PCI_BUS_ID beside indices in CUDA_VISIBLE_DEVICES, for CUDA counts the"
-            + " fastest first, or UUIDs in their place; and no MIG");
-  }
-
-  /** 16 bytes as nvidia-smi spells them. */
-  static String spelled(byte[] uuid) {
-    ByteBuffer bytes = ByteBuffer.wrap(uuid);
-    return "GPU-" + new UUID(bytes.getLong(), bytes.getLong());
-  }
-
-  private static byte[] cubin(int capability, boolean bf16) {
-    String source = Sources.all();
-    String from = Nvrtc.version() + " sm_" + capability + Sources.options(bf16) + source;
-    try {
-      CubinCache cache = new CubinCache(Loader.getCacheDir().toPath());
-      return cache.get(from, () -> Nvrtc.cubin(source, capability, bf16));
-    } catch (IOException e) { // there is no such folder
-      return Nvrtc.cubin(source, capability, bf16);
-    }
+    blas = new Blas(workspace, WORKSPACE, precision == Precision.TF32, work.handle());
+    outbox = new Outbox(stage(OUTBOX), line());
   }
 
   /** A context belongs to a thread, and tasks come on any. */
@@ -152,6 +92,8 @@ final class CudaDriver implements Driver {
   @Override
   public synchronized void free(long address) {
     enter();
+    work.await();
+    beside.await();
     check(cudart.cuMemFree(address), "cuMemFree");
   }
 
@@ -173,38 +115,93 @@ final class CudaDriver implements Driver {
   @Override
   public synchronized void upload(ByteBuffer from, long to) {
     enter();
-    try (BytePointer bytes = new BytePointer(direct(from))) {
-      check(cudart.cuMemcpyHtoD(to, bytes, from.remaining()), "cuMemcpyHtoD");
+    if (outbox.takes(from.remaining())) {
+      outbox.send(from, to);
+    } else {
+      send(from, to);
+      work.await();
     }
+  }
+
+  private void send(ByteBuffer from, long to) {
+    try (BytePointer bytes = new BytePointer(direct(from))) {
+      int count = from.remaining();
+      check(cudart.cuMemcpyHtoDAsync(to, bytes, count, work.handle()), "cuMemcpyHtoDAsync");
+    }
+  }
+
+  private Outbox.Line line() {
+    return new Outbox.Line() {
+      @Override
+      public void send(ByteBuffer part, long to) {
+        CudaDriver.this.send(part, to);
+      }
+
+      @Override
+      public Runnable read() {
+        Stream.Mark mark = work.mark();
+        return () -> {
+          mark.await();
+          mark.close();
+        };
+      }
+    };
   }
 
   @Override
   public synchronized void download(long from, ByteBuffer into) {
     enter();
     int count = into.remaining();
-    try (BytePointer bytes = new BytePointer(direct(into))) {
-      check(cudart.cuMemcpyDtoH(bytes, from, count), "cuMemcpyDtoH");
-    }
+    receive(from, into, work);
+    work.await();
     into.position(into.position() + count);
   }
 
-  /** An event behind the copy tells when it is there; who waits for it sleeps. */
+  private static void receive(long from, ByteBuffer into, Stream stream) {
+    try (BytePointer bytes = new BytePointer(direct(into))) {
+      int count = into.remaining();
+      check(cudart.cuMemcpyDtoHAsync(bytes, from, count, stream.handle()), "cuMemcpyDtoHAsync");
+    }
+  }
+
   @Override
   public synchronized Arriving fetch(long from, ByteBuffer into) {
     enter();
-    CUevent_st copied = new CUevent_st();
-    int flags = cudart.CU_EVENT_DISABLE_TIMING | cudart.CU_EVENT_BLOCKING_SYNC;
-    check(cudart.cuEventCreate(copied, flags), "cuEventCreate");
-    try (BytePointer bytes = new BytePointer(direct(into))) {
-      check(cudart.cuMemcpyDtoHAsync(bytes, from, into.remaining(), null), "cuMemcpyDtoHAsync");
+    receive(from, into, work);
+    return new Begun(work.mark());
+  }
+
+  @Override
+  public synchronized Copy fetchBeside(long from, ByteBuffer into) {
+    enter();
+    Stream.Mark before = work.mark();
+    beside.after(before);
+    before.close();
+    receive(from, into, beside);
+    return new Begun(beside.mark());
+  }
+
+  /** A copy, and the place behind it. */
+  private final class Begun implements Copy {
+    private final Stream.Mark copied;
+
+    Begun(Stream.Mark copied) {
+      this.copied = copied;
     }
-    check(cudart.cuEventRecord(copied, null), "cuEventRecord");
-    return () -> {
+
+    @Override
+    public void beforeMore() {
       enter();
-      check(cudart.cuEventSynchronize(copied), "cuEventSynchronize");
-      check(cudart.cuEventDestroy(copied), "cuEventDestroy");
+      work.after(copied);
+    }
+
+    /** Not one of the calls that exclude each other: it may take long. */
+    @Override
+    public void await() {
+      enter();
+      copied.await();
       copied.close();
-    };
+    }
   }
 
   private static ByteBuffer direct(ByteBuffer buffer) {
@@ -215,54 +212,53 @@ final class CudaDriver implements Driver {
   }
 
   @Override
-  public synchronized void clear(long address, long bytes) {
+  public synchronized void run(Work one) {
     enter();
-    check(cudart.cuMemsetD8(address, (byte) 0, bytes), "cuMemsetD8");
+    give(one);
   }
 
-  @Override
-  public synchronized void launch(Launch launch) {
-    enter();
-    parameters.set(launch.arguments());
-    check(
-        cudart.cuLaunchKernel(
-            functions.computeIfAbsent(launch.kernel(), name -> function(name, launch.shared())),
-            launch.blocks(),
-            1,
-            1,
-            launch.threads(),
-            1,
-            1,
-            launch.shared(),
-            null,
-            parameters.places(),
-            null),
-        launch.kernel());
-  }
-
-  /** Loads a kernel; the bytes that its first launch shares are the most that it ever does. */
-  private CUfunc_st function(String kernel, int shared) {
-    CUfunc_st function = new CUfunc_st();
-    check(cudart.cuModuleGetFunction(function, module, kernel), "cuModuleGetFunction " + kernel);
-    if (shared > ALWAYS_SHARED) {
+  private void give(Work one) {
+    if (one instanceof Launch launch) {
+      kernels.launch(launch, work);
+    } else if (one instanceof Product product) {
+      blas.multiply(product);
+    } else if (one instanceof Clear clear) {
       check(
-          cudart.cuFuncSetAttribute(
-              function, cudart.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, shared),
-          kernel + " needs " + shared + " bytes of shared memory: cuFuncSetAttribute");
+          cudart.cuMemsetD8Async(clear.address(), (byte) 0, clear.bytes(), work.handle()),
+          "cuMemsetD8Async");
     }
-    return function;
   }
 
   @Override
-  public synchronized void multiply(Product product) {
+  public synchronized Graph graph(List<Work> works) {
     enter();
-    blas.multiply(product);
+    CUgraphExec_st ready = work.captured(() -> works.forEach(this::give));
+    return new Graph() {
+      @Override
+      public void run() {
+        enter();
+        check(cudart.cuGraphLaunch(ready, work.handle()), "cuGraphLaunch");
+      }
+
+      @Override
+      public void close() {
+        enter();
+        work.await();
+        check(cudart.cuGraphExecDestroy(ready), "cuGraphExecDestroy");
+      }
+    };
   }
 
   @Override
   public synchronized void close() {
     enter();
+    outbox.close();
+    work.await();
+    beside.await();
+    unstage(outbox.buffer());
     check(cudart.cuMemFree(workspace), "cuMemFree");
-    check(cudart.cuModuleUnload(module), "cuModuleUnload");
+    kernels.close();
+    work.close();
+    beside.close();
   }
 }

@@ -14,7 +14,7 @@ import java.util.concurrent.ConcurrentHashMap;
 
 /** Opens devices, each once in a process: weights and kernels of all its tasks are there. */
 public final class CudaEngine implements GpuEngine {
-  private static final Map<Opened, Driver> DRIVERS = new ConcurrentHashMap<>();
+  private static final Map<Opened, WorkQueue> QUEUES = new ConcurrentHashMap<>();
 
   private record Opened(String uuid, Precision precision) {}
 
@@ -32,11 +32,11 @@ public final class CudaEngine implements GpuEngine {
   @Override
   public Backend open(Precision precision, Device.Gpu device) {
     try {
-      Driver driver =
-          DRIVERS.computeIfAbsent(
+      WorkQueue queue =
+          QUEUES.computeIfAbsent(
               new Opened(device.uuid(), precision),
-              opened -> new CudaDriver(CudaDriver.ordinal(device.uuid()), precision));
-      return new CudaBackend(precision, driver, CudaBackend.MOST_SCORES);
+              opened -> WorkQueue.of(new CudaDriver(DeviceNumbers.of(opened.uuid()), precision)));
+      return new CudaBackend(precision, queue, CudaBackend.MOST_SCORES);
     } catch (LinkageError e) { // files that are there are not always those that can be loaded
       Throwable first = e; // the second time it says only that there was a first
       while (first.getCause() != null) {
@@ -52,7 +52,8 @@ public final class CudaEngine implements GpuEngine {
 
   @Override
   public Backend sizes(Precision precision) {
-    return new CudaBackend(precision, new NoDevice(), CudaBackend.MOST_SCORES);
+    WorkQueue none = WorkQueue.oneByOne(new NoDevice());
+    return new CudaBackend(precision, none, CudaBackend.MOST_SCORES);
   }
 
   @Override

@@ -13,7 +13,7 @@ import java.nio.ByteOrder;
  * tokens on an H200, and not measured.
  */
 final class Decoded {
-  private final Driver driver;
+  private final WorkQueue queue;
   private final Kernels kernels;
   private final DType active;
   private final Room stored;
@@ -21,12 +21,12 @@ final class Decoded {
   private long levels;
   private long scaleLevels;
 
-  Decoded(Driver driver, Kernels kernels, DType active) {
-    this.driver = driver;
+  Decoded(WorkQueue queue, Kernels kernels, DType active) {
+    this.queue = queue;
     this.kernels = kernels;
     this.active = active;
-    this.stored = new Room(driver);
-    this.straight = new Room(driver);
+    this.stored = new Room(queue);
+    this.straight = new Room(queue);
   }
 
   private Tensor in(Room room, int rows, int columns) {
@@ -68,8 +68,8 @@ final class Decoded {
     ByteBuffer bytes =
         ByteBuffer.allocateDirect(values.length * Float.BYTES).order(ByteOrder.LITTLE_ENDIAN);
     bytes.asFloatBuffer().put(values);
-    long address = driver.allocate(bytes.capacity());
-    driver.upload(bytes, address);
+    long address = queue.allocate(bytes.capacity());
+    queue.upload(bytes, address);
     return address;
   }
 
@@ -77,8 +77,8 @@ final class Decoded {
     stored.free();
     straight.free();
     if (levels != 0) {
-      driver.free(levels);
-      driver.free(scaleLevels);
+      queue.free(levels);
+      queue.free(scaleLevels);
       levels = 0;
     }
   }

@@ -17,7 +17,7 @@ final class DeviceCodes implements FrozenMatrix {
   private final int out;
   private final int in;
   private final DType active;
-  private final Driver driver;
+  private final WorkQueue queue;
   private final long[] addresses = new long[3];
   private boolean placed;
   private float mean;
@@ -26,13 +26,13 @@ final class DeviceCodes implements FrozenMatrix {
    * @param turned whether the file has it as [in, out]
    * @param active what it is decoded to
    */
-  DeviceCodes(Storage storage, boolean turned, int out, int in, DType active, Driver driver) {
+  DeviceCodes(Storage storage, boolean turned, int out, int in, DType active, WorkQueue queue) {
     this.storage = storage;
     this.turned = turned;
     this.out = out;
     this.in = in;
     this.active = active;
-    this.driver = driver;
+    this.queue = queue;
   }
 
   Storage storage() {
@@ -55,16 +55,16 @@ final class DeviceCodes implements FrozenMatrix {
     int made = 0;
     try {
       for (; made < parts.length; made++) {
-        addresses[made] = driver.allocate(Math.max(1, parts[made].remaining()));
+        addresses[made] = queue.allocate(Math.max(1, parts[made].remaining()));
       }
     } catch (RuntimeException e) { // out of memory
       for (int i = 0; i < made; i++) {
-        driver.free(addresses[i]);
+        queue.free(addresses[i]);
       }
       throw e;
     }
     for (int i = 0; i < parts.length; i++) {
-      driver.upload(parts[i], addresses[i]);
+      queue.upload(parts[i], addresses[i]);
     }
     mean = codes.mean();
     placed = true;
@@ -119,7 +119,7 @@ final class DeviceCodes implements FrozenMatrix {
   public void release() {
     if (placed) {
       for (long address : addresses) {
-        driver.free(address);
+        queue.free(address);
       }
       placed = false;
     }

@@ -2,11 +2,11 @@ package dev.kindling.tensor.cuda;
 
 import dev.kindling.tensor.Backend.Arriving;
 import java.nio.ByteBuffer;
+import java.util.List;
 
 /**
- * The calls to a device that the backend makes, and no others. Work is done in the order of the
- * calls, and most of them do not wait for it; {@link #upload} and {@link #download} wait for all
- * that came before. Addresses are the device's.
+ * The calls to a device, and no others: {@link WorkQueue} alone makes them. Work is done in the
+ * order of the calls, and nobody waits for it but {@link #download}. Addresses are the device's.
  */
 interface Driver extends AutoCloseable {
   /**
@@ -17,39 +17,60 @@ interface Driver extends AutoCloseable {
    */
   long allocate(long bytes);
 
-  /** Gives back what {@link #allocate} returned. */
+  /** Gives back what {@link #allocate} returned, after all work. */
   void free(long address);
 
-  /**
-   * Host memory for {@link #upload}, {@link #download} and {@link #fetch}, the fastest there is.
-   */
+  /** Host memory for copies, the fastest there is. */
   ByteBuffer stage(int bytes);
 
   /** Gives back what {@link #stage} returned. */
   void unstage(ByteBuffer staged);
 
-  /** Copies the remaining bytes to the device; they may be overwritten afterwards. */
+  /**
+   * Copies the remaining bytes to the device, in the order of the calls; they may be overwritten
+   * afterwards.
+   */
   void upload(ByteBuffer from, long to);
 
   /** Waits for all work, then copies as many bytes as remain in {@code into}. */
   void download(long from, ByteBuffer into);
 
   /**
-   * Begins to copy as many bytes as remain in a buffer of {@link #stage}, after all work so far and
-   * before what comes.
+   * Begins to copy as many bytes as remain in a buffer of {@link #stage}, in the order of the
+   * calls.
    *
    * @param into has them once they are awaited, and must not be given back before
    */
   Arriving fetch(long from, ByteBuffer into);
 
-  /** Sets bytes to zero. */
-  void clear(long address, long bytes);
+  /** A copy that goes on beside the work that follows. */
+  interface Copy extends Arriving {
+    /** Work from now on begins when this has been read; not after {@link #await}. */
+    void beforeMore();
+  }
 
-  /** Runs a kernel. */
-  void launch(Launch launch);
+  /** As {@link #fetch}, after all work so far and beside what follows. */
+  Copy fetchBeside(long from, ByteBuffer into);
 
-  /** Forms a matrix product, or a batch of them. */
-  void multiply(Product product);
+  /** Does it. */
+  void run(Work work);
+
+  /** Works that are done by one call. */
+  interface Graph extends AutoCloseable {
+    /** Does them all, in their order. */
+    void run();
+
+    @Override
+    void close();
+  }
+
+  /**
+   * Takes down works for later; does none.
+   *
+   * @param works each of which has been run before
+   * @throws IllegalStateException if the device refuses
+   */
+  Graph graph(List<Work> works);
 
   @Override
   void close();

@@ -11,19 +11,19 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * The operations that are one kernel each, on rows and elements that lie on a device: a method for
- * each, and so a longer file than most. Closes what it has sent there itself, not the driver.
+ * each, and so a longer file than most. Closes what it has sent there itself, not the device.
  */
 abstract class KernelBackend implements Backend {
   /** Of the device; not closed with this, for others may use it. */
-  final Driver driver;
+  final WorkQueue queue;
 
   final Kernels kernels;
   private double[] frequencies = {};
   private long frequenciesAt;
 
-  KernelBackend(Driver driver) {
-    this.driver = driver;
-    this.kernels = new Kernels(driver);
+  KernelBackend(WorkQueue queue) {
+    this.queue = queue;
+    this.kernels = new Kernels(queue);
   }
 
   @Override
@@ -137,7 +137,7 @@ abstract class KernelBackend implements Backend {
   @Override
   public void zero(Tensor x) {
     if (x.elements() > 0) {
-      driver.clear(DeviceMemory.of(x), DeviceMemory.bytes(x));
+      queue.run(new Clear(DeviceMemory.of(x), DeviceMemory.bytes(x)));
     }
   }
 
@@ -208,14 +208,14 @@ abstract class KernelBackend implements Backend {
     ByteBuffer bytes =
         ByteBuffer.allocateDirect(radians.length * Double.BYTES).order(ByteOrder.LITTLE_ENDIAN);
     bytes.asDoubleBuffer().put(radians);
-    frequenciesAt = driver.allocate(bytes.capacity());
-    driver.upload(bytes, frequenciesAt);
+    frequenciesAt = queue.allocate(bytes.capacity());
+    queue.upload(bytes, frequenciesAt);
     frequencies = radians.clone();
   }
 
   private void forgetFrequencies() {
     if (frequencies.length > 0) {
-      driver.free(frequenciesAt);
+      queue.free(frequenciesAt);
       frequencies = new double[0];
     }
   }

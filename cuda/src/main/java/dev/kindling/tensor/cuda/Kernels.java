@@ -16,10 +16,10 @@ final class Kernels {
   /** Blocks beyond this many would only wait: 32 for each of 132 processors. */
   private static final int MOST_BLOCKS = 4224;
 
-  private final Driver driver;
+  private final WorkQueue queue;
 
-  Kernels(Driver driver) {
-    this.driver = driver;
+  Kernels(WorkQueue queue) {
+    this.queue = queue;
   }
 
   /** A thread for each of n elements, or several elements for each of many threads. */
@@ -29,7 +29,7 @@ final class Kernels {
     }
     int threads = (int) Math.min(ELEMENT_THREADS, warps(n));
     int blocks = (int) Math.min(MOST_BLOCKS, (n + threads - 1) / threads);
-    driver.launch(new Launch(kernel, blocks, threads, 0, values(arguments)));
+    queue.run(new Launch(kernel, blocks, threads, 0, values(arguments)));
   }
 
   /** A block for each row of so many columns. */
@@ -38,12 +38,12 @@ final class Kernels {
       return;
     }
     int threads = (int) Math.min(Launch.MOST_THREADS / 2, warps((columns + 7) / 8));
-    driver.launch(new Launch(kernel, Math.toIntExact(rows), threads, 0, values(arguments)));
+    queue.run(new Launch(kernel, Math.toIntExact(rows), threads, 0, values(arguments)));
   }
 
   /** So many blocks of so many threads, each with memory to share. */
   void inBlocks(String kernel, long blocks, int threads, int shared, Object... arguments) {
-    driver.launch(new Launch(kernel, Math.toIntExact(blocks), threads, shared, values(arguments)));
+    queue.run(new Launch(kernel, Math.toIntExact(blocks), threads, shared, values(arguments)));
   }
 
   private static long warps(long threads) {

@@ -11,7 +11,8 @@ import java.util.List;
  * @param shared bytes of shared memory of a block, beside what the kernel itself says
  * @param arguments in the order of its parameters
  */
-record Launch(String kernel, int blocks, int threads, int shared, List<Argument> arguments) {
+record Launch(String kernel, int blocks, int threads, int shared, List<Argument> arguments)
+    implements Work {
   /** A warp of threads. */
   static final int WARP = 32;
 
@@ -24,6 +25,16 @@ record Launch(String kernel, int blocks, int threads, int shared, List<Argument>
           kernel + " in " + blocks + " blocks of " + threads + " threads");
     }
     arguments = List.copyOf(arguments);
+  }
+
+  @Override
+  public boolean names(long from, long to) {
+    for (Argument argument : arguments) {
+      if (argument instanceof Address address && from <= address.value && address.value < to) {
+        return true;
+      }
+    }
+    return false;
   }
 
   /** A parameter's value; its type must be the parameter's. */

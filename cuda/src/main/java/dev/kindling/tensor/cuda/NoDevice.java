@@ -2,6 +2,7 @@ package dev.kindling.tensor.cuda;
 
 import dev.kindling.tensor.Backend.Arriving;
 import java.nio.ByteBuffer;
+import java.util.List;
 
 /** No device: for a backend that is asked for types and sizes. */
 final class NoDevice implements Driver {
@@ -45,17 +46,17 @@ final class NoDevice implements Driver {
   }
 
   @Override
-  public void clear(long address, long bytes) {
+  public Copy fetchBeside(long from, ByteBuffer into) {
     throw none();
   }
 
   @Override
-  public void launch(Launch launch) {
+  public void run(Work work) {
     throw none();
   }
 
   @Override
-  public void multiply(Product product) {
+  public Graph graph(List<Work> works) {
     throw none();
   }
 

@@ -9,7 +9,8 @@ import dev.kindling.tensor.DType;
  * @param c not transposed
  * @param batch how many, at least 1: each operand moves on by its stride from one to the next
  */
-record Product(Operand a, Operand b, Operand c, double alpha, double beta, int batch) {
+record Product(Operand a, Operand b, Operand c, double alpha, double beta, int batch)
+    implements Work {
   /**
    * A row-major matrix on the device, or a part of one.
    *
@@ -23,6 +24,10 @@ record Product(Operand a, Operand b, Operand c, double alpha, double beta, int b
    */
   record Operand(
       long address, DType type, int rows, int columns, long leading, long stride, boolean turned) {
+    private boolean lies(long from, long to) {
+      return from <= address && address < to;
+    }
+
     /** Rows as multiplied. */
     int outer() {
       return turned ? columns : rows;
@@ -52,5 +57,10 @@ record Product(Operand a, Operand b, Operand c, double alpha, double beta, int b
         || b.inner() != c.columns) {
       throw new IllegalArgumentException("cannot multiply %s by %s into %s".formatted(a, b, c));
     }
+  }
+
+  @Override
+  public boolean names(long from, long to) {
+    return a.lies(from, to) || b.lies(from, to) || c.lies(from, to);
   }
 }

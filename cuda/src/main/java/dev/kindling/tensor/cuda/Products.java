@@ -12,16 +12,16 @@ import dev.kindling.tensor.cuda.Product.Operand;
  * that, products of 5,461 columns ran at 90 TFLOP/s of an H200's 700.
  */
 final class Products {
-  private final Driver driver;
+  private final WorkQueue queue;
   private final Kernels kernels;
   private final Room block;
   private final Straightened straightened;
 
-  Products(Driver driver, Kernels kernels) {
-    this.driver = driver;
+  Products(WorkQueue queue, Kernels kernels) {
+    this.queue = queue;
     this.kernels = kernels;
-    this.block = new Room(driver);
-    this.straightened = new Straightened(driver, kernels, Straightened.LARGE);
+    this.block = new Room(queue);
+    this.straightened = new Straightened(queue, kernels, Straightened.LARGE);
   }
 
   private static Operand operand(Tensor matrix) {
@@ -56,7 +56,7 @@ final class Products {
       int rows = Math.min(step, w.out() - from);
       Operand part = operand(converted(w, from, rows)).turnedIf(true);
       Operand columns = columns(y, from, rows); // of all rows of y
-      driver.multiply(new Product(operand(x), part, columns, 1, accumulate ? 1 : 0, 1));
+      queue.run(new Product(operand(x), part, columns, 1, accumulate ? 1 : 0, 1));
     }
   }
 
@@ -71,7 +71,7 @@ final class Products {
       int rows = Math.min(step, w.out() - from);
       Operand part = operand(converted(w, from, rows));
       double before = accumulate || from > 0 ? 1 : 0;
-      driver.multiply(new Product(columns(dy, from, rows), part, operand(dx), 1, before, 1));
+      queue.run(new Product(columns(dy, from, rows), part, operand(dx), 1, before, 1));
     }
   }
 

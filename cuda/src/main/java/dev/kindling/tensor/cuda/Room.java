@@ -2,19 +2,19 @@ package dev.kindling.tensor.cuda;
 
 /** Mutable: memory of the device that grows to the most that was ever asked for, and stays. */
 final class Room {
-  private final Driver driver;
+  private final WorkQueue queue;
   private long address;
   private long bytes;
 
-  Room(Driver driver) {
-    this.driver = driver;
+  Room(WorkQueue queue) {
+    this.queue = queue;
   }
 
   /** Where so many bytes are; what was there is gone. */
   long of(long needed) {
     if (needed > bytes) {
       free();
-      address = driver.allocate(needed);
+      address = queue.allocate(needed);
       bytes = needed;
     }
     return address;
@@ -22,7 +22,7 @@ final class Room {
 
   void free() {
     if (bytes > 0) {
-      driver.free(address);
+      queue.free(address);
       bytes = 0;
     }
   }

@@ -25,7 +25,7 @@ final class Straightened {
    */
   private static final long MOST = 256 << 20;
 
-  private final Driver driver;
+  private final WorkQueue queue;
   private final Kernels kernels;
   private final long large;
   private final Room left;
@@ -35,13 +35,13 @@ final class Straightened {
   /**
    * @param large elements of a matrix from which on it is copied
    */
-  Straightened(Driver driver, Kernels kernels, long large) {
-    this.driver = driver;
+  Straightened(WorkQueue queue, Kernels kernels, long large) {
+    this.queue = queue;
     this.kernels = kernels;
     this.large = large;
-    this.left = new Room(driver);
-    this.right = new Room(driver);
-    this.result = new Room(driver);
+    this.left = new Room(queue);
+    this.right = new Room(queue);
+    this.result = new Room(queue);
   }
 
   /** Of an operand's size, rounded where asked. */
@@ -93,8 +93,8 @@ final class Straightened {
     }
     Operand straight = like(o, room, rows, columns);
     if (zeros) {
-      driver.clear(
-          straight.address(), straight.rows() * straight.leading() * straight.type().bytes());
+      long bytes = straight.rows() * straight.leading() * straight.type().bytes();
+      queue.run(new Clear(straight.address(), bytes));
     }
     copy(o, straight);
     return straight;
@@ -107,7 +107,7 @@ final class Straightened {
     boolean c = crooked(p.c());
     boolean fits = Math.max(Math.max(bytes(p.a()), bytes(p.b())), bytes(p.c())) <= MOST;
     if ((!a && !b && !c) || !fits) {
-      driver.multiply(p);
+      queue.run(p);
       return;
     }
     boolean rows = a && p.a().turned();
@@ -118,7 +118,7 @@ final class Straightened {
     if (elsewhere && p.beta() != 0) {
       copy(p.c(), into);
     }
-    driver.multiply(
+    queue.run(
         new Product(
             p.a().turned()
                 ? straight(p.a(), left, inner, rows, inner)

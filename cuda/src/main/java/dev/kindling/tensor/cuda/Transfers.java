@@ -27,7 +27,7 @@ final class Transfers {
   /** Floats that one thread copies to or from the heap: at 7 GB/s each, slower than the device. */
   private static final int SHARE = 1 << 18;
 
-  private final Driver driver;
+  private final WorkQueue queue;
 
   /** Null until something is copied: a backend that is asked for sizes has none. */
   private @Nullable ByteBuffer buffer;
@@ -37,14 +37,14 @@ final class Transfers {
 
   private final List<Fetch> busy = new ArrayList<>();
 
-  Transfers(Driver driver) {
-    this.driver = driver;
+  Transfers(WorkQueue queue) {
+    this.queue = queue;
   }
 
   private ByteBuffer staged() {
     ByteBuffer known = buffer;
     if (known == null) {
-      known = driver.stage(STAGED).order(ByteOrder.LITTLE_ENDIAN);
+      known = queue.stage(STAGED).order(ByteOrder.LITTLE_ENDIAN);
       buffer = known;
     }
     return known;
@@ -52,10 +52,10 @@ final class Transfers {
 
   void close() {
     List.copyOf(busy).forEach(Fetch::end); // nobody wants them any more
-    idle.forEach(driver::unstage);
+    idle.forEach(queue::unstage);
     idle.clear();
     if (buffer != null) {
-      driver.unstage(buffer.clear());
+      queue.unstage(buffer.clear());
       buffer = null;
     }
   }
@@ -118,7 +118,7 @@ final class Transfers {
     ByteBuffer staged = staged();
     staged.flip();
     if (staged.hasRemaining()) {
-      driver.upload(staged, DeviceMemory.of(to.slice(at)));
+      queue.upload(staged, DeviceMemory.of(to.slice(at)));
     }
   }
 
@@ -175,7 +175,7 @@ final class Transfers {
     for (long done = 0; done < from.elements(); ) {
       int part = (int) Math.min(from.elements() - done, STAGED / Float.BYTES);
       staged.clear().limit(part * Float.BYTES);
-      driver.download(DeviceMemory.of(from.slice(done)), staged);
+      queue.download(DeviceMemory.of(from.slice(done)), staged);
       staged.flip();
       into.put((int) done, staged.asFloatBuffer(), 0, part);
       done += part;
@@ -188,7 +188,7 @@ final class Transfers {
     for (int done = 0; done < into.length; ) {
       int part = Math.min(into.length - done, STAGED / size);
       staged.clear().limit(part * size);
-      driver.download(DeviceMemory.of(from.slice(done)), staged);
+      queue.download(DeviceMemory.of(from.slice(done)), staged);
       unpack(staged.flip(), from.type(), into, done, part);
       done += part;
     }
@@ -218,7 +218,7 @@ final class Transfers {
 
   private Fetch begin(ByteBuffer own, Tensor from, int bytes) {
     try {
-      Arriving arriving = driver.fetch(DeviceMemory.of(from), own.clear().limit(bytes));
+      Arriving arriving = queue.fetch(DeviceMemory.of(from), own.clear().limit(bytes));
       Fetch fetch = new Fetch(own, arriving);
       busy.add(fetch);
       return fetch;
@@ -264,8 +264,8 @@ final class Transfers {
       }
     }
     if (shorter >= 0) {
-      driver.unstage(idle.remove(shorter));
+      queue.unstage(idle.remove(shorter));
     }
-    return driver.stage(small ? SMALL : bytes).order(ByteOrder.LITTLE_ENDIAN);
+    return queue.stage(small ? SMALL : bytes).order(ByteOrder.LITTLE_ENDIAN);
   }
 }

@@ -60,7 +60,7 @@ class CudaEngineTest {
     for (int i = 0; i < bytes.length; i++) {
       bytes[i] = (byte) (0x11 * i);
     }
-    assertThat(CudaDriver.spelled(bytes)).isEqualTo("GPU-00112233-4455-6677-8899-aabbccddeeff");
+    assertThat(DeviceNumbers.spelled(bytes)).isEqualTo("GPU-00112233-4455-6677-8899-aabbccddeeff");
   }
 
   /** The probabilities of 2,048 tokens and 32 heads would be 256 MiB of bf16 for each layer. */

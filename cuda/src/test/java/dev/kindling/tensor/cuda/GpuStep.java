@@ -154,8 +154,8 @@ record GpuStep(String model, int rank, int tokens, int rows, String plans) {
     final TokenBatch batch;
     final float[] gradient;
 
-    Opened(Backend backend) {
-      this.backend = backend;
+    Opened(WorkQueue queue) {
+      backend = new CudaBackend(Precision.BF16, queue, CudaBackend.MOST_SCORES);
       ModelPlan plan = plan();
       layout = layout(plan);
       weights = load(backend, plan.weights(layout));
@@ -169,6 +169,21 @@ record GpuStep(String model, int rank, int tokens, int rows, String plans) {
     double step() {
       BatchResult result = net.gradient(batch, gradient);
       return result.loss() / result.targets();
+    }
+
+    /** Milliseconds of steps, the shortest first. */
+    double[] times() {
+      for (int i = 1; i < WARM; i++) {
+        step();
+      }
+      double[] ms = new double[TIMED];
+      for (int i = 0; i < TIMED; i++) {
+        long from = System.nanoTime();
+        step();
+        ms[i] = (System.nanoTime() - from) / 1e6;
+      }
+      Arrays.sort(ms);
+      return ms;
     }
 
     /** Of a micro-batch in a task's step, which adds them up. */
@@ -218,7 +233,8 @@ record GpuStep(String model, int rank, int tokens, int rows, String plans) {
     AdapterLayout layout = layout(plan);
     Map<WeightSlot, StoredType> stored = new LinkedHashMap<>();
     plan.weights(layout).forEach(slot -> stored.put(slot, StoredType.BF16));
-    try (Backend sizes = new CudaBackend(Precision.BF16, new NoDevice(), CudaBackend.MOST_SCORES)) {
+    WorkQueue none = WorkQueue.oneByOne(new NoDevice());
+    try (Backend sizes = new CudaBackend(Precision.BF16, none, CudaBackend.MOST_SCORES)) {
       FrozenWeights weights = FrozenWeights.unplaced(sizes, stored, storage);
       Trainables trainables = Trainables.unplaced(sizes, layout, chooser());
       Model net = plan.build(sizes, weights, trainables, recompute); // nothing to close
@@ -227,28 +243,24 @@ record GpuStep(String model, int rank, int tokens, int rows, String plans) {
     }
   }
 
-  /** Medians of a few steps. */
+  /** Medians of a few steps, each work a call and with graphs. */
   Map<String, Object> measure(String device) {
-    Driver driver = new CudaDriver(0, Precision.BF16);
     Map<String, Object> line = new LinkedHashMap<>();
     line.put("ours", model);
     line.put("rank", rank);
     line.put("seq", tokens);
     line.put("tokens", tokens * rows);
     line.put("plans", plans);
-    try (Opened opened =
-        new Opened(new CudaBackend(Precision.BF16, driver, CudaBackend.MOST_SCORES))) {
+    try (WorkQueue queue = WorkQueue.oneByOne(new CudaDriver(0, Precision.BF16));
+        Opened opened = new Opened(queue)) {
+      opened.step();
+      line.put("ms_one_by_one", opened.times()[TIMED / 2]);
+      line.put("ms_with_sums_one_by_one", opened.msWithSums());
+    }
+    try (WorkQueue queue = WorkQueue.of(new CudaDriver(0, Precision.BF16));
+        Opened opened = new Opened(queue)) {
       double loss = opened.step();
-      for (int i = 1; i < WARM; i++) {
-        opened.step();
-      }
-      double[] ms = new double[TIMED];
-      for (int i = 0; i < TIMED; i++) {
-        long from = System.nanoTime();
-        opened.step();
-        ms[i] = (System.nanoTime() - from) / 1e6;
-      }
-      Arrays.sort(ms);
+      double[] ms = opened.times();
       double median = ms[TIMED / 2];
       line.put("ms", median);
       line.put("least_ms", ms[0]);
@@ -262,8 +274,6 @@ record GpuStep(String model, int rank, int tokens, int rows, String plans) {
       line.put("weights_mib", opened.weights.bytes() >> 20);
       line.put("step_mib", opened.trainables.arena().bytes() >> 20);
       line.put("device", device);
-    } finally {
-      driver.close();
     }
     return line;
   }
@@ -273,8 +283,8 @@ record GpuStep(String model, int rank, int tokens, int rows, String plans) {
     TimingDriver driver = new TimingDriver(new CudaDriver(0, Precision.BF16));
     Map<String, Object> line = new LinkedHashMap<>();
     line.put("profile", toString());
-    try (Opened opened =
-        new Opened(new CudaBackend(Precision.BF16, driver, CudaBackend.MOST_SCORES))) {
+    try (WorkQueue queue = WorkQueue.oneByOne(driver);
+        Opened opened = new Opened(queue)) {
       opened.step();
       opened.step();
       driver.spent().clear();
@@ -290,8 +300,6 @@ record GpuStep(String model, int rank, int tokens, int rows, String plans) {
                   line.put(
                       e.getKey(),
                       List.of(e.getValue().calls, Math.round(e.getValue().nanos / 1e4) / 100.0)));
-    } finally {
-      driver.close();
     }
     return line;
   }

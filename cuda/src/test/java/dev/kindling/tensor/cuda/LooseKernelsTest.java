@@ -63,7 +63,7 @@ class LooseKernelsTest {
     Tensor parameters = sent(p);
     Tensor first = sent(new double[n]);
     Tensor second = sent(new double[n]);
-    Kernels kernels = new Kernels(backend.driver());
+    Kernels kernels = new Kernels(backend.queue());
     for (int t = 1; t <= 10; t++) {
       double[] g = drawn(n, 0.1);
       Tensor gradient = sent(g);
@@ -149,7 +149,7 @@ class LooseKernelsTest {
     Tensor sum = backend.allocate(DType.BF16, 37, 11);
     backend.write(w, 0, values, 0, values.length);
     backend.write(sum, 0, changes, 0, changes.length);
-    new Kernels(backend.driver())
+    new Kernels(backend.queue())
         .overElements("add_dithered", values.length, w, sum, 11, (long) values.length);
     float[] found = new float[values.length];
     backend.read(sum, found);

@@ -21,7 +21,7 @@ class MemoryTest {
 
   @AfterEach
   void close() {
-    driver.close();
+    backend.queue().close();
   }
 
   @Test
@@ -53,14 +53,14 @@ class MemoryTest {
   void kernel_beyondItsTensor_endsTheDevice() {
     Tensor small = backend.allocate(DType.F32, 16);
     assertThatThrownBy(
-            () -> new Kernels(driver).overElements("add", 64, small, small, small, 0, 64L))
+            () -> new Kernels(backend.queue()).overElements("add", 64, small, small, small, 0, 64L))
         .hasMessageContaining("the device is gone");
   }
 
   @Test
   void kernel_argumentsOfOtherTypes_areRefused() {
     Tensor tensor = backend.allocate(DType.F32, 16);
-    Kernels kernels = new Kernels(driver);
+    Kernels kernels = new Kernels(backend.queue());
     assertThatThrownBy(() -> kernels.overElements("add", 16, tensor, tensor, tensor, 0L, 16L))
         .hasMessageContaining("argument 3 is l, not i");
     assertThatThrownBy(() -> kernels.overElements("add", 16, tensor))

@@ -12,6 +12,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
+import java.util.List;
 
 /** A device that is a process on the CPU, which runs the very kernels: src/test/cpp/shim.cpp. */
 final class ShimDriver implements Driver {
@@ -97,13 +98,55 @@ final class ShimDriver implements Driver {
     return () -> {};
   }
 
+  /** As late as may be: when more work may come, or when it is awaited. */
   @Override
-  public void clear(long address, long bytes) {
-    answer(call('S', 16).putLong(address).putLong(bytes));
+  public Copy fetchBeside(long from, ByteBuffer into) {
+    ByteBuffer to = into.duplicate();
+    return new Copy() {
+      private boolean read;
+
+      @Override
+      public void beforeMore() {
+        if (!read) {
+          download(from, to);
+          read = true;
+        }
+      }
+
+      @Override
+      public void await() {
+        beforeMore();
+      }
+    };
   }
 
   @Override
-  public void launch(Launch launch) {
+  public void run(Work work) {
+    if (work instanceof Launch launch) {
+      launch(launch);
+    } else if (work instanceof Product product) {
+      multiply(product);
+    } else if (work instanceof Clear clear) {
+      answer(call('S', 16).putLong(clear.address()).putLong(clear.bytes()));
+    }
+  }
+
+  @Override
+  public Graph graph(List<Work> works) {
+    return new Graph() {
+      @Override
+      public void run() {
+        works.forEach(ShimDriver.this::run);
+      }
+
+      @Override
+      public void close() {
+        // It is not the process's.
+      }
+    };
+  }
+
+  private void launch(Launch launch) {
     byte[] name = launch.kernel().getBytes(StandardCharsets.US_ASCII);
     ByteBuffer call = call('L', 16 + name.length + 9 * launch.arguments().size());
     call.putShort((short) name.length).put(name);
@@ -123,8 +166,7 @@ final class ShimDriver implements Driver {
     answer(call);
   }
 
-  @Override
-  public void multiply(Product product) {
+  private void multiply(Product product) {
     ByteBuffer call = call('M', 3 * 37 + 21).put((byte) (tf32 ? 1 : 0));
     for (Operand o : new Operand[] {product.a(), product.b(), product.c()}) {
       call.putLong(o.address()).putInt(DeviceMemory.code(o.type()));

@@ -46,7 +46,8 @@ class StraightenedTest {
   void multiply_rowsThatBeginAnywhere_hasTheBitsOfTheProductItself(
       int rows, int inner, int columns, DType type, double beta) {
     StrictDriver driver = backend.driver();
-    Straightened straightened = new Straightened(driver, new Kernels(driver), 1);
+    WorkQueue queue = backend.queue();
+    Straightened straightened = new Straightened(queue, new Kernels(queue), 1);
     for (int turned = 0; turned < 4; turned++) {
       boolean ta = turned % 2 == 1;
       boolean tb = turned / 2 == 1;
@@ -55,8 +56,7 @@ class StraightenedTest {
       Tensor c = filled(type, rows, columns);
       Tensor same = backend.allocate(type, rows, columns);
       backend.convert(c, same);
-      driver.multiply(
-          new Product(operand(a, ta), operand(b, tb), operand(same, false), 2, beta, 1));
+      queue.run(new Product(operand(a, ta), operand(b, tb), operand(same, false), 2, beta, 1));
       straightened.multiply(
           new Product(operand(a, ta), operand(b, tb), operand(c, false), 2, beta, 1));
       assertThat(values(c)).containsExactly(values(same));

@@ -5,6 +5,7 @@ import dev.kindling.tensor.cuda.Product.Operand;
 import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashSet;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
@@ -23,6 +24,11 @@ final class StrictDriver implements Driver {
   private final List<Launch> launches = new ArrayList<>();
   private int allocations;
   private int products;
+  private int calls;
+  private int replayed;
+  private int waits;
+  private final Set<Work> known = new HashSet<>();
+  private final Set<Graph> graphs = Collections.newSetFromMap(new IdentityHashMap<>());
   private final Set<ByteBuffer> staged = Collections.newSetFromMap(new IdentityHashMap<>());
   private final Set<ByteBuffer> fetching = Collections.newSetFromMap(new IdentityHashMap<>());
 
@@ -58,6 +64,26 @@ final class StrictDriver implements Driver {
   /** Kernels so far. */
   List<Launch> launches() {
     return launches;
+  }
+
+  /** Calls so far that made the device work. */
+  int calls() {
+    return calls;
+  }
+
+  /** Works so far that graphs have done. */
+  int replayed() {
+    return replayed;
+  }
+
+  /** How often work had to wait for a copy beside it. */
+  int waits() {
+    return waits;
+  }
+
+  /** Graphs that have not been closed. */
+  int graphs() {
+    return graphs.size();
   }
 
   private void requireLive(String what, long address, long bytes) {
@@ -129,14 +155,43 @@ final class StrictDriver implements Driver {
   /** What has arrived can be seen only once it is awaited, and until then its buffer is lent. */
   @Override
   public Arriving fetch(long from, ByteBuffer into) {
+    ByteBuffer hidden = lend(from, into);
+    return arriving(inner.fetch(from, hidden), hidden, into);
+  }
+
+  @Override
+  public Copy fetchBeside(long from, ByteBuffer into) {
+    ByteBuffer hidden = lend(from, into);
+    Copy inside = inner.fetchBeside(from, hidden);
+    Arriving arriving = arriving(inside, hidden, into);
+    return new Copy() {
+      @Override
+      public void beforeMore() {
+        if (!fetching.contains(into)) {
+          throw new IllegalStateException("waits for what has arrived");
+        }
+        waits++;
+        inside.beforeMore();
+      }
+
+      @Override
+      public void await() {
+        arriving.await();
+      }
+    };
+  }
+
+  private ByteBuffer lend(long from, ByteBuffer into) {
     requireLive("a copy", from, into.remaining());
     if (!staged.contains(into)) {
       throw new IllegalStateException("fetches into what the driver has not staged");
     }
     requireIdle(into);
     fetching.add(into);
-    ByteBuffer hidden = ByteBuffer.allocateDirect(into.remaining());
-    Arriving inside = inner.fetch(from, hidden);
+    return ByteBuffer.allocateDirect(into.remaining());
+  }
+
+  private Arriving arriving(Arriving inside, ByteBuffer hidden, ByteBuffer into) {
     ByteBuffer to = into.duplicate();
     return () -> {
       if (!fetching.remove(into)) {
@@ -148,24 +203,33 @@ final class StrictDriver implements Driver {
   }
 
   @Override
-  public void clear(long address, long bytes) {
-    requireLive("clear", address, bytes);
-    inner.clear(address, bytes);
+  public void run(Work work) {
+    calls++;
+    note(work);
+    inner.run(work);
+    known.add(work);
   }
 
-  @Override
-  public void launch(Launch launch) {
+  private void note(Work work) {
+    if (work instanceof Clear clear) {
+      requireLive("clear", clear.address(), clear.bytes());
+    } else if (work instanceof Launch launch) {
+      note(launch);
+    } else if (work instanceof Product product) {
+      note(product);
+    }
+  }
+
+  private void note(Launch launch) {
     for (Launch.Argument argument : launch.arguments()) {
       if (argument instanceof Launch.Address address) {
         requireLive(launch.kernel(), address.value(), 1);
       }
     }
     launches.add(launch);
-    inner.launch(launch);
   }
 
-  @Override
-  public void multiply(Product product) {
+  private void note(Product product) {
     for (Operand operand : List.of(product.a(), product.b(), product.c())) {
       requireLive("a product", operand.address(), operand.extent(product.batch()));
     }
@@ -177,7 +241,35 @@ final class StrictDriver implements Driver {
       }
     }
     products++;
-    inner.multiply(product);
+  }
+
+  @Override
+  public Graph graph(List<Work> works) {
+    if (!known.containsAll(works)) {
+      throw new AssertionError("takes down what has never been run");
+    }
+    Graph graph = inner.graph(works);
+    graphs.add(graph);
+    return new Graph() {
+      @Override
+      public void run() {
+        if (!graphs.contains(graph)) {
+          throw new IllegalStateException("runs a graph that is closed");
+        }
+        calls++;
+        replayed += works.size();
+        works.forEach(StrictDriver.this::note);
+        graph.run();
+      }
+
+      @Override
+      public void close() {
+        if (!graphs.remove(graph)) {
+          throw new IllegalStateException("closes a graph twice");
+        }
+        graph.close();
+      }
+    };
   }
 
   @Override

@@ -50,7 +50,8 @@ class Tf32Test {
   @Test
   void backend_inTf32_saysThatItRounds() {
     for (Precision precision : Precision.values()) {
-      try (Backend backend = new CudaBackend(precision, new NoDevice(), CudaBackend.MOST_SCORES)) {
+      try (Backend backend =
+          new CudaBackend(precision, WorkQueue.oneByOne(new NoDevice()), CudaBackend.MOST_SCORES)) {
         assertThat(backend.rounds()).isEqualTo(precision != Precision.FP32);
       }
     }

@@ -3,6 +3,7 @@ package dev.kindling.tensor.cuda;
 import dev.kindling.tensor.Backend.Arriving;
 import java.nio.ByteBuffer;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 
 /**
@@ -77,32 +78,53 @@ final class TimingDriver implements Driver {
   }
 
   @Override
-  public void clear(long address, long bytes) {
-    timed("clear", () -> inner.clear(address, bytes));
+  public Copy fetchBeside(long from, ByteBuffer into) {
+    timed("fetch", () -> inner.fetchBeside(from, into).await());
+    return new Copy() {
+      @Override
+      public void beforeMore() {
+        // It is there.
+      }
+
+      @Override
+      public void await() {
+        // It is there.
+      }
+    };
   }
 
   @Override
-  public void launch(Launch launch) {
-    timed(launch.kernel(), () -> inner.launch(launch));
+  public void run(Work work) {
+    timed(kind(work), () -> inner.run(work));
   }
 
+  private static String kind(Work work) {
+    if (work instanceof Launch launch) {
+      return launch.kernel();
+    }
+    return work instanceof Product product ? kind(product) : "clear";
+  }
+
+  private static String kind(Product p) {
+    return "product "
+        + p.a().outer()
+        + "x"
+        + p.a().inner()
+        + "x"
+        + p.b().inner()
+        + (p.a().turned() ? " ta" : "")
+        + (p.b().turned() ? " tb" : "")
+        + (p.batch() > 1 ? " of " + p.batch() : "")
+        + " "
+        + p.a().type()
+        + ">"
+        + p.c().type();
+  }
+
+  /** Whose works could not be told apart. */
   @Override
-  public void multiply(Product p) {
-    String kind =
-        "product "
-            + p.a().outer()
-            + "x"
-            + p.a().inner()
-            + "x"
-            + p.b().inner()
-            + (p.a().turned() ? " ta" : "")
-            + (p.b().turned() ? " tb" : "")
-            + (p.batch() > 1 ? " of " + p.batch() : "")
-            + " "
-            + p.a().type()
-            + ">"
-            + p.c().type();
-    timed(kind, () -> inner.multiply(p));
+  public Graph graph(List<Work> works) {
+    throw new IllegalStateException("each call is timed by itself");
   }
 
   @Override

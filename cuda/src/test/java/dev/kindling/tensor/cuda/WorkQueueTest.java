@@ -1,0 +1,200 @@
+package dev.kindling.tensor.cuda;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import dev.kindling.tensor.Backend;
+import dev.kindling.tensor.DType;
+import dev.kindling.tensor.Precision;
+import dev.kindling.tensor.Tensor;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Proxy;
+import java.util.Arrays;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Whatever is held back, done at once or done beside, is done as if each call were by itself. */
+class WorkQueueTest {
+  /** Elements of a gradient that is copied beside the work. */
+  private static final int LARGE = 3 << 18;
+
+  private final Shimmed backend = Shimmed.open(Precision.FP32, CudaBackend.MOST_SCORES);
+  private final StrictDriver driver = backend.driver();
+  private final Tensor sum = backend.allocate(DType.F32, 4);
+  private final Tensor one = filled(4, 1);
+
+  @AfterEach
+  void close() {
+    backend.close();
+    assertThat(driver.graphs()).isZero();
+  }
+
+  private Tensor filled(int elements, float value) {
+    Tensor tensor = backend.allocate(DType.F32, elements);
+    float[] values = new float[elements];
+    Arrays.fill(values, value);
+    backend.write(tensor, 0, values, 0, elements);
+    return tensor;
+  }
+
+  private float[] values(Tensor tensor) {
+    float[] values = new float[(int) tensor.elements()];
+    backend.read(tensor, values);
+    return values;
+  }
+
+  /** Works of one sequence, which ends when it is read. */
+  private float added(int times) {
+    for (int i = 0; i < times; i++) {
+      backend.add(sum, one, sum);
+    }
+    return values(sum)[0];
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {8, 256, 600})
+  void run_sequenceThatCameTwice_isDoneByGraphs(int works) {
+    values(sum); // what filled it is no part of the sequence
+    assertThat(added(works)).isEqualTo(works);
+    assertThat(added(works)).isEqualTo(2f * works);
+    int calls = driver.calls();
+    int replayed = driver.replayed(); // of 600, the second 256 are as the first
+    assertThat(added(works)).isEqualTo(3f * works);
+    assertThat(added(works)).isEqualTo(4f * works);
+    assertThat(driver.replayed() - replayed).isEqualTo(2 * works);
+    assertThat(driver.calls() - calls).isEqualTo(2 * ((works + 255) / 256));
+  }
+
+  @Test
+  void run_sequenceThatIsShorterOrLongerOrGoesOnOtherwise_isDoneCallByCall() {
+    values(sum);
+    float total = added(20) + added(20) - 20; // 20 + 40 − 20
+    assertThat(total).isEqualTo(40);
+    assertThat(added(19)).isEqualTo(59);
+    assertThat(added(21)).isEqualTo(80);
+    assertThat(driver.replayed()).isZero();
+    for (int i = 0; i < 12; i++) {
+      backend.add(sum, one, sum);
+    }
+    backend.zero(sum);
+    for (int i = 0; i < 7; i++) {
+      backend.add(sum, one, sum);
+    }
+    assertThat(values(sum)[0]).isEqualTo(7);
+    assertThat(driver.replayed()).isZero();
+    assertThat(added(20)).as("what came before is still known").isEqualTo(27);
+    assertThat(driver.replayed()).isEqualTo(20);
+  }
+
+  @Test
+  void run_fewWorks_areNotWorthAGraph() {
+    for (int i = 1; i < 6; i++) {
+      assertThat(added(7)).isEqualTo(7f * i);
+    }
+    assertThat(driver.replayed()).isZero();
+  }
+
+  /** Only so many sequences are known: the one that was not used for longest goes. */
+  @Test
+  void run_manySequences_keepsSome() {
+    Tensor[] others = new Tensor[300];
+    for (int i = 0; i < others.length; i++) {
+      others[i] = filled(1, 0);
+    }
+    for (int round = 0; round < 2; round++) {
+      for (Tensor other : others) {
+        for (int i = 0; i < 8; i++) {
+          backend.add(other, other, other);
+        }
+        assertThat(values(other)).containsExactly(0);
+        added(8);
+      }
+    }
+    assertThat(driver.graphs()).as("one that is used all the time").isEqualTo(1);
+    assertThat(values(sum)[0]).isEqualTo(2 * 8 * others.length);
+  }
+
+  @Test
+  void run_deviceThatTakesNoGraph_goesOnCallByCall() {
+    Driver refusing =
+        (Driver)
+            Proxy.newProxyInstance(
+                Driver.class.getClassLoader(),
+                new Class<?>[] {Driver.class},
+                (proxy, method, arguments) -> {
+                  if (method.getName().equals("graph")) {
+                    throw new IllegalStateException("cuStreamEndCapture failed: CUresult 900");
+                  }
+                  try {
+                    return method.invoke(driver, arguments);
+                  } catch (InvocationTargetException e) {
+                    throw e.getCause();
+                  }
+                });
+    WorkQueue queue = WorkQueue.of(refusing);
+    Kernels kernels = new Kernels(queue);
+    for (int round = 0; round < 4; round++) {
+      for (int i = 0; i < 10; i++) {
+        kernels.overElements("add", 4, sum, one, sum, 0, 4L);
+      }
+      queue.fetch(DeviceMemory.of(sum), queue.stage(16).limit(0)).await();
+    }
+    assertThat(values(sum)[0]).isEqualTo(40);
+  }
+
+  @Test
+  void fetch_largeTensor_letsOtherWorkGoOnAndHasWhatWasThere() {
+    Tensor gradient = filled(LARGE, 5);
+    float[] into = new float[LARGE];
+    Backend.Arriving arriving = backend.fetch(gradient, into);
+    backend.add(sum, one, sum);
+    assertThat(values(sum)[0]).isEqualTo(1);
+    assertThat(driver.waits()).isZero();
+    backend.zero(gradient.slice(LARGE - 8, 4)); // a view of the same memory
+    backend.zero(gradient);
+    assertThat(driver.waits()).isEqualTo(1);
+    arriving.await();
+    assertThat(into).containsOnly(5);
+    Backend.Arriving next = backend.fetch(gradient, into);
+    next.await();
+    backend.zero(gradient);
+    assertThat(driver.waits()).as("nobody waits for what has arrived").isEqualTo(1);
+    assertThat(into).containsOnly(0);
+  }
+
+  @Test
+  void fetch_largeTensorThatIsFreedOrWritten_hasWhatWasThere() {
+    Tensor first = filled(LARGE, 6);
+    Tensor second = filled(LARGE, 7);
+    float[] ofFirst = new float[LARGE];
+    float[] ofSecond = new float[LARGE];
+    Backend.Arriving one = backend.fetch(first, ofFirst);
+    Backend.Arriving other = backend.fetch(second, ofSecond);
+    backend.free(first);
+    backend.write(second, LARGE - 2, new float[] {1, 2}, 0, 2);
+    other.await();
+    one.await();
+    assertThat(ofFirst).containsOnly(6);
+    assertThat(ofSecond).containsOnly(7);
+  }
+
+  /** A graph waits as its works would. */
+  @Test
+  void fetch_largeTensorThatAGraphOverwrites_hasWhatWasThere() {
+    Tensor gradient = filled(LARGE, 2);
+    float[] into = new float[LARGE];
+    for (int round = 0; round < 4; round++) {
+      Backend.Arriving arriving = backend.fetch(gradient, into);
+      for (int i = 0; i < 8; i++) {
+        backend.add(sum, one, sum);
+      }
+      backend.add(gradient, gradient, gradient);
+      values(sum);
+      arriving.await();
+      assertThat(into).containsOnly(2f * (1 << round));
+    }
+    assertThat(driver.replayed()).isEqualTo(2 * 9);
+    assertThat(driver.waits()).isEqualTo(4);
+  }
+}

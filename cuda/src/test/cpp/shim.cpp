@@ -124,12 +124,14 @@ float tf32(float x) {
   return x;
 }
 
-// c = alpha · op(a) · op(b) + beta · c for each of the batch, as cublasLt but in double.
+// c = alpha · op(a) · op(b) + beta · c + bias for each of the batch, as cublasLt but in double.
 void multiply() {
   const bool rounds = next<uint8_t>();
   const Operand a = next<Operand>(), b = next<Operand>(), c = next<Operand>();
   const double alpha = next<double>(), beta = next<double>();
   const uint32_t batch = next<uint32_t>();
+  const uint64_t bias = next<uint64_t>();
+  if (bias && !holds(bias, c.columns * size_of(c.type))) { wrong = "a bias lies outside its memory"; return; }
   for (const Operand& o : {a, b, c}) {
     if (!reachable(o, batch)) { wrong = "an operand lies outside its memory"; return; }
   }
@@ -144,7 +146,7 @@ void multiply() {
           sum += rounds ? (double)tf32(left) * tf32(right) : (double)left * right;
         }
         const uint64_t at = n * c.stride + i * c.leading + j;
-        put_as((void*)c.address, c.type, at, (float)(alpha * sum + (beta == 0 ? 0 : beta * get_as((void*)c.address, c.type, at))));
+        put_as((void*)c.address, c.type, at, (float)(alpha * sum + (beta == 0 ? 0 : beta * get_as((void*)c.address, c.type, at)) + (bias ? get_as((void*)bias, c.type, j) : 0)));
       }
     }
   }

@@ -40,10 +40,14 @@ final class Blas {
   private final FloatPointer beta = new FloatPointer(1);
 
   /** What an algorithm is chosen by: a product but for addresses and factors. */
-  private record Kind(Operand a, Operand b, Operand c, int batch) {
+  private record Kind(Operand a, Operand b, Operand c, int batch, boolean biased) {
     static Kind of(Product product) {
       return new Kind(
-          nowhere(product.a()), nowhere(product.b()), nowhere(product.c()), product.batch());
+          nowhere(product.a()),
+          nowhere(product.b()),
+          nowhere(product.c()),
+          product.batch(),
+          product.bias() != 0);
     }
 
     private static Operand nowhere(Operand o) {
@@ -108,6 +112,9 @@ final class Blas {
   void multiply(Product product) {
     Plan plan = plans.computeIfAbsent(Kind.of(product), kind -> plan(product));
     Pointer c = at(product.c().address());
+    if (product.bias() != 0) {
+      bias(plan.operation, product.bias());
+    }
     alpha.put((float) product.alpha());
     beta.put((float) product.beta());
     checkBlas(
@@ -139,8 +146,12 @@ final class Blas {
       int how = rounded ? cublas.CUBLAS_COMPUTE_32F_FAST_TF32 : cublas.CUBLAS_COMPUTE_32F;
       checkBlas(cublas.cublasLtMatmulDescCreate(made, how, cudart.CUDA_R_32F), "MatmulDescCreate");
       cublasLtMatmulDescOpaque_t operation = new cublasLtMatmulDescOpaque_t(made.get());
-      turn(operation, cublas.CUBLASLT_MATMUL_DESC_TRANSA, product.b().turned());
-      turn(operation, cublas.CUBLASLT_MATMUL_DESC_TRANSB, product.a().turned());
+      set(operation, cublas.CUBLASLT_MATMUL_DESC_TRANSA, product.b().turned() ? 1 : 0);
+      set(operation, cublas.CUBLASLT_MATMUL_DESC_TRANSB, product.a().turned() ? 1 : 0);
+      if (product.bias() != 0) {
+        set(operation, cublas.CUBLASLT_MATMUL_DESC_EPILOGUE, cublas.CUBLASLT_EPILOGUE_BIAS);
+        bias(operation, product.bias());
+      }
       cublasLtMatrixLayoutOpaque_t left = layout(made, product.b(), product.batch());
       cublasLtMatrixLayoutOpaque_t right = layout(made, product.a(), product.batch());
       cublasLtMatrixLayoutOpaque_t into = layout(made, product.c(), product.batch());
@@ -166,8 +177,18 @@ final class Blas {
     }
   }
 
-  private static void turn(cublasLtMatmulDescOpaque_t operation, int which, boolean turned) {
-    try (IntPointer value = new IntPointer(new int[] {turned ? 1 : 0})) {
+  /** Of cᵀ, whose columns each have one number for each of its rows. */
+  private static void bias(cublasLtMatmulDescOpaque_t operation, long address) {
+    try (LongPointer value = new LongPointer(new long[] {address})) {
+      checkBlas(
+          cublas.cublasLtMatmulDescSetAttribute(
+              operation, cublas.CUBLASLT_MATMUL_DESC_BIAS_POINTER, value, Long.BYTES),
+          "MatmulDescSetAttribute");
+    }
+  }
+
+  private static void set(cublasLtMatmulDescOpaque_t operation, int which, int number) {
+    try (IntPointer value = new IntPointer(new int[] {number})) {
       checkBlas(
           cublas.cublasLtMatmulDescSetAttribute(operation, which, value, Integer.BYTES),
           "MatmulDescSetAttribute");

@@ -160,13 +160,9 @@ final class CudaBackend extends KernelBackend {
   public void linear(
       Tensor x, FrozenMatrix w, @Nullable Tensor bias, Tensor y, boolean accumulate) {
     if (w instanceof DeviceCodes coded) {
-      Tensor stored = decoded.asStored(coded);
-      products.matmul(x, false, stored, !coded.turned(), 1, accumulate ? 1 : 0, y);
+      products.linear(x, decoded.asStored(coded), !coded.turned(), bias, y, accumulate);
     } else {
-      products.linear(x, (KeptMatrix) w, y, accumulate);
-    }
-    if (bias != null) {
-      addBias(y, bias);
+      products.linear(x, (KeptMatrix) w, bias, y, accumulate);
     }
   }
 

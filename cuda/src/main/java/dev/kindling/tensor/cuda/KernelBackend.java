@@ -118,8 +118,7 @@ abstract class KernelBackend implements Backend {
 
   @Override
   public void addBias(Tensor y, Tensor bias) {
-    kernels.overElements(
-        "add_bias", y.elements(), y, DeviceMemory.code(y.type()), bias, y.columns(), y.elements());
+    kernels.addBias(y, bias);
   }
 
   @Override

@@ -46,6 +46,12 @@ final class Kernels {
     queue.run(new Launch(kernel, Math.toIntExact(blocks), threads, shared, values(arguments)));
   }
 
+  /** y [N, d] += bias [d] on every row: y of either type, the bias F32. */
+  void addBias(Tensor y, Tensor bias) {
+    long n = y.elements();
+    overElements("add_bias", n, y, DeviceMemory.code(y.type()), bias, y.columns(), n);
+  }
+
   private static long warps(long threads) {
     return Math.max(1, (threads + Launch.WARP - 1) / Launch.WARP) * Launch.WARP;
   }

@@ -3,13 +3,14 @@ package dev.kindling.tensor.cuda;
 import dev.kindling.tensor.DType;
 
 /**
- * c = alpha · op(a) · op(b) + beta · c for each of a batch; a beta of 0 ignores old c. Sums are
- * formed in fp32 and rounded to c's type at the end.
+ * c = alpha · op(a) · op(b) + beta · c + bias for each of a batch; a beta of 0 ignores old c. Sums
+ * are formed in fp32 and rounded to c's type at the end.
  *
  * @param c not transposed
  * @param batch how many, at least 1: each operand moves on by its stride from one to the next
+ * @param bias address of as many numbers of c's type as c has columns, for every row; 0 for none
  */
-record Product(Operand a, Operand b, Operand c, double alpha, double beta, int batch)
+record Product(Operand a, Operand b, Operand c, double alpha, double beta, int batch, long bias)
     implements Work {
   /**
    * A row-major matrix on the device, or a part of one.
@@ -49,6 +50,11 @@ record Product(Operand a, Operand b, Operand c, double alpha, double beta, int b
     }
   }
 
+  /** Without a bias. */
+  Product(Operand a, Operand b, Operand c, double alpha, double beta, int batch) {
+    this(a, b, c, alpha, beta, batch, 0);
+  }
+
   Product {
     if (c.turned
         || batch < 1
@@ -59,8 +65,18 @@ record Product(Operand a, Operand b, Operand c, double alpha, double beta, int b
     }
   }
 
+  /**
+   * The same with a bias.
+   *
+   * @param address of as many numbers of c's type as c has columns
+   */
+  Product plus(long address) {
+    return new Product(a, b, c, alpha, beta, batch, address);
+  }
+
   @Override
   public boolean names(long from, long to) {
-    return a.lies(from, to) || b.lies(from, to) || c.lies(from, to);
+    boolean biased = bias != 0 && from <= bias && bias < to;
+    return biased || a.lies(from, to) || b.lies(from, to) || c.lies(from, to);
   }
 }

@@ -4,6 +4,7 @@ import dev.kindling.tensor.DType;
 import dev.kindling.tensor.Tensor;
 import dev.kindling.tensor.cpu.KeptMatrix;
 import dev.kindling.tensor.cuda.Product.Operand;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Mutable: products with frozen matrices and without. A matrix that is not kept in the type of the
@@ -12,15 +13,20 @@ import dev.kindling.tensor.cuda.Product.Operand;
  * that, products of 5,461 columns ran at 90 TFLOP/s of an H200's 700.
  */
 final class Products {
+  /** Bytes. */
+  private static final int ALIGNED = 16;
+
   private final WorkQueue queue;
   private final Kernels kernels;
   private final Room block;
+  private final Room biases;
   private final Straightened straightened;
 
   Products(WorkQueue queue, Kernels kernels) {
     this.queue = queue;
     this.kernels = kernels;
     this.block = new Room(queue);
+    this.biases = new Room(queue);
     this.straightened = new Straightened(queue, kernels, Straightened.LARGE);
   }
 
@@ -33,6 +39,11 @@ final class Products {
   }
 
   void matmul(Tensor a, boolean ta, Tensor b, boolean tb, double alpha, double beta, Tensor c) {
+    straightened.multiply(product(a, ta, b, tb, alpha, beta, c));
+  }
+
+  private static Product product(
+      Tensor a, boolean ta, Tensor b, boolean tb, double alpha, double beta, Tensor c) {
     Operand left = operand(a).turnedIf(ta);
     Operand right = operand(b).turnedIf(tb);
     Operand into = operand(c);
@@ -42,13 +53,41 @@ final class Products {
       throw new IllegalArgumentException(
           "cannot multiply %s%s by %s%s into %s".formatted(a, ta ? "ᵀ" : "", b, tb ? "ᵀ" : "", c));
     }
-    straightened.multiply(new Product(left, right, into, alpha, beta, 1));
+    return new Product(left, right, into, alpha, beta, 1);
   }
 
-  /** y [N, out] = x·wᵀ, or += with {@code accumulate}. */
-  void linear(Tensor x, KeptMatrix w, Tensor y, boolean accumulate) {
+  /**
+   * y [N, out] = x·op(w) + bias, or += with {@code accumulate}. The product adds the bias itself
+   * where its sums go straight to y: 4 bytes for each number of y are not moved.
+   */
+  void linear(
+      Tensor x, Tensor w, boolean turned, @Nullable Tensor bias, Tensor y, boolean accumulate) {
+    Product product = product(x, false, w, turned, 1, accumulate ? 1 : 0, y);
+    if (bias == null) {
+      straightened.multiply(product);
+    } else if (straightened.copies(product)) {
+      straightened.multiply(product);
+      kernels.addBias(y, bias);
+    } else {
+      queue.run(product.plus(added(bias, y.type())));
+    }
+  }
+
+  /** As cublasLt adds it: of the result's type, and where vectors of any length may begin. */
+  private long added(Tensor bias, DType type) {
+    long address = DeviceMemory.of(bias);
+    if (type == bias.type() && address % ALIGNED == 0) {
+      return address;
+    }
+    long copy = biases.of(bias.elements() * type.bytes());
+    convert(bias, new Tensor(type, new DeviceMemory(copy, type), bias.elements()));
+    return copy;
+  }
+
+  /** y [N, out] = x·wᵀ + bias, or += with {@code accumulate}. */
+  void linear(Tensor x, KeptMatrix w, @Nullable Tensor bias, Tensor y, boolean accumulate) {
     if (w.direct()) {
-      matmul(x, false, w.w(), true, 1, accumulate ? 1 : 0, y);
+      linear(x, w.w(), true, bias, y, accumulate);
       return;
     }
     int step = w.blockRows();
@@ -57,6 +96,9 @@ final class Products {
       Operand part = operand(converted(w, from, rows)).turnedIf(true);
       Operand columns = columns(y, from, rows); // of all rows of y
       queue.run(new Product(operand(x), part, columns, 1, accumulate ? 1 : 0, 1));
+    }
+    if (bias != null) {
+      kernels.addBias(y, bias);
     }
   }
 
@@ -103,5 +145,6 @@ final class Products {
   void close() {
     straightened.close();
     block.free();
+    biases.free();
   }
 }

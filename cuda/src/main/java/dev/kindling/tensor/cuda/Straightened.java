@@ -100,16 +100,21 @@ final class Straightened {
     return straight;
   }
 
-  /** One product, not a batch. */
+  /** Whether a product is formed by way of copies. */
+  boolean copies(Product p) {
+    long largest = Math.max(Math.max(bytes(p.a()), bytes(p.b())), bytes(p.c()));
+    return (crooked(p.a()) || crooked(p.b()) || crooked(p.c())) && largest <= MOST;
+  }
+
+  /** One product, not a batch; without a bias where it is formed by way of {@link #copies}. */
   void multiply(Product p) {
-    boolean a = crooked(p.a());
-    boolean b = crooked(p.b());
-    boolean c = crooked(p.c());
-    boolean fits = Math.max(Math.max(bytes(p.a()), bytes(p.b())), bytes(p.c())) <= MOST;
-    if ((!a && !b && !c) || !fits) {
+    if (!copies(p)) {
       queue.run(p);
       return;
     }
+    boolean a = crooked(p.a());
+    boolean b = crooked(p.b());
+    boolean c = crooked(p.c());
     boolean rows = a && p.a().turned();
     boolean inner = (a && !p.a().turned()) || (b && p.b().turned());
     boolean columns = c || (b && !p.b().turned());

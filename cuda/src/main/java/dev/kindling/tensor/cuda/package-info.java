@@ -3,9 +3,9 @@
  * in a jar of its own beside the job's. docs/gpu.md says what was executed where, and how fast.
  *
  * <p>{@link dev.kindling.tensor.cuda.CudaBackend} knows shapes and addresses, and asks {@link
- * dev.kindling.tensor.cuda.WorkQueue} for copies and for {@link dev.kindling.tensor.cuda.Work}: runs
- * of kernels, products, zeros. The queue has them done as if each were after the last, and decides
- * what one graph does and what is copied beside the work. It knows CUDA only by {@link
+ * dev.kindling.tensor.cuda.WorkQueue} for copies and for {@link dev.kindling.tensor.cuda.Work}:
+ * runs of kernels, products, zeros. The queue has them done as if each were after the last, and
+ * decides what one graph does and what is copied beside the work. It knows CUDA only by {@link
  * dev.kindling.tensor.cuda.Driver}, a dozen calls. One implementation makes them to a real device;
  * in the tests another one is a process that runs the very same kernels on the CPU, and the backend
  * owes all that every backend owes.

@@ -167,13 +167,17 @@ final class ShimDriver implements Driver {
   }
 
   private void multiply(Product product) {
-    ByteBuffer call = call('M', 3 * 37 + 21).put((byte) (tf32 ? 1 : 0));
+    ByteBuffer call = call('M', 3 * 37 + 29).put((byte) (tf32 ? 1 : 0));
     for (Operand o : new Operand[] {product.a(), product.b(), product.c()}) {
       call.putLong(o.address()).putInt(DeviceMemory.code(o.type()));
       call.putInt(o.rows()).putInt(o.columns()).putLong(o.leading()).putLong(o.stride());
       call.put((byte) (o.turned() ? 1 : 0));
     }
-    answer(call.putDouble(product.alpha()).putDouble(product.beta()).putInt(product.batch()));
+    answer(
+        call.putDouble(product.alpha())
+            .putDouble(product.beta())
+            .putInt(product.batch())
+            .putLong(product.bias()));
   }
 
   @Override

@@ -233,6 +233,13 @@ final class StrictDriver implements Driver {
     for (Operand operand : List.of(product.a(), product.b(), product.c())) {
       requireLive("a product", operand.address(), operand.extent(product.batch()));
     }
+    if (product.bias() != 0) {
+      int bytes = product.c().columns() * product.c().type().bytes();
+      requireLive("a bias", product.bias(), bytes);
+      if (product.bias() % 16 != 0) {
+        throw new IllegalStateException("a bias begins at " + product.bias());
+      }
+    }
     long from = product.c().address();
     long to = from + product.c().extent(product.batch());
     for (Operand read : List.of(product.a(), product.b())) {

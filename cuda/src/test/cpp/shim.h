@@ -59,10 +59,13 @@ alignas(16) static unsigned short shared[kShared / 2];
 
 inline void leave() { if (!_setjmp(fibres[current].here)) _longjmp(scheduler, 1); }
 
-// A fibre outlives its block and waits for the next one.
+inline void forget_copies();
+
+// A fibre outlives its block and waits for the next one; what is on its way then arrives nowhere.
 inline void live() {
   for (;;) {
     (*body)();
+    forget_copies();
     fibres[current].done = true;
     finished++;
     moved = true;
@@ -226,6 +229,11 @@ inline void copies_but_latest() { arrive(copies[threadIdx.x].earlier); }
 inline void copies_all() {
   copies_but_latest();
   arrive(copies[threadIdx.x].latest);
+}
+
+inline void shim::forget_copies() {
+  Copies& own = copies[threadIdx.x];
+  for (auto* some : {&own.begun, &own.latest, &own.earlier}) some->clear();
 }
 
 inline float power_of_two(float x) { return exp2f(x); }

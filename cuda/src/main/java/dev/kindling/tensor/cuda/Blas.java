@@ -141,7 +141,7 @@ final class Blas {
   private Plan plan(Product product) {
     try (PointerPointer<Pointer> made = new PointerPointer<>(1);
         IntPointer found = new IntPointer(1);
-        LongPointer most = new LongPointer(workspaceBytes)) {
+        LongPointer most = new LongPointer(new long[] {workspaceBytes})) {
       boolean rounded = tf32 && product.a().type() == DType.F32;
       int how = rounded ? cublas.CUBLAS_COMPUTE_32F_FAST_TF32 : cublas.CUBLAS_COMPUTE_32F;
       checkBlas(cublas.cublasLtMatmulDescCreate(made, how, cudart.CUDA_R_32F), "MatmulDescCreate");

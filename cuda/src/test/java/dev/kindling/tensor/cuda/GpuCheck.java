@@ -28,18 +28,35 @@ public final class GpuCheck {
   private static final ObjectMapper JSON = new ObjectMapper();
   private static final int FAILURES_TOLD = 12;
 
+  /** All that need a GPU. */
+  static final List<String> TESTS =
+      List.of(
+          "dev.kindling.model.DeviceCurveTest",
+          "dev.kindling.model.DeviceGoldenTest",
+          "dev.kindling.model.DeviceBf16GoldenTest",
+          "dev.kindling.model.DeviceTf32GoldenTest",
+          "dev.kindling.tensor.cuda.DeviceQueueTest",
+          "dev.kindling.tensor.cuda.DeviceBf16Test",
+          "dev.kindling.tensor.cuda.DeviceTf32Test",
+          "dev.kindling.tensor.cuda.DeviceFp32Test");
+
   private GpuCheck() {}
 
   /**
-   * @param arguments {@code device}, {@code tests}, or {@link GpuStep}s: {@code step 7B r=8
-   *     tokens=2048 rows=1 plans=flops}, any number of them
+   * @param arguments {@code device}, {@code tests}, {@code test DeviceFp32Test}, or {@link
+   *     GpuStep}s: {@code step 7B r=8 tokens=2048 rows=1 plans=flops}, any number of them
    */
   public static void main(String... arguments) throws ClassNotFoundException {
     boolean passed = true;
     for (int i = 0; i < arguments.length; i++) {
       switch (arguments[i]) {
         case "device" -> say(device());
-        case "tests" -> passed &= tests();
+        case "tests" -> passed &= tests(TESTS);
+        case "test" -> {
+          i++;
+          String end = "." + arguments[i];
+          passed &= tests(TESTS.stream().filter(name -> name.endsWith(end)).toList());
+        }
         case "step", "profile" -> {
           boolean profiled = arguments[i].equals("profile");
           GpuStep step = GpuStep.of(Arrays.copyOfRange(arguments, i + 1, i + 6));
@@ -73,17 +90,10 @@ public final class GpuCheck {
     return line;
   }
 
-  private static boolean tests() throws ClassNotFoundException {
+  private static boolean tests(List<String> names) throws ClassNotFoundException {
     boolean passed = true;
-    for (Class<?> test :
-        List.of(
-            Class.forName("dev.kindling.model.DeviceCurveTest"),
-            Class.forName("dev.kindling.model.DeviceGoldenTest"),
-            Class.forName("dev.kindling.model.DeviceBf16GoldenTest"),
-            Class.forName("dev.kindling.model.DeviceTf32GoldenTest"),
-            DeviceBf16Test.class,
-            DeviceTf32Test.class,
-            DeviceFp32Test.class)) {
+    for (String name : names) {
+      Class<?> test = Class.forName(name);
       ClassSelector selector = selectClass(test);
       LauncherDiscoveryRequest request =
           LauncherDiscoveryRequestBuilder.request().selectors(selector).build();

@@ -319,7 +319,7 @@ CUresult cuGraphExecDestroy(CUgraphExec graph) { OUTSIDE; delete graph; return C
 // cublasLt: columns are stored, so that what is a matrix to it is the transposed one to a Product.
 struct Descriptor { int compute, scale, turned[2] = {0, 0}, epilogue = 1; uint64_t bias = 0; };
 struct Layout { int type; uint64_t rows, columns; int64_t leading; int batch = 1; int64_t stride = 0; };
-struct Preference { uint64_t workspace = 0; int aligned[4] = {256, 256, 256, 256}; };
+struct Preference { uint64_t workspace = 0; int reduction = 7; int aligned[4] = {256, 256, 256, 256}; };
 struct Algorithm { uint64_t data[8]; };
 struct Heuristic { Algorithm algorithm; size_t workspace; int state; float waves; int reserved[4]; };
 
@@ -373,6 +373,7 @@ int cublasLtMatrixLayoutSetAttribute(Layout* l, int which, const void* value, si
 int cublasLtMatmulPreferenceCreate(Preference** made) { *made = new Preference; return 0; }
 int cublasLtMatmulPreferenceSetAttribute(Preference* p, int which, const void* value, size_t bytes) {
   if (which == 1) return set(&p->workspace, value, bytes);
+  if (which == 3) return set(&p->reduction, value, bytes);
   return which >= 5 && which <= 8 ? set(&p->aligned[which - 5], value, bytes) : kInvalid;
 }
 int cublasLtMatmulAlgoGetHeuristic(void*, const Descriptor* d, const Layout* a, const Layout* b, const Layout* c,
@@ -385,6 +386,7 @@ int cublasLtMatmulAlgoGetHeuristic(void*, const Descriptor* d, const Layout* a, 
     return kUnsupported;
   }
   if (p->workspace == 0) die("no product may have a workspace");
+  if (p->reduction & ~2) die("parts of sums may be rounded to the result's type");
   Heuristic first = {};
   first.algorithm.data[0] = kind(*d, *a, *b, *into);
   for (int i = 0; i < 4; i++) first.algorithm.data[1 + i] = p->aligned[i];

@@ -161,6 +161,9 @@ final class Blas {
           cublas.cublasLtMatmulPreferenceSetAttribute(
               limits, cublas.CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, most, Long.BYTES),
           "MatmulPreferenceSetAttribute");
+      // Parts of a sum are kept in fp32 and added in one order, or there are none.
+      int parts = cublas.CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE;
+      limit(limits, cublas.CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, parts);
       align(limits, cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, product.b());
       align(limits, cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, product.a());
       align(limits, cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, product.c());
@@ -196,7 +199,11 @@ final class Blas {
   }
 
   private static void align(cublasLtMatmulPreferenceOpaque_t limits, int which, Operand operand) {
-    try (IntPointer value = new IntPointer(new int[] {(int) Kind.aligned(operand.address())})) {
+    limit(limits, which, (int) Kind.aligned(operand.address()));
+  }
+
+  private static void limit(cublasLtMatmulPreferenceOpaque_t limits, int which, int number) {
+    try (IntPointer value = new IntPointer(new int[] {number})) {
       checkBlas(
           cublas.cublasLtMatmulPreferenceSetAttribute(limits, which, value, Integer.BYTES),
           "MatmulPreferenceSetAttribute");

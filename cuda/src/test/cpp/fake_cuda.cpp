@@ -57,7 +57,12 @@ struct Place { CUstream stream; uint64_t at; };
 struct CUevent_st { std::optional<Place> place; };
 
 namespace {
-const size_t kMemory = size_t(16) << 30;
+// Bytes of a device.
+size_t most() {
+  const char* told = getenv("FAKE_CUDA_BYTES");
+  return told ? strtoull(told, nullptr, 10) : size_t(16) << 30;
+}
+size_t allocated = 0;  // of all devices together
 std::recursive_mutex door;
 thread_local CUcontext current = nullptr;
 thread_local CUstream capturing = nullptr;
@@ -188,14 +193,25 @@ CUresult cuLaunchKernel(CUfunction f, unsigned x, unsigned y, unsigned z, unsign
 
 CUresult cuMemAlloc_v2(CUdeviceptr* address, size_t bytes) {
   OUTSIDE;
-  *address = bytes == 0 || bytes > kMemory ? 0 : memory::allocate(bytes);
+  if (bytes == 0) return CUDA_ERROR_INVALID_VALUE;
+  *address = allocated + bytes > most() ? 0 : memory::allocate(bytes);
+  if (*address) allocated += bytes;
   return *address ? CUDA_SUCCESS : CUDA_ERROR_OUT_OF_MEMORY;
 }
 CUresult cuMemFree_v2(CUdeviceptr address) {
   OUTSIDE;
-  return memory::release(address) ? CUDA_SUCCESS : CUDA_ERROR_INVALID_VALUE;
+  auto found = memory::live.find(address);
+  if (found == memory::live.end()) return CUDA_ERROR_INVALID_VALUE;
+  allocated -= found->second.bytes;
+  memory::release(address);
+  return CUDA_SUCCESS;
 }
-CUresult cuMemGetInfo_v2(size_t* free, size_t* total) { NEEDS_CONTEXT; *free = *total = kMemory; return CUDA_SUCCESS; }
+CUresult cuMemGetInfo_v2(size_t* free, size_t* total) {
+  NEEDS_CONTEXT;
+  *total = most();
+  *free = *total - allocated;
+  return CUDA_SUCCESS;
+}
 CUresult cuMemAllocHost_v2(void** at, size_t bytes) {
   OUTSIDE;
   const uint64_t address = memory::allocate(bytes);

@@ -9,6 +9,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
@@ -49,17 +50,20 @@ class FakeCudaIT {
   }
 
   /** In a process that finds such a CUDA, and keeps what it links to it apart. */
+  private static Launched onFakeGpus(List<String> arguments, Map<String, String> besides) {
+    Map<String, String> environment = new HashMap<>(besides);
+    environment.put("PATH", cuda + ":" + System.getenv("PATH"));
+    environment.put("LD_LIBRARY_PATH", cuda.toString());
+    environment.put("JAVA_TOOL_OPTIONS", "-Dorg.bytedeco.javacpp.cachedir=" + natives);
+    return Launched.kindling(arguments, environment);
+  }
+
   private static Launched onFakeGpus(List<String> arguments) {
-    String path = cuda + ":" + System.getenv("PATH");
-    return Launched.kindling(
-        arguments,
-        Map.of(
-            "PATH",
-            path,
-            "LD_LIBRARY_PATH",
-            cuda.toString(),
-            "JAVA_TOOL_OPTIONS",
-            "-Dorg.bytedeco.javacpp.cachedir=" + natives));
+    return onFakeGpus(arguments, Map.of());
+  }
+
+  private static List<String> local() {
+    return new ArrayList<>(List.of("--master", "local[1]", "--jars", ENGINE.toString()));
   }
 
   private static List<String> cluster(String master, int perExecutor) {
@@ -87,8 +91,7 @@ class FakeCudaIT {
     GoldenFolder bert = GoldenFolder.copy("bert", temp);
     String[] settings = {"train.micro-batch-size=1", "compute.backend=cuda"};
     Path one = temp.resolve("one");
-    List<String> arguments =
-        new ArrayList<>(List.of("--master", "local[1]", "--jars", ENGINE.toString()));
+    List<String> arguments = local();
     arguments.addAll(bert.train(one, settings));
     Launched run = onFakeGpus(arguments);
     assertThat(run.code()).as(run.stderr()).isZero();
@@ -118,8 +121,7 @@ class FakeCudaIT {
       throws Exception {
     GoldenFolder golden = GoldenFolder.copy(name, temp);
     Path output = temp.resolve("gpu");
-    List<String> arguments =
-        new ArrayList<>(List.of("--master", "local[1]", "--jars", ENGINE.toString()));
+    List<String> arguments = local();
     arguments.addAll(golden.train(output, "compute.backend=cuda", "train.precision=" + precision));
     Launched run = onFakeGpus(arguments);
     assertThat(run.code()).as(run.stderr()).isZero();
@@ -131,5 +133,45 @@ class FakeCudaIT {
           .as("step %d", step)
           .isLessThan(bound * Math.max(1, wanted.get(step)));
     }
+  }
+
+  /** Workers that go on by themselves, each on its GPU or both on one. */
+  @Test
+  void train_averaging_onTwoGpusIsThatOfOne() throws Exception {
+    GoldenFolder bert = GoldenFolder.copy("bert", temp);
+    String[] settings = {
+      "sync.mode=averaging",
+      "sync.workers=2",
+      "sync.averaging-frequency=2",
+      "train.micro-batch-size=1",
+      "compute.backend=cuda"
+    };
+    Path two = temp.resolve("two");
+    List<String> arguments = cluster("local-cluster[1,2,1024]", 1);
+    arguments.addAll(bert.train(two, settings));
+    Launched run = onFakeGpus(arguments);
+    assertThat(run.code()).as(run.stderr()).isZero();
+    Path one = temp.resolve("one");
+    arguments = local();
+    arguments.addAll(bert.train(one, settings));
+    run = onFakeGpus(arguments);
+    assertThat(run.code()).as(run.stderr()).isZero();
+    assertThat(two.resolve(ADAPTER)).hasSameBinaryContentAs(one.resolve(ADAPTER));
+  }
+
+  /** Others have the memory that the plan counts on. */
+  @Test
+  void train_gpuWhoseMemoryOthersHave_saysWhatIsFree() {
+    GoldenFolder bert = GoldenFolder.copy("bert", temp);
+    Path output = temp.resolve("out");
+    List<String> arguments = local();
+    arguments.addAll(bert.train(output, "compute.backend=cuda"));
+    int bytes = (32 << 20) + (64 << 10); // cublasLt's workspace, and less than the base
+    Launched run = onFakeGpus(arguments, Map.of("FAKE_CUDA_BYTES", String.valueOf(bytes)));
+    assertThat(run.code()).as(run.stderr()).isEqualTo(3);
+    assertThat(run.stderr())
+        .containsPattern("the GPU's memory: \\d MB of 32 MB are free")
+        .contains("train.micro-batch-size", "train.recompute = block");
+    assertThat(output.resolve("_SUCCESS")).doesNotExist();
   }
 }

@@ -1,6 +1,7 @@
 // What both devices on the CPU share: our kernels by their names, and products by their definition. Who includes it
 // says what memory there is.
 #pragma once
+#include "product.h"
 #include "shim.h"
 #include "common.cu"
 #include "norms.cu"
@@ -73,11 +74,6 @@ inline std::string run(const std::string& name, unsigned grid, unsigned threads,
   shim::kernel = "none";
   return wrong;
 }
-
-struct Operand { uint64_t address; uint32_t type, rows, columns; uint64_t leading, stride; uint8_t turned; } __attribute__((packed));
-
-// Row-major: c = alpha · op(a) · op(b) + beta · c + bias for each of the batch; no bias where its address is 0.
-struct Product { uint8_t tf32; Operand a, b, c; double alpha, beta; uint32_t batch; uint64_t bias; } __attribute__((packed));
 
 inline size_t size_of(uint32_t type) { return type == TYPE_F32 ? 4 : 2; }
 

@@ -22,5 +22,5 @@ const char* kernels_types(const char* name) {
 const char* kernels_run(const char* name, unsigned grid, unsigned threads, unsigned shared, void* const* values) {
   return say(device::run(name, grid, threads, shared, values));
 }
-const char* kernels_multiply(const device::Product* product) { return say(device::multiply(*product)); }
+const char* kernels_multiply(const Product* product) { return say(device::multiply(*product)); }
 }

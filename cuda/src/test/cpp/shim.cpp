@@ -91,7 +91,7 @@ int main() {
     } else if (op == 'L') {
       wrong = launch();
     } else if (op == 'M') {
-      wrong = device::multiply(next<device::Product>());
+      wrong = device::multiply(next<Product>());
     } else {
       wrong = "no such call";
     }

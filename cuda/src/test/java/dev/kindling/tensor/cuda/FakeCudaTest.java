@@ -16,7 +16,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /**
  * The engine's own host code, bindings and all, in a process whose CUDA computes on the CPU ({@code
- * src/test/cpp/fake_cuda.cpp}): tests that need a GPU, as {@code gpu-check} runs them.
+ * src/test/cpp/fake.h}): tests that need a GPU, as {@code gpu-check} runs them.
  */
 class FakeCudaTest {
   @TempDir private static Path cuda;

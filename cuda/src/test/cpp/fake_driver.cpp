@@ -1,18 +1,11 @@
-// CUDA's driver, cublasLt and NVRTC on the CPU, as far as our engine calls them: one library under the names of five,
-// so that the engine's own host code can be run where there is no GPU. A stream does nothing until somebody waits for
-// it, and then no more than it must: whoever reads, overwrites or frees something too early is found by that. Streams
-// whose place in FAKE_CUDA_EAGER has a 1, in the order of their making, do all at once, as legally. What CUDA would
-// report has CUDA's number here; what it would let pass with wrong numbers, or a crash, ends the process. On stderr
-// there is a line for each graph that is run.
+// The driver; fake.h.
+#include "fake.h"
 #include "memory.h"
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
 #include <dlfcn.h>
-#include <functional>
-#include <mutex>
 #include <optional>
-#include <string>
 #include <unistd.h>
 #include <vector>
 #if __has_include(<cuda.h>)
@@ -32,11 +25,12 @@ enum { CUDA_SUCCESS = 0, CUDA_ERROR_INVALID_VALUE = 1, CUDA_ERROR_OUT_OF_MEMORY 
     CUDA_ERROR_NOT_FOUND = 500, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED = 900, CUDA_ERROR_STREAM_CAPTURE_INVALIDATED = 901 };
 #endif
 
+using fake::ask;
+using fake::die;
+using fake::need;
 using Task = std::function<void()>;
 
-// What a library of kernels exports; fake_kernels.cpp.
-struct Operand { uint64_t address; uint32_t type, rows, columns; uint64_t leading, stride; uint8_t turned; } __attribute__((packed));
-struct Product { uint8_t tf32; Operand a, b, c; double alpha, beta; uint32_t batch; uint64_t bias; } __attribute__((packed));
+// A library of kernels, fake_kernels.cpp.
 struct CUmod_st {
   void* library;
   const char* (*types)(const char*);
@@ -63,16 +57,10 @@ size_t most() {
   return told ? strtoull(told, nullptr, 10) : size_t(16) << 30;
 }
 size_t allocated = 0;  // of all devices together
-std::recursive_mutex door;
 thread_local CUcontext current = nullptr;
 thread_local CUstream capturing = nullptr;
 std::map<uint64_t, size_t> host;  // page-locked memory
-const char* (*multiply)(const Product*) = nullptr;
-
-[[noreturn]] void die(const std::string& why) {
-  fprintf(stderr, "fake CUDA: %s\n", why.c_str());
-  _exit(3);
-}
+const char* (*products)(const Product*) = nullptr;  // of the kernels that were loaded last
 
 void drain(CUstream stream, uint64_t until) {
   while (stream->done < until) {
@@ -81,18 +69,6 @@ void drain(CUstream stream, uint64_t until) {
     task();
     stream->done++;
   }
-}
-
-CUresult ask(CUstream stream, Task task) {
-  if (!stream) die("work for the default stream, which ours do not wait for");
-  if (stream->taken) {
-    stream->taken->tasks.push_back(std::move(task));
-    return CUDA_SUCCESS;
-  }
-  stream->todo.push_back(std::move(task));
-  stream->asked++;
-  if (stream->eager) drain(stream, stream->asked);
-  return CUDA_SUCCESS;
 }
 
 // Whether a thread may do what has no place in a graph.
@@ -110,20 +86,41 @@ bool locked(const void* at, size_t bytes) {
   const auto& [start, size] = *std::prev(after);
   return address + bytes <= start + size;
 }
+}  // namespace
 
-void need(uint64_t address, size_t bytes, const char* what) {
+std::recursive_mutex fake::door;
+
+void fake::die(const std::string& why) {
+  fprintf(stderr, "fake CUDA: %s\n", why.c_str());
+  _exit(3);
+}
+
+bool fake::entered() { return current; }
+
+void fake::ask(CUstream stream, Task task) {
+  if (!stream) die("work for the default stream, which ours do not wait for");
+  if (stream->taken) {
+    stream->taken->tasks.push_back(std::move(task));
+    return;
+  }
+  stream->todo.push_back(std::move(task));
+  stream->asked++;
+  if (stream->eager) drain(stream, stream->asked);
+}
+
+void fake::need(uint64_t address, size_t bytes, const char* what) {
   if (!memory::holds(address, bytes)) die(std::string(what) + " touches what is not allocated");
 }
 
-std::string beside(const char* file) {
+const char* fake::multiply(const Product& product) { return products(&product); }
+
+std::string fake::beside(const char* file) {
   Dl_info here;
   dladdr(reinterpret_cast<void*>(&drain), &here);
   const std::string path = here.dli_fname;
   return path.substr(0, path.rfind('/') + 1) + file;
 }
-}  // namespace
 
-#define ENTER std::lock_guard<std::recursive_mutex> inside(door)
 #define NEEDS_CONTEXT ENTER; if (!current) return CUDA_ERROR_INVALID_CONTEXT
 #define OUTSIDE ENTER; if (const CUresult no = outside()) return no
 
@@ -157,7 +154,7 @@ CUresult cuModuleLoadData(CUmodule* module, const void* image) {
   void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
   if (!library) die(dlerror());
   reinterpret_cast<void (*)(bool (*)(uint64_t, uint64_t))>(dlsym(library, "kernels_open"))(memory::holds);
-  multiply = reinterpret_cast<decltype(multiply)>(dlsym(library, "kernels_multiply"));
+  products = reinterpret_cast<decltype(products)>(dlsym(library, "kernels_multiply"));
   *module = new CUmod_st{library, reinterpret_cast<decltype(CUmod_st::types)>(dlsym(library, "kernels_types")),
       reinterpret_cast<decltype(CUmod_st::run)>(dlsym(library, "kernels_run"))};
   return CUDA_SUCCESS;
@@ -184,11 +181,12 @@ CUresult cuLaunchKernel(CUfunction f, unsigned x, unsigned y, unsigned z, unsign
   for (size_t i = 0; i < bits.size(); i++) {
     memcpy(&bits[i], parameters[i], f->types[i] == 'p' || f->types[i] == 'l' ? 8 : 4);
   }
-  return ask(stream, [=]() mutable {
+  ask(stream, [=]() mutable {
     std::vector<void*> values(bits.size());
     for (size_t i = 0; i < bits.size(); i++) values[i] = &bits[i];
     if (const char* wrong = f->module->run(f->name.c_str(), x, threads, shared, values.data())) die(f->name + ": " + wrong);
   });
+  return CUDA_SUCCESS;
 }
 
 CUresult cuMemAlloc_v2(CUdeviceptr* address, size_t bytes) {
@@ -230,26 +228,30 @@ CUresult cuMemcpyHtoDAsync_v2(CUdeviceptr to, const void* from, size_t bytes, CU
   NEEDS_CONTEXT;
   if (!locked(from, bytes)) {  // read before the call returns
     std::vector<char> copy(static_cast<const char*>(from), static_cast<const char*>(from) + bytes);
-    return ask(stream, [=] { need(to, bytes, "an upload"); memcpy((void*)to, copy.data(), bytes); });
+    ask(stream, [=] { need(to, bytes, "an upload"); memcpy((void*)to, copy.data(), bytes); });
+    return CUDA_SUCCESS;
   }
-  return ask(stream, [=] {
+  ask(stream, [=] {
     if (!locked(from, bytes)) die("an upload reads what has been given back");
     need(to, bytes, "an upload");
     memcpy((void*)to, from, bytes);
   });
+  return CUDA_SUCCESS;
 }
 CUresult cuMemcpyDtoHAsync_v2(void* to, CUdeviceptr from, size_t bytes, CUstream stream) {
   NEEDS_CONTEXT;
   if (!locked(to, bytes)) die("copies into memory that is not page-locked");
-  return ask(stream, [=] {
+  ask(stream, [=] {
     if (!locked(to, bytes)) die("copies into what has been given back");
     need(from, bytes, "a copy");
     memcpy(to, (const void*)from, bytes);
   });
+  return CUDA_SUCCESS;
 }
 CUresult cuMemsetD8Async(CUdeviceptr at, unsigned char value, size_t bytes, CUstream stream) {
   NEEDS_CONTEXT;
-  return ask(stream, [=] { need(at, bytes, "a clear"); memset((void*)at, value, bytes); });
+  ask(stream, [=] { need(at, bytes, "a clear"); memset((void*)at, value, bytes); });
+  return CUDA_SUCCESS;
 }
 
 CUresult cuStreamCreate(CUstream* stream, unsigned flags) {
@@ -278,7 +280,8 @@ CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned) {
   NEEDS_CONTEXT;
   if (!event->place) return CUDA_SUCCESS;
   const Place place = *event->place;
-  return ask(stream, [=] { drain(place.stream, place.at); });
+  ask(stream, [=] { drain(place.stream, place.at); });
+  return CUDA_SUCCESS;
 }
 CUresult cuEventCreate(CUevent* event, unsigned flags) {
   NEEDS_CONTEXT;
@@ -330,128 +333,4 @@ CUresult cuGraphLaunch(CUgraphExec graph, CUstream stream) {
   return CUDA_SUCCESS;
 }
 CUresult cuGraphExecDestroy(CUgraphExec graph) { OUTSIDE; delete graph; return CUDA_SUCCESS; }
-}
-
-// cublasLt: columns are stored, so that what is a matrix to it is the transposed one to a Product.
-struct Descriptor { int compute, scale, turned[2] = {0, 0}, epilogue = 1; uint64_t bias = 0; };
-struct Layout { int type; uint64_t rows, columns; int64_t leading; int batch = 1; int64_t stride = 0; };
-struct Preference { uint64_t workspace = 0; int reduction = 7; int aligned[4] = {256, 256, 256, 256}; };
-struct Algorithm { uint64_t data[8]; };
-struct Heuristic { Algorithm algorithm; size_t workspace; int state; float waves; int reserved[4]; };
-
-namespace {
-const int kInvalid = 7, kUnsupported = 15;
-
-uint64_t kind(const Descriptor& d, const Layout& a, const Layout& b, const Layout& c) {
-  uint64_t hash = 14695981039346656037u;
-  auto mix = [&](uint64_t value) { hash = (hash ^ value) * 1099511628211u; };
-  for (uint64_t v : {d.compute, d.scale, d.turned[0], d.turned[1], d.epilogue}) mix(v);
-  for (const Layout& l : {a, b, c}) {
-    for (uint64_t v : {uint64_t(l.type), l.rows, l.columns, uint64_t(l.leading), uint64_t(l.batch), uint64_t(l.stride)}) mix(v);
-  }
-  return hash;
-}
-
-template <class T> int set(T* field, const void* value, size_t bytes) {
-  if (bytes != sizeof(T)) return kInvalid;
-  memcpy(field, value, bytes);
-  return 0;
-}
-
-Operand operand(const void* at, const Layout& l, int turned) {
-  return {reinterpret_cast<uint64_t>(at), l.type == 0 ? 0u : 1u, uint32_t(l.columns), uint32_t(l.rows), uint64_t(l.leading),
-      uint64_t(l.stride), uint8_t(turned)};
-}
-}  // namespace
-
-extern "C" {
-size_t cublasLtGetVersion() { return 130000; }
-int cublasLtCreate(void** handle) { *handle = new int; return current ? 0 : 1; }
-int cublasLtMatmulDescCreate(Descriptor** made, int compute, int scale) {
-  if ((compute != 68 && compute != 77) || scale != 0) return kUnsupported;
-  *made = new Descriptor{compute, scale};
-  return 0;
-}
-int cublasLtMatmulDescSetAttribute(Descriptor* d, int which, const void* value, size_t bytes) {
-  if (which == 3 || which == 4) return set(&d->turned[which - 3], value, bytes);
-  if (which == 7) return set(&d->epilogue, value, bytes);
-  return which == 8 ? set(&d->bias, value, bytes) : kInvalid;
-}
-int cublasLtMatrixLayoutCreate(Layout** made, int type, uint64_t rows, uint64_t columns, int64_t leading) {
-  if ((type != 0 && type != 14) || leading < int64_t(rows)) return kInvalid;
-  *made = new Layout{type, rows, columns, leading};
-  return 0;
-}
-int cublasLtMatrixLayoutSetAttribute(Layout* l, int which, const void* value, size_t bytes) {
-  if (which == 5) return set(&l->batch, value, bytes);
-  return which == 6 ? set(&l->stride, value, bytes) : kInvalid;
-}
-int cublasLtMatmulPreferenceCreate(Preference** made) { *made = new Preference; return 0; }
-int cublasLtMatmulPreferenceSetAttribute(Preference* p, int which, const void* value, size_t bytes) {
-  if (which == 1) return set(&p->workspace, value, bytes);
-  if (which == 3) return set(&p->reduction, value, bytes);
-  return which >= 5 && which <= 8 ? set(&p->aligned[which - 5], value, bytes) : kInvalid;
-}
-int cublasLtMatmulAlgoGetHeuristic(void*, const Descriptor* d, const Layout* a, const Layout* b, const Layout* c,
-    const Layout* into, const Preference* p, int wanted, Heuristic* results, int* found) {
-  const uint64_t m = d->turned[0] ? a->columns : a->rows, k = d->turned[0] ? a->rows : a->columns;
-  const uint64_t n = d->turned[1] ? b->rows : b->columns, k2 = d->turned[1] ? b->columns : b->rows;
-  *found = 0;
-  if (k != k2 || into->rows != m || into->columns != n || c->leading != into->leading || a->type != b->type || wanted < 1 ||
-      (d->epilogue != 1 && d->epilogue != 4) || (a->type == 0 && into->type != 0)) {
-    return kUnsupported;
-  }
-  if (p->workspace == 0) die("no product may have a workspace");
-  if (p->reduction & ~2) die("parts of sums may be rounded to the result's type");
-  Heuristic first = {};
-  first.algorithm.data[0] = kind(*d, *a, *b, *into);
-  for (int i = 0; i < 4; i++) first.algorithm.data[1 + i] = p->aligned[i];
-  first.workspace = p->workspace;
-  *results = first;
-  *found = 1;
-  return 0;
-}
-int cublasLtMatmul(void*, const Descriptor* d, const float* alpha, const void* a, const Layout* left, const void* b,
-    const Layout* right, const float* beta, const void* c, const Layout* before, void* into, const Layout* result,
-    const Algorithm* algorithm, void* workspace, size_t workspaceBytes, CUstream stream) {
-  ENTER;
-  if (!current) return 1;
-  if (c != into || before != result) die("a product into another matrix");
-  if (algorithm->data[0] != kind(*d, *left, *right, *result)) die("an algorithm for another kind of product");
-  const void* pointers[] = {a, b, c, into};
-  for (int i = 0; i < 4; i++) {
-    if (reinterpret_cast<uint64_t>(pointers[i]) % algorithm->data[1 + i]) die("an algorithm for better aligned matrices");
-  }
-  if (d->epilogue == 4 && (d->bias == 0 || d->bias % 16)) die("a bias that is nowhere, or begins anywhere");
-  const Product product = {uint8_t(d->compute == 77), operand(b, *right, d->turned[1]), operand(a, *left, d->turned[0]),
-      operand(into, *result, 0), *alpha, *beta, uint32_t(result->batch), d->epilogue == 4 ? d->bias : 0};
-  ask(stream, [=] {
-    need(reinterpret_cast<uint64_t>(workspace), workspaceBytes, "a workspace");
-    memset(workspace, 0xff, 256);
-    if (const char* wrong = multiply(&product)) die(std::string("a product: ") + wrong);
-  });
-  return 0;
-}
-
-// NVRTC: the compiled kernels are the name of a library that has them.
-struct Program { std::string source, image; };
-int nvrtcVersion(int* major, int* minor) { *major = 13; *minor = 99; return 0; }
-int nvrtcCreateProgram(Program** made, const char* source, const char*, int headers, const char* const*, const char* const*) {
-  *made = new Program{source, ""};
-  return headers == 0 ? 0 : 3;
-}
-int nvrtcCompileProgram(Program* program, int count, const char* const* options) {
-  bool bf16 = false, architecture = false;
-  for (int i = 0; i < count; i++) {
-    bf16 |= strcmp(options[i], "-DACTIVE_BF16") == 0;
-    architecture |= strcmp(options[i], "--gpu-architecture=sm_90") == 0;
-  }
-  program->image = beside(bf16 ? "kernels-bf16.so" : "kernels-fp32.so");
-  return architecture && program->source.find("rms_norm") != std::string::npos ? 0 : 6;
-}
-int nvrtcGetCUBINSize(Program* program, size_t* bytes) { *bytes = program->image.size() + 1; return 0; }
-int nvrtcGetCUBIN(Program* program, char* into) { memcpy(into, program->image.c_str(), program->image.size() + 1); return 0; }
-int nvrtcGetProgramLogSize(Program*, size_t* bytes) { *bytes = 1; return 0; }
-int nvrtcGetProgramLog(Program*, char* into) { *into = 0; return 0; }
-int nvrtcDestroyProgram(Program** program) { delete *program; *program = nullptr; return 0; }
 }

@@ -1,6 +1,7 @@
 package dev.kindling.job;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.withinPercentage;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -24,14 +25,12 @@ import org.junit.jupiter.params.provider.CsvSource;
  * GPUs are the CPU (the cuda module's {@code fake-cuda}): the guard, the discovery script, devices
  * by their UUIDs, kernels and products, streams and graphs.
  */
-class FakeCudaIT {
+class FakeCudaIT extends MethodCase {
   private static final Path ADAPTER = Path.of("adapter/adapter_model.safetensors");
   private static final Path ENGINE = Path.of("../cuda/target/kindling-cuda.jar").toAbsolutePath();
 
   @TempDir private static Path cuda;
   @TempDir private static Path natives;
-
-  @TempDir private Path temp;
 
   @BeforeAll
   static void build() throws IOException, InterruptedException {
@@ -85,7 +84,7 @@ class FakeCudaIT {
     return options;
   }
 
-  /** One GPU in one process, two in two executors, and two in one: the same bytes. */
+  /** One GPU in one process, two in two executors, and two in one, where a task runs on each. */
   @Test
   void train_onOneGpuOrTwo_hasTheSameBytes() throws Exception {
     GoldenFolder bert = GoldenFolder.copy("bert", temp);
@@ -95,23 +94,54 @@ class FakeCudaIT {
     arguments.addAll(bert.train(one, settings));
     Launched run = onFakeGpus(arguments);
     assertThat(run.code()).as(run.stderr()).isZero();
+    assertThat(run.stderr()).contains("fake CUDA: a graph of ");
     assertThat(bert.shareOff(one)).as("of PyTorch's adapter").isBetween(0.0, 0.01);
 
-    int executors = 2;
-    for (String master : List.of("local-cluster[1,2,1024]", "local-cluster[1,2,2048]")) {
+    for (int executors = 2; executors > 0; executors--) {
       Path output = temp.resolve("of-" + executors);
-      arguments = cluster(master, 2 / executors);
+      arguments = cluster("local-cluster[1,2,1024]", 2 / executors);
       arguments.addAll(bert.train(output, settings));
+      arguments.add("sync.sums=" + (executors == 1 ? "host" : "task"));
       run = onFakeGpus(arguments);
       assertThat(run.code()).as(run.stderr()).isZero();
       JsonNode manifest = new ObjectMapper().readTree(output.resolve("_SUCCESS").toFile());
       assertThat(manifest.at("/compute/backend").asText()).isEqualTo("cuda");
       assertThat(manifest.get("executors")).hasSize(executors);
-      assertThat(manifest.get("executors").toString())
-          .contains("GPU-00112233-4455-6677-8899-aabbccddee00")
-          .contains("GPU-00112233-4455-6677-8899-aabbccddee01");
+      for (JsonNode executor : manifest.get("executors")) {
+        assertThat(executor.get("weightLoads").asInt()).isEqualTo(2 / executors);
+        assertThat(executor.get("gpus")).hasSize(2 / executors);
+      }
+      for (int gpu = 0; gpu < 2; gpu++) {
+        assertThat(run.stderr())
+            .contains("computes on GPU-00112233-4455-6677-8899-aabbccddee0" + gpu);
+      }
       assertThat(output.resolve(ADAPTER)).hasSameBinaryContentAs(one.resolve(ADAPTER));
-      executors--;
+    }
+  }
+
+  /** Where a method asks more of an engine than LoRA does. */
+  @ParameterizedTest
+  @CsvSource({
+    "qlora,llama-gqa,adapter.magnitudes=true",
+    "ce-lora,gpt2,sampling.every-steps=2",
+    "dylora,qwen2,train.seed=3",
+    "cola,roberta,train.seed=3"
+  })
+  void train_byMethod_hasTheLossesOfTheCpu(String method, String name, String setting)
+      throws Exception {
+    GoldenFolder golden = GoldenFolder.copy(name, temp);
+    Path cpu = train(golden, method, setting, "compute.backend=onednn");
+    Path gpu = temp.resolve("gpu");
+    List<String> arguments = local();
+    arguments.addAll(fresh(golden, gpu, setting, "method=" + method, "compute.backend=cuda"));
+    Launched run = onFakeGpus(arguments);
+    assertThat(run.code()).as(run.stderr()).isZero();
+    List<Double> wanted = GoldenFolder.losses(cpu);
+    assertThat(GoldenFolder.losses(gpu)).hasSameSizeAs(wanted);
+    for (int step = 0; step < wanted.size(); step++) {
+      assertThat(GoldenFolder.losses(gpu).get(step))
+          .as("step %d", step)
+          .isCloseTo(wanted.get(step), withinPercentage(1e-3));
     }
   }
 

@@ -125,27 +125,6 @@ class GpuIT {
     assertThat(Files.exists(output.resolve("_SUCCESS"))).isFalse();
   }
 
-  /** Each of its two tasks has a device and weights on it; one sum leaves the executor. */
-  @Test
-  void train_executorWithTwoGpus_runsATaskOnEach() throws Exception {
-    GoldenFolder bert = GoldenFolder.copy("bert", temp);
-    Path one = onTheCpu(bert);
-    Path two = temp.resolve("two");
-    List<String> arguments = new ArrayList<>(options("local-cluster[1,2,1024]", "0\",\"1", 2));
-    arguments.addAll(
-        bert.train(two, "train.micro-batch-size=1", "compute.backend=cuda", "sync.sums=host"));
-    Launched run = Launched.kindling(arguments);
-    assertThat(run.code()).as(run.stderr()).isZero();
-    assertThat(opened()).containsExactly("0 0", "0 1");
-    assertThat(run.stderr())
-        .contains("executor 0 computes on GPU-fake-0", "executor 0 computes on GPU-fake-1");
-    JsonNode manifest = new ObjectMapper().readTree(two.resolve("_SUCCESS").toFile());
-    assertThat(manifest.get("executors")).hasSize(1);
-    assertThat(manifest.at("/executors/0/gpus")).hasSize(2);
-    assertThat(manifest.at("/executors/0/weightLoads").asInt()).isEqualTo(2);
-    assertThat(two.resolve(ADAPTER)).hasSameBinaryContentAs(one.resolve(ADAPTER));
-  }
-
   /** Of two executors one has a device that cannot be used. */
   @Test
   void train_executorWithoutAGpu_computesOnTheCpuIfThatIsAllowed() throws Exception {

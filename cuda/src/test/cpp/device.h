@@ -33,9 +33,6 @@ template <class T> char type_of() {
   return std::is_pointer<T>::value ? 'p' : std::is_same<T, float>::value ? 'f' : std::is_same<T, int>::value ? 'i' : 'l';
 }
 
-// Bytes of a parameter.
-inline size_t width(char type) { return type == 'p' || type == 'l' ? 8 : 4; }
-
 template <class T> T value_of(const void* at) { T value; memcpy(&value, at, sizeof value); return value; }
 
 template <class... A, size_t... I>

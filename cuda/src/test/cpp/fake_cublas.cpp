@@ -38,6 +38,7 @@ Operand operand(const void* at, const Layout& l, int turned) {
 extern "C" {
 size_t cublasLtGetVersion() { return 130000; }
 int cublasLtCreate(void** handle) { *handle = new int; return fake::entered() ? 0 : 1; }
+int cublasLtDestroy(void* handle) { delete static_cast<int*>(handle); return 0; }
 int cublasLtMatmulDescCreate(Descriptor** made, int compute, int scale) {
   if ((compute != 68 && compute != 77) || scale != 0) return kUnsupported;
   *made = new Descriptor{compute, scale};
@@ -58,6 +59,7 @@ int cublasLtMatrixLayoutSetAttribute(Layout* l, int which, const void* value, si
   return which == 6 ? set(&l->stride, value, bytes) : kInvalid;
 }
 int cublasLtMatmulPreferenceCreate(Preference** made) { *made = new Preference; return 0; }
+int cublasLtMatmulPreferenceDestroy(Preference* p) { delete p; return 0; }
 int cublasLtMatmulPreferenceSetAttribute(Preference* p, int which, const void* value, size_t bytes) {
   if (which == 1) return set(&p->workspace, value, bytes);
   if (which == 3) return set(&p->reduction, value, bytes);
@@ -74,6 +76,8 @@ int cublasLtMatmulAlgoGetHeuristic(void*, const Descriptor* d, const Layout* a, 
   }
   if (p->workspace == 0) die("no product may have a workspace");
   if (p->reduction & ~2) die("parts of sums may be rounded to the result's type");
+  // The real one has none for some such products: none of ours may count on it.
+  if (d->epilogue == 4 && (m % 8 || k % 8 || n == 1)) return kUnsupported;
   Heuristic first = {};
   first.algorithm.data[0] = kind(*d, *a, *b, *into);
   for (int i = 0; i < 4; i++) first.algorithm.data[1 + i] = p->aligned[i];

@@ -9,7 +9,7 @@
 #include <unistd.h>
 #include <vector>
 #if __has_include(<cuda.h>)
-#include <cuda.h>  // the compiler compares our signatures with CUDA's
+#include <cuda.h>  // the compiler compares our signatures with the driver's
 #else
 typedef int CUresult, CUdevice, CUdevice_attribute, CUfunction_attribute, CUstreamCaptureMode;
 typedef unsigned long long CUdeviceptr, cuuint64_t;
@@ -48,7 +48,7 @@ struct CUstream_st {
   bool spoilt = false;
 };
 struct Place { CUstream stream; uint64_t at; };
-struct CUevent_st { std::optional<Place> place; };
+struct CUevent_st { std::optional<Place> place; bool gone = false; };
 
 namespace {
 // Bytes of a device.
@@ -69,6 +69,11 @@ void drain(CUstream stream, uint64_t until) {
     task();
     stream->done++;
   }
+}
+
+CUevent_st& alive(CUevent event) {
+  if (event->gone) die("uses an event that is destroyed");
+  return *event;
 }
 
 // Whether a thread may do what has no place in a graph.
@@ -146,6 +151,7 @@ CUresult cuDevicePrimaryCtxRetain(CUcontext* context, CUdevice device) {
   *context = &primary[device];
   return CUDA_SUCCESS;
 }
+CUresult cuDevicePrimaryCtxRelease_v2(CUdevice) { return CUDA_SUCCESS; }
 CUresult cuCtxSetCurrent(CUcontext context) { current = context; return CUDA_SUCCESS; }
 
 CUresult cuModuleLoadData(CUmodule* module, const void* image) {
@@ -278,7 +284,7 @@ CUresult cuStreamSynchronize(CUstream stream) {
 }
 CUresult cuStreamWaitEvent(CUstream stream, CUevent event, unsigned) {
   NEEDS_CONTEXT;
-  if (!event->place) return CUDA_SUCCESS;
+  if (!alive(event).place) return CUDA_SUCCESS;
   const Place place = *event->place;
   ask(stream, [=] { drain(place.stream, place.at); });
   return CUDA_SUCCESS;
@@ -292,15 +298,19 @@ CUresult cuEventCreate(CUevent* event, unsigned flags) {
 CUresult cuEventRecord(CUevent event, CUstream stream) {
   NEEDS_CONTEXT;
   if (stream->taken) { stream->spoilt = true; return CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED; }
-  event->place = Place{stream, stream->asked};
+  alive(event).place = Place{stream, stream->asked};
   return CUDA_SUCCESS;
 }
 CUresult cuEventSynchronize(CUevent event) {
   OUTSIDE;
-  if (event->place) drain(event->place->stream, event->place->at);
+  if (alive(event).place) drain(event->place->stream, event->place->at);
   return CUDA_SUCCESS;
 }
-CUresult cuEventDestroy_v2(CUevent event) { NEEDS_CONTEXT; delete event; return CUDA_SUCCESS; }
+CUresult cuEventDestroy_v2(CUevent event) {
+  NEEDS_CONTEXT;
+  alive(event).gone = true;  // and kept, so that a later use is found
+  return CUDA_SUCCESS;
+}
 
 CUresult cuStreamBeginCapture_v2(CUstream stream, CUstreamCaptureMode mode) {
   OUTSIDE;

@@ -1,4 +1,4 @@
-// Our kernels in one precision and products, as a library that fake_cuda.cpp opens in the place of a cubin.
+// Our kernels in one precision and products, as a library that fake_driver.cpp opens in the place of a cubin.
 #include "device.h"
 
 namespace {

@@ -166,7 +166,9 @@ public abstract class BackendContract {
     "19,16,37,HEAD",
     "131,64,1003,HEAD",
     "131,64,1003,LAYER",
-    "67,1003,131,LAYER"
+    "67,1003,131,LAYER",
+    "67,1003,136,LAYER",
+    "67,131,136,LAYER"
   })
   void linear_forwardAndBackward_equalReference(int n, int in, int out, FrozenMatrix.Use use) {
     Twin x = filled(1, n, in);

@@ -26,7 +26,6 @@ import org.junit.jupiter.params.provider.CsvSource;
  * by their UUIDs, kernels and products, streams and graphs.
  */
 class FakeCudaIT extends MethodCase {
-  private static final Path ADAPTER = Path.of("adapter/adapter_model.safetensors");
   private static final Path ENGINE = Path.of("../cuda/target/kindling-cuda.jar").toAbsolutePath();
 
   @TempDir private static Path cuda;
@@ -53,6 +52,7 @@ class FakeCudaIT extends MethodCase {
     Map<String, String> environment = new HashMap<>(besides);
     environment.put("PATH", cuda + ":" + System.getenv("PATH"));
     environment.put("LD_LIBRARY_PATH", cuda.toString());
+    environment.put("CUDA_VISIBLE_DEVICES", "0,1");
     environment.put("JAVA_TOOL_OPTIONS", "-Dorg.bytedeco.javacpp.cachedir=" + natives);
     return Launched.kindling(arguments, environment);
   }
@@ -141,7 +141,7 @@ class FakeCudaIT extends MethodCase {
     for (int step = 0; step < wanted.size(); step++) {
       assertThat(GoldenFolder.losses(gpu).get(step))
           .as("step %d", step)
-          .isCloseTo(wanted.get(step), withinPercentage(1e-3));
+          .isCloseTo(wanted.get(step), withinPercentage(1e-2));
     }
   }
 

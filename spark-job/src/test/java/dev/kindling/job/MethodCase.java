@@ -19,6 +19,8 @@ abstract class MethodCase {
   static final String PATTERNS =
       " adapter.rank-pattern={\"(query|q_proj|c_attn)\"=6} adapter.alpha-pattern={\"(output.dense|mlp.+)\"=9}";
 
+  static final Path ADAPTER = Path.of("adapter/adapter_model.safetensors");
+
   @TempDir Path temp;
 
   /** The case's run with an adapter of its own, and nothing said that a method may say. */
@@ -45,6 +47,6 @@ abstract class MethodCase {
   }
 
   static Map<String, StoredTensor> adapter(Path output) {
-    return Safetensors.open(output.resolve("adapter/adapter_model.safetensors"));
+    return Safetensors.open(output.resolve(ADAPTER));
   }
 }

@@ -164,16 +164,16 @@ final class Attention {
     }
   }
 
-  private interface Work {
+  private interface EachChunk {
     void run(Places places);
   }
 
-  private void eachChunk(AttentionShape s, int row, Tensor scratch, Work work) {
+  private void eachChunk(AttentionShape s, int row, Tensor scratch, EachChunk each) {
     int step = chunk(s);
     for (int first = 0; first < s.tokens(); first += step) {
       int count = Math.min(step, s.tokens() - first);
       int seen = s.causal() ? s.keys() - s.tokens() + first + count : s.keys();
-      work.run(new Places(new Chunk(s, row, first, count, seen), scratch));
+      each.run(new Places(new Chunk(s, row, first, count, seen), scratch));
     }
   }
 

@@ -38,6 +38,7 @@ final class Blas {
   // Read before a call returns: the same ones serve all.
   private final FloatPointer alpha = new FloatPointer(1);
   private final FloatPointer beta = new FloatPointer(1);
+  private final LongPointer bias = new LongPointer(1);
 
   /** What an algorithm is chosen by: a product but for addresses and factors. */
   private record Kind(Operand a, Operand b, Operand c, int batch, boolean biased) {
@@ -172,7 +173,8 @@ final class Blas {
       checkBlas(
           cublas.cublasLtMatmulAlgoGetHeuristic(
               context, operation, left, right, into, into, limits, 1, first, found),
-          "MatmulAlgoGetHeuristic");
+          "MatmulAlgoGetHeuristic for " + product);
+      checkBlas(cublas.cublasLtMatmulPreferenceDestroy(limits), "MatmulPreferenceDestroy");
       if (found.get() < 1) {
         throw new IllegalStateException("cublasLt knows no way to form " + product);
       }
@@ -181,13 +183,12 @@ final class Blas {
   }
 
   /** Of cᵀ, whose columns each have one number for each of its rows. */
-  private static void bias(cublasLtMatmulDescOpaque_t operation, long address) {
-    try (LongPointer value = new LongPointer(new long[] {address})) {
-      checkBlas(
-          cublas.cublasLtMatmulDescSetAttribute(
-              operation, cublas.CUBLASLT_MATMUL_DESC_BIAS_POINTER, value, Long.BYTES),
-          "MatmulDescSetAttribute");
-    }
+  private void bias(cublasLtMatmulDescOpaque_t operation, long address) {
+    bias.put(address);
+    checkBlas(
+        cublas.cublasLtMatmulDescSetAttribute(
+            operation, cublas.CUBLASLT_MATMUL_DESC_BIAS_POINTER, bias, Long.BYTES),
+        "MatmulDescSetAttribute");
   }
 
   private static void set(cublasLtMatmulDescOpaque_t operation, int which, int number) {
@@ -232,5 +233,9 @@ final class Blas {
       }
     }
     return layout;
+  }
+
+  void close() {
+    checkBlas(cublas.cublasLtDestroy(context), "cublasLtDestroy");
   }
 }

@@ -1,6 +1,5 @@
 package dev.kindling.tensor.cuda;
 
-import dev.kindling.tensor.Backend.Arriving;
 import dev.kindling.tensor.cuda.Driver.Copy;
 import java.util.ArrayList;
 import java.util.List;
@@ -15,18 +14,15 @@ final class Copies {
 
   private final List<UnderWay> underWay = new ArrayList<>();
 
-  /**
-   * Takes over a copy of something within an allocation.
-   *
-   * @return the same, to be awaited
-   */
-  Arriving add(long allocated, long bytes, Copy copy) {
-    UnderWay one = new UnderWay(allocated, allocated + bytes, copy);
-    underWay.add(one);
-    return () -> {
-      underWay.remove(one);
-      copy.await();
-    };
+  /** Something within an allocation is being copied. */
+  void begun(long allocation, long bytes, Copy copy) {
+    underWay.add(new UnderWay(allocation, allocation + bytes, copy));
+  }
+
+  /** It has arrived. */
+  void arrived(Copy copy) {
+    underWay.removeIf(one -> one.copy == copy);
+    copy.close();
   }
 
   /** What follows may write wherever this work does. */

@@ -5,8 +5,9 @@ import java.nio.ByteBuffer;
 import java.util.List;
 
 /**
- * The calls to a device, and no others: {@link WorkQueue} alone makes them. Work is done in the
- * order of the calls, and nobody waits for it but {@link #download}. Addresses are the device's.
+ * The calls to a device, and no others: {@link WorkQueue} alone makes them, one at a time. Work is
+ * done in the order of the calls, which return before it is done, but for {@link #download}, {@link
+ * #free}, large {@link #upload}s and graphs that are given back. Addresses are the device's.
  */
 interface Driver extends AutoCloseable {
   /**
@@ -45,8 +46,11 @@ interface Driver extends AutoCloseable {
 
   /** A copy that goes on beside the work that follows. */
   interface Copy extends Arriving {
-    /** Work from now on begins when this has been read; not after {@link #await}. */
+    /** Work from now on begins when this has been read. */
     void beforeMore();
+
+    /** Once, when it has arrived; not to be used afterwards. */
+    void close();
   }
 
   /** As {@link #fetch}, after all work so far and beside what follows. */

@@ -1,18 +1,17 @@
 package dev.kindling.tensor.cuda;
 
 import dev.kindling.tensor.cuda.Driver.Graph;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
-import java.util.Comparator;
+import java.util.Deque;
 import java.util.List;
-import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Mutable: sequences of work that a device was given, and graphs of those that came twice. A launch
- * takes the host 4 to 5 µs, a work of a graph about one (both estimates): steps whose kernels are
- * shorter than that gain. What comes again is recognised by its values, addresses included, so that
- * a graph does what its works would.
+ * Mutable: sequences of work that a device was given, and graphs of those that came twice. What
+ * comes again is recognised by its values, addresses included, so that a graph does what its works
+ * would. docs/gpu.md says what is expected of it.
  */
 final class Graphs {
   private static final Logger LOG = LoggerFactory.getLogger(Graphs.class);
@@ -23,57 +22,69 @@ final class Graphs {
   /** Works that are worth a graph. */
   private static final int LEAST = 8;
 
-  /** Sequences: 25 shapes of a 7B model's steps, some 26 MB of the heap. */
-  private static final int KNOWN = 256;
+  /** Sequences that came once and are remembered: some 13 MB of the heap, an estimate. */
+  private static final int REMEMBERED = 128;
+
+  /** Works of all graphs, which take memory of the device: six shapes of a 7B model's steps. */
+  private static final int TAKEN = 1 << 14;
 
   private final Driver driver;
-  private final List<Sequence> known = new ArrayList<>();
+  private final Deque<List<Work>> cameOnce = new ArrayDeque<>();
+
+  /** The one that was used last is the last one. */
+  private final List<Sequence> taken = new ArrayList<>();
+
+  private int takenWorks;
+  private long replayed;
   private boolean refused;
-  private long clock;
 
   Graphs(Driver driver) {
     this.driver = driver;
   }
 
-  /** Mutable: works that have come. */
-  static final class Sequence {
-    private final List<Work> works;
-    private @Nullable Graph graph;
-    private long used;
-
-    Sequence(List<Work> works, long used) {
-      this.works = List.copyOf(works);
-      this.used = used;
-    }
-
-    int size() {
-      return works.size();
-    }
-
+  /**
+   * Works that one graph does.
+   *
+   * @param works of it
+   */
+  record Sequence(List<Work> works, Graph graph) {
     boolean has(int at, Work work) {
       return at < works.size() && works.get(at).equals(work);
     }
   }
 
-  /** Those with a graph. */
+  /** Those that there is a graph for. */
   List<Sequence> beginningWith(Work first) {
     List<Sequence> all = new ArrayList<>();
-    for (Sequence one : known) {
-      if (one.graph != null && one.has(0, first)) {
+    for (Sequence one : taken) {
+      if (one.has(0, first)) {
         all.add(one);
       }
     }
     return all;
   }
 
-  /** One of {@link #beginningWith}. */
-  void run(Sequence sequence) {
-    Graph graph = sequence.graph;
-    if (graph == null) {
-      throw new IllegalStateException("has no graph");
+  /**
+   * Does the works of one of {@link #beginningWith}.
+   *
+   * @return whether the device has taken them; none is done if not
+   */
+  boolean run(Sequence sequence) {
+    taken.remove(sequence);
+    taken.add(sequence);
+    try {
+      sequence.graph.run();
+      replayed += sequence.works.size();
+      return true;
+    } catch (IllegalStateException e) {
+      refuse(e);
+      return false;
     }
-    sequence.used = ++clock;
-    graph.run();
+  }
+
+  /** Works so far that graphs have done. */
+  long replayed() {
+    return replayed;
   }
 
   /** These have been run, one by one. */
@@ -81,38 +92,48 @@ final class Graphs {
     if (refused || works.size() < LEAST) {
       return;
     }
-    for (Sequence one : known) {
-      if (one.works.equals(works)) {
-        one.used = ++clock;
-        take(one);
-        return;
-      }
+    if (cameOnce.remove(works)) {
+      take(List.copyOf(works));
+      return;
     }
-    if (known.size() == KNOWN) {
-      forget(known.stream().min(Comparator.comparingLong(one -> one.used)).orElseThrow());
+    if (cameOnce.size() == REMEMBERED) {
+      cameOnce.removeFirst();
     }
-    known.add(new Sequence(works, ++clock));
+    cameOnce.add(List.copyOf(works));
   }
 
-  private void take(Sequence sequence) {
-    try {
-      sequence.graph = driver.graph(sequence.works);
-    } catch (IllegalStateException e) {
-      LOG.warn("works are launched one by one, for the device takes no graph: {}", e.getMessage());
-      close();
-      refused = true;
+  private void take(List<Work> works) {
+    while (takenWorks + works.size() > TAKEN) {
+      forget(taken.get(0));
     }
+    try {
+      taken.add(new Sequence(works, driver.graph(works)));
+      takenWorks += works.size();
+    } catch (IllegalStateException e) {
+      refuse(e);
+    }
+  }
+
+  private void refuse(IllegalStateException why) {
+    LOG.warn("works are launched one by one, for the device takes no graph: {}", why.getMessage());
+    refused = true;
+    forgetAll();
   }
 
   private void forget(Sequence sequence) {
-    known.remove(sequence);
-    if (sequence.graph != null) {
-      sequence.graph.close();
-      sequence.graph = null;
-    }
+    taken.remove(sequence);
+    takenWorks -= sequence.works.size();
+    sequence.graph.close();
   }
 
-  void close() {
-    List.copyOf(known).forEach(this::forget);
+  /**
+   * Gives back what the device keeps for graphs.
+   *
+   * @return whether there was any
+   */
+  boolean forgetAll() {
+    boolean any = !taken.isEmpty();
+    List.copyOf(taken).forEach(this::forget);
+    return any;
   }
 }

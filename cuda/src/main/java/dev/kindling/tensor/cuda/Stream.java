@@ -78,8 +78,9 @@ final class Stream {
     check(ended, "cuStreamEndCapture");
     CUgraphExec_st ready = new CUgraphExec_st();
     int made = cudart.cuGraphInstantiate(ready, graph, 0);
-    check(cudart.cuGraphDestroy(graph), "cuGraphDestroy");
+    int gone = cudart.cuGraphDestroy(graph);
     check(made, "cuGraphInstantiate");
+    check(gone, "cuGraphDestroy");
     return ready;
   }
 

@@ -15,7 +15,8 @@ import org.jspecify.annotations.Nullable;
 
 /**
  * Mutable: copies numbers to and from the device through one staging buffer, a piece at a time,
- * widened or rounded on the way. What is not waited for has buffers of its own, which are kept.
+ * widened or rounded on the way. What is fetched and not waited for has buffers of its own, which
+ * are kept.
  */
 final class Transfers {
   /** Bytes: enough that neither the call nor dividing the copy among threads shows. */

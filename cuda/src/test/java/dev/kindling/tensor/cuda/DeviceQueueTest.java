@@ -21,7 +21,8 @@ class DeviceQueueTest {
   /** Steps that come again: small uploads, works of two graphs, a large copy and a small one. */
   @Test
   void steps_thatComeAgain_haveWhatTheyWouldOneByOne() {
-    try (Backend backend = OnDevice.open(Precision.FP32)) {
+    try (Opened opened = new Opened(Precision.FP32)) {
+      Backend backend = opened.backend;
       Tensor gradient = backend.allocate(DType.F32, LARGE);
       Tensor one = backend.allocate(DType.F32, LARGE);
       Tensor step = backend.allocate(DType.F32, 4);
@@ -56,13 +57,15 @@ class DeviceQueueTest {
         assertThat(gradients[round]).as("round %d", round).containsOnly(round + 1);
         assertThat(told[round]).as("round %d", round).containsOnly(loss);
       }
+      assertThat(opened.queue.replayed()).as("works of graphs").isPositive();
     }
   }
 
   /** Nobody waits for short ones, and the next long one takes the place of the last. */
   @Test
   void uploads_oneAfterAnother_arriveWhole() {
-    try (Backend backend = OnDevice.open(Precision.FP32)) {
+    try (Opened opened = new Opened(Precision.FP32)) {
+      Backend backend = opened.backend;
       Tensor[] tensors = new Tensor[12];
       for (int i = 0; i < tensors.length; i++) {
         int elements = i < 8 ? LARGE / 3 : LARGE;
@@ -79,40 +82,69 @@ class DeviceQueueTest {
     }
   }
 
-  /** Products with a bias and without, of one kind at other addresses, in graphs too. */
+  /** Products of one kind, with biases and without, in graphs too: no number is another's. */
   @Test
   void products_withABias_haveTheSum() {
     for (Precision precision : Precision.values()) {
-      try (Backend backend = OnDevice.open(precision)) {
-        Tensor x = ones(backend, backend.active(), 24, 16);
-        Tensor bias = ones(backend, DType.F32, 1, 19);
+      try (Opened opened = new Opened(precision)) {
+        Backend backend = opened.backend;
+        Tensor x = filled(backend, backend.active(), 24, 16, i -> 1f / 16);
+        Tensor bias = filled(backend, DType.F32, 1, 19, i -> i);
         Tensor y = backend.allocate(backend.active(), 24, 16);
         FrozenMatrix[] w = new FrozenMatrix[8];
-        for (int i = 0; i < w.length; i++) {
-          w[i] = backend.freeze(ones(backend, backend.active(), 16, 16));
+        for (int k = 0; k < w.length; k++) {
+          int number = k + 1;
+          w[k] = backend.freeze(filled(backend, backend.active(), 16, 16, i -> number));
         }
         float[] values = new float[24 * 16];
         for (int round = 0; round < 4; round++) {
-          for (int i = 0; i < w.length; i++) {
-            backend.linear(x, w[i], bias.slice(i % 4, 16), y, i > 0);
+          for (int k = 0; k < w.length; k++) { // 36 of the products; biases begin at 0, 1, 2, 3
+            backend.linear(x, w[k], bias.slice(k % 4, 16), y, k > 0);
           }
           backend.read(y, values);
-          assertThat(values).as("%s", precision).containsOnly(17 * w.length);
+          for (int i = 0; i < values.length; i++) {
+            assertThat(values[i]).as("%s, %d", precision, i).isEqualTo(36 + 8 * (i % 16) + 12);
+          }
           for (FrozenMatrix one : w) {
             backend.linear(x, one, null, y, false);
           }
           backend.read(y, values);
-          assertThat(values).as("%s", precision).containsOnly(16);
+          assertThat(values).as("%s", precision).containsOnly(w.length);
         }
+        assertThat(opened.queue.replayed()).as("works of graphs").isPositive();
       }
     }
   }
 
-  private static Tensor ones(Backend backend, DType type, int rows, int columns) {
+  private interface Values {
+    float at(int i);
+  }
+
+  private static Tensor filled(Backend backend, DType type, int rows, int columns, Values numbers) {
     float[] values = new float[rows * columns];
-    Arrays.fill(values, 1);
+    for (int i = 0; i < values.length; i++) {
+      values[i] = numbers.at(i);
+    }
     Tensor tensor = backend.allocate(type, rows, columns);
     backend.write(tensor, 0, values, 0, values.length);
     return tensor;
+  }
+
+  /** A backend on a queue of its own, which takes all its memory with it. */
+  private static final class Opened implements AutoCloseable {
+    final WorkQueue queue;
+    final Backend backend;
+
+    Opened(Precision precision) {
+      OnDevice.open(precision).close(); // or the test is skipped
+      queue = WorkQueue.of(new CudaDriver(0, precision));
+      backend = new CudaBackend(precision, queue, CudaBackend.MOST_SCORES);
+    }
+
+    @Override
+    public void close() {
+      backend.close();
+      queue.close();
+    }
   }
 }

@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -19,6 +20,8 @@ import org.junit.jupiter.params.provider.CsvSource;
  * src/test/cpp/fake.h}): tests that need a GPU, as {@code gpu-check} runs them.
  */
 class FakeCudaTest {
+  private static final int MINUTES = 10;
+
   @TempDir private static Path cuda;
 
   @TempDir private Path folder;
@@ -44,7 +47,7 @@ class FakeCudaTest {
     command.add("-Dorg.bytedeco.javacpp.cachedir=" + folder.resolve("natives"));
     command.addAll(List.of("-Xmx1g", "-XX:+UseSerialGC", "-cp"));
     // Golden vectors are read as files.
-    command.add("../core/target/test-classes:" + System.getProperty("java.class.path"));
+    command.add("../core/src/test/resources:" + System.getProperty("java.class.path"));
     command.addAll(List.of(GpuCheck.class.getName(), "device"));
     for (String test : tests.split(" ", -1)) {
       command.addAll(List.of("test", test));
@@ -56,10 +59,18 @@ class FakeCudaTest {
     builder.environment().put("LD_LIBRARY_PATH", cuda.toString());
     builder.environment().merge("PATH", cuda.toString(), (path, ours) -> ours + ":" + path);
     builder.environment().put("FAKE_CUDA_EAGER", eager);
-    int code = builder.start().waitFor();
+    builder.environment().remove("CUDA_VISIBLE_DEVICES");
+    Process process = builder.start();
+    boolean ended;
+    try {
+      ended = process.waitFor(MINUTES, TimeUnit.MINUTES);
+    } finally {
+      process.destroyForcibly();
+    }
     List<String> said = Files.readAllLines(stdout);
     String log = Files.readString(stderr);
-    assertThat(code).as("%s%n%s", said, log).isZero();
+    assertThat(ended).as("%s%n%s", said, log).isTrue();
+    assertThat(process.exitValue()).as("%s%n%s", said, log).isZero();
     ObjectMapper json = new ObjectMapper();
     assertThat(json.readTree(said.get(0)).get("decision in bf16").asText()).contains("Made Up");
     assertThat(said).hasSize(1 + tests.split(" ", -1).length);

@@ -3,38 +3,46 @@ package dev.kindling.tensor.cuda;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import dev.kindling.tensor.DType;
+import dev.kindling.tensor.FrozenMatrix;
 import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.Tensor;
-import java.util.Arrays;
 import java.util.List;
-import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** Where a product adds the bias itself; what it gives then is every backend's contract. */
 class FusedBiasTest {
-  /** With x and w all 1, y = in + bias. */
+  private static final int EVEN = 8;
+
+  /** Each number of x 1/2 and of w 3, the bias 0, 1, 2, …: y = 3 + bias, and twice that. */
   private static List<String> kernels(Shimmed backend, DType type, int n, int out, int from) {
-    Tensor x = ones(backend, backend.active(), n, 2);
-    Tensor w = ones(backend, backend.active(), out, 2);
-    Tensor all = ones(backend, DType.F32, from + out, 1);
-    Tensor bias = all.slice(from, out);
+    Tensor x = filled(backend, backend.active(), n, 2 * EVEN, i -> 0.5f / EVEN);
+    FrozenMatrix w = backend.freeze(filled(backend, backend.active(), out, 2 * EVEN, i -> 3));
+    Tensor bias = filled(backend, DType.F32, from + out, 1, i -> i).slice(from, out);
     Tensor y = backend.allocate(type, n, out);
     int before = backend.driver().launches().size();
-    backend.linear(x, backend.freeze(w), bias, y, false);
-    backend.linear(x, backend.freeze(w), bias, y, true);
+    backend.linear(x, w, bias, y, false);
+    backend.linear(x, w, bias, y, true);
     List<Launch> launches = backend.driver().launches();
     List<String> after =
         launches.subList(before, launches.size()).stream().map(Launch::kernel).toList();
     float[] values = new float[n * out];
     backend.read(y, values);
-    assertThat(values).containsOnly(6);
+    for (int i = 0; i < values.length; i++) {
+      assertThat(values[i]).as("element %d", i).isEqualTo(2 * (3 + from + i % out));
+    }
     return after;
   }
 
-  private static Tensor ones(Shimmed backend, DType type, int rows, int columns) {
+  private interface Values {
+    float at(int i);
+  }
+
+  private static Tensor filled(Shimmed backend, DType type, int rows, int columns, Values numbers) {
     float[] values = new float[rows * columns];
-    Arrays.fill(values, 1);
+    for (int i = 0; i < values.length; i++) {
+      values[i] = numbers.at(i);
+    }
     Tensor tensor = backend.allocate(type, rows, columns);
     backend.write(tensor, 0, values, 0, values.length);
     return tensor;
@@ -50,15 +58,16 @@ class FusedBiasTest {
   void linear_bias_isAddedByTheProduct(Precision precision, DType type, int from, String kernel) {
     try (Shimmed backend = Shimmed.open(precision, CudaBackend.MOST_SCORES)) {
       List<String> expected = kernel == null ? List.of() : List.of(kernel, kernel);
-      assertThat(kernels(backend, type, 3, 5, from)).isEqualTo(expected);
+      assertThat(kernels(backend, type, 3, 8, from)).isEqualTo(expected);
     }
   }
 
-  /** Copies of results have more columns than the bias. */
-  @Test
-  void linear_biasWhereTheProductGoesToACopy_isAddedAfterIt() {
+  /** Of a few classes, of one row; and copies of results have more columns than the bias. */
+  @ParameterizedTest
+  @CsvSource({"3,5", "1,8", "513,513"})
+  void linear_biasThatNoFastProductAdds_isAddedAfterIt(int rows, int out) {
     try (Shimmed backend = Shimmed.open(Precision.FP32, CudaBackend.MOST_SCORES)) {
-      assertThat(kernels(backend, DType.F32, 513, 513, 0))
+      assertThat(kernels(backend, DType.F32, rows, out, 0))
           .filteredOn("add_bias"::equals)
           .hasSize(2);
     }

@@ -55,7 +55,11 @@ public final class GpuCheck {
         case "test" -> {
           i++;
           String end = "." + arguments[i];
-          passed &= tests(TESTS.stream().filter(name -> name.endsWith(end)).toList());
+          List<String> names = TESTS.stream().filter(name -> name.endsWith(end)).toList();
+          if (names.isEmpty()) {
+            throw new IllegalArgumentException(arguments[i] + " is none of " + TESTS);
+          }
+          passed &= tests(names);
         }
         case "step", "profile" -> {
           boolean profiled = arguments[i].equals("profile");

@@ -270,6 +270,7 @@ record GpuStep(String model, int rank, int tokens, int rows, String plans) {
       opened.trainables.fetchGradients(opened.gradient).await();
       line.put("ms_of_gradient_read", (System.nanoTime() - from) / 1e6);
       line.put("ms_with_sums", opened.msWithSums());
+      line.put("works_of_graphs", queue.replayed());
       line.put("loss", loss);
       line.put("weights_mib", opened.weights.bytes() >> 20);
       line.put("step_mib", opened.trainables.arena().bytes() >> 20);

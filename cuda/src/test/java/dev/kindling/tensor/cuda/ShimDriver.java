@@ -117,6 +117,11 @@ final class ShimDriver implements Driver {
       public void await() {
         beforeMore();
       }
+
+      @Override
+      public void close() {
+        // There is nothing.
+      }
     };
   }
 

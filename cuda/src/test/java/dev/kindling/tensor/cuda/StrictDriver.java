@@ -1,5 +1,6 @@
 package dev.kindling.tensor.cuda;
 
+import dev.kindling.InvalidInput;
 import dev.kindling.tensor.Backend.Arriving;
 import dev.kindling.tensor.cuda.Product.Operand;
 import java.nio.ByteBuffer;
@@ -27,6 +28,9 @@ final class StrictDriver implements Driver {
   private int calls;
   private int replayed;
   private int waits;
+  private long most = Long.MAX_VALUE;
+  private boolean refuses;
+  private int refused;
   private final Set<Work> known = new HashSet<>();
   private final Set<Graph> graphs = Collections.newSetFromMap(new IdentityHashMap<>());
   private final Set<ByteBuffer> staged = Collections.newSetFromMap(new IdentityHashMap<>());
@@ -100,8 +104,16 @@ final class StrictDriver implements Driver {
     }
   }
 
+  /** The device has so many bytes in all; none of them for graphs. */
+  void limit(long bytes) {
+    most = bytes;
+  }
+
   @Override
   public long allocate(long bytes) {
+    if (most < Long.MAX_VALUE && liveBytes() + bytes > (graphs.isEmpty() ? most : 0)) {
+      throw new InvalidInput("the device", "it is full", "less");
+    }
     if (bytes < 1) {
       throw new IllegalStateException("allocates " + bytes + " bytes");
     }
@@ -178,6 +190,14 @@ final class StrictDriver implements Driver {
       public void await() {
         arriving.await();
       }
+
+      @Override
+      public void close() {
+        if (fetching.contains(into)) {
+          throw new IllegalStateException("forgets what has not arrived");
+        }
+        inside.close();
+      }
     };
   }
 
@@ -250,8 +270,22 @@ final class StrictDriver implements Driver {
     products++;
   }
 
+  /** No graph is taken from now on. */
+  void refuseGraphs() {
+    refuses = true;
+  }
+
+  /** Graphs that were refused. */
+  int refused() {
+    return refused;
+  }
+
   @Override
   public Graph graph(List<Work> works) {
+    if (refuses) {
+      refused++;
+      throw new IllegalStateException("cuStreamEndCapture failed: CUresult 900");
+    }
     if (!known.containsAll(works)) {
       throw new AssertionError("takes down what has never been run");
     }
@@ -262,6 +296,9 @@ final class StrictDriver implements Driver {
       public void run() {
         if (!graphs.contains(graph)) {
           throw new IllegalStateException("runs a graph that is closed");
+        }
+        if (refuses) {
+          throw new IllegalStateException("cuGraphLaunch failed: CUresult 2");
         }
         calls++;
         replayed += works.size();

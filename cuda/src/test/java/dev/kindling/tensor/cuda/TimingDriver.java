@@ -90,6 +90,11 @@ final class TimingDriver implements Driver {
       public void await() {
         // It is there.
       }
+
+      @Override
+      public void close() {
+        // There is nothing.
+      }
     };
   }
 

@@ -1,13 +1,12 @@
 package dev.kindling.tensor.cuda;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import dev.kindling.tensor.Backend;
 import dev.kindling.tensor.DType;
 import dev.kindling.tensor.Precision;
 import dev.kindling.tensor.Tensor;
-import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Proxy;
 import java.util.Arrays;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
@@ -95,52 +94,90 @@ class WorkQueueTest {
     assertThat(driver.replayed()).isZero();
   }
 
-  /** Only so many sequences are known: the one that was not used for longest goes. */
+  /** What comes once is forgotten, and costs nothing that comes again its graph. */
   @Test
-  void run_manySequences_keepsSome() {
+  void run_manySequencesThatComeOnce_leaveTheGraphs() {
+    values(sum);
+    added(8);
+    added(8);
+    assertThat(driver.graphs()).isEqualTo(1);
     Tensor[] others = new Tensor[300];
     for (int i = 0; i < others.length; i++) {
       others[i] = filled(1, 0);
     }
-    for (int round = 0; round < 2; round++) {
+    for (int round = 0; round < 2; round++) { // too many to be remembered
       for (Tensor other : others) {
         for (int i = 0; i < 8; i++) {
           backend.add(other, other, other);
         }
         assertThat(values(other)).containsExactly(0);
-        added(8);
       }
     }
-    assertThat(driver.graphs()).as("one that is used all the time").isEqualTo(1);
-    assertThat(values(sum)[0]).isEqualTo(2 * 8 * others.length);
+    assertThat(driver.graphs()).isEqualTo(1);
+    assertThat(added(8)).isEqualTo(24);
+    assertThat(driver.replayed()).isEqualTo(8);
+  }
+
+  /** Graphs of 16,384 works, of which those that were not used for longest go. */
+  @Test
+  void run_manySequencesThatComeAgain_keepAsManyGraphs() {
+    Tensor[] others = new Tensor[66];
+    for (int i = 0; i < others.length; i++) {
+      others[i] = filled(1, 0);
+      for (int round = 0; round < 2; round++) {
+        for (int k = 0; k < 256; k++) {
+          backend.add(others[i], others[i], others[i]);
+        }
+        values(others[0]);
+      }
+      if (i > 0) { // what is used stays
+        for (int k = 0; k < 256; k++) {
+          backend.add(others[0], others[0], others[0]);
+        }
+        values(others[0]);
+      }
+    }
+    assertThat(driver.graphs()).isEqualTo(64);
+    assertThat(driver.replayed()).isEqualTo(65 * 256);
   }
 
   @Test
-  void run_deviceThatTakesNoGraph_goesOnCallByCall() {
-    Driver refusing =
-        (Driver)
-            Proxy.newProxyInstance(
-                Driver.class.getClassLoader(),
-                new Class<?>[] {Driver.class},
-                (proxy, method, arguments) -> {
-                  if (method.getName().equals("graph")) {
-                    throw new IllegalStateException("cuStreamEndCapture failed: CUresult 900");
-                  }
-                  try {
-                    return method.invoke(driver, arguments);
-                  } catch (InvocationTargetException e) {
-                    throw e.getCause();
-                  }
-                });
-    WorkQueue queue = WorkQueue.of(refusing);
-    Kernels kernels = new Kernels(queue);
-    for (int round = 0; round < 4; round++) {
-      for (int i = 0; i < 10; i++) {
-        kernels.overElements("add", 4, sum, one, sum, 0, 4L);
-      }
-      queue.fetch(DeviceMemory.of(sum), queue.stage(16).limit(0)).await();
+  void run_deviceThatTakesNoGraph_isAskedOnce() {
+    values(sum);
+    driver.refuseGraphs();
+    for (int i = 1; i < 6; i++) {
+      assertThat(added(10)).isEqualTo(10f * i);
     }
-    assertThat(values(sum)[0]).isEqualTo(40);
+    assertThat(driver.refused()).isEqualTo(1);
+  }
+
+  @Test
+  void run_deviceThatCannotRunAGraph_isGivenItsWorks() {
+    values(sum);
+    for (int i = 1; i < 4; i++) {
+      assertThat(added(10)).isEqualTo(10f * i);
+    }
+    assertThat(driver.replayed()).isEqualTo(10);
+    driver.refuseGraphs();
+    assertThat(added(10)).isEqualTo(40);
+    assertThat(added(10)).isEqualTo(50);
+    assertThat(driver.replayed()).isEqualTo(10);
+    assertThat(driver.graphs()).as("there is no use for it").isZero();
+  }
+
+  /** What does not fit beside graphs does without them. */
+  @Test
+  void allocate_whereGraphsHaveTheMemory_getsTheirs() {
+    values(sum);
+    added(10);
+    added(10);
+    assertThat(driver.graphs()).isEqualTo(1);
+    driver.limit(driver.liveBytes() + 64);
+    Tensor more = backend.allocate(DType.F32, 16);
+    assertThat(driver.graphs()).isZero();
+    assertThatThrownBy(() -> backend.allocate(DType.F32, 16)).hasMessageContaining("it is full");
+    assertThat(added(10)).isEqualTo(30);
+    backend.free(more);
   }
 
   @Test
@@ -179,7 +216,7 @@ class WorkQueueTest {
     assertThat(ofSecond).containsOnly(7);
   }
 
-  /** A graph waits as its works would. */
+  /** A graph waits at its beginning for what any of its works would. */
   @Test
   void fetch_largeTensorThatAGraphOverwrites_hasWhatWasThere() {
     Tensor gradient = filled(LARGE, 2);

@@ -8,7 +8,7 @@ import java.util.Locale;
  * @param bytes of the smallest one; 0 if its driver did not say
  */
 public record GpuBudget(long bytes) {
-  /** Bytes: the driver's context, kernels, cuBLAS and its workspace; an estimate. */
+  /** Bytes: the driver's context, kernels, graphs, cuBLAS and its workspace; an estimate. */
   private static final long CONTEXT = 1L << 30;
 
   /**

@@ -49,12 +49,16 @@ class FakeCudaIT extends MethodCase {
 
   /** In a process that finds such a CUDA, and keeps what it links to it apart. */
   private static Launched onFakeGpus(List<String> arguments, Map<String, String> besides) {
+    return Launched.kindling(arguments, environment(besides));
+  }
+
+  private static Map<String, String> environment(Map<String, String> besides) {
     Map<String, String> environment = new HashMap<>(besides);
     environment.put("PATH", cuda + ":" + System.getenv("PATH"));
     environment.put("LD_LIBRARY_PATH", cuda.toString());
     environment.put("CUDA_VISIBLE_DEVICES", "0,1");
     environment.put("JAVA_TOOL_OPTIONS", "-Dorg.bytedeco.javacpp.cachedir=" + natives);
-    return Launched.kindling(arguments, environment);
+    return environment;
   }
 
   private static Launched onFakeGpus(List<String> arguments) {
@@ -117,6 +121,32 @@ class FakeCudaIT extends MethodCase {
       }
       assertThat(output.resolve(ADAPTER)).hasSameBinaryContentAs(one.resolve(ADAPTER));
     }
+  }
+
+  /** Its GPU goes to the one that takes its place, and the step's part to who has time. */
+  @Test
+  void executorKilled_inMidRun_costsTimeOnly() throws Exception {
+    GoldenFolder llama = GoldenFolder.copy("llama-gqa", temp);
+    String[] settings = {
+      "train.steps=30", "train.micro-batch-size=1", "adapter.dropout=0.1", "compute.backend=cuda"
+    };
+    Path whole = temp.resolve("whole");
+    List<String> arguments = local();
+    arguments.addAll(llama.train(whole, settings));
+    Launched undisturbed = onFakeGpus(arguments);
+    assertThat(undisturbed.code()).as(undisturbed.stderr()).isZero();
+
+    Path output = temp.resolve("output");
+    arguments = cluster("local-cluster[1,2,1024]", 1);
+    arguments.addAll(llama.train(output, settings));
+    try (Running run = Running.kindling(arguments, environment(Map.of()))) {
+      run.awaitSteps(output, 5);
+      assertThat(run.killExecutors(1)).isEqualTo(1);
+      Launched done = run.end();
+      assertThat(done.code()).as(done.stderr()).isZero();
+    }
+    assertThat(output.resolve(ADAPTER)).hasSameBinaryContentAs(whole.resolve(ADAPTER));
+    assertThat(GoldenFolder.losses(output)).isEqualTo(GoldenFolder.losses(whole)).hasSize(30);
   }
 
   /** Where a method asks more of an engine than LoRA does. */

@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
 
 /** The launcher script under way in a process of its own, to be disturbed. */
 final class Running implements AutoCloseable {
@@ -117,6 +118,22 @@ final class Running implements AutoCloseable {
     try (var lines = Files.lines(metrics)) {
       return lines.count();
     }
+  }
+
+  /** SIGKILL to some of the executors below, and how many there were of as many. */
+  static int killExecutors(Stream<ProcessHandle> below, int count) {
+    List<ProcessHandle> executors =
+        below
+            .filter(p -> p.info().commandLine().orElse("").contains("CoarseGrainedExecutorBackend"))
+            .limit(count)
+            .toList();
+    executors.forEach(ProcessHandle::destroyForcibly);
+    return executors.size();
+  }
+
+  /** Of a cluster within the run's own process. */
+  int killExecutors(int count) {
+    return killExecutors(process.descendants(), count);
   }
 
   /** SIGKILL to the JVM that drives the job. */

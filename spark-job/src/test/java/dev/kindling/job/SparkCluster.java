@@ -94,14 +94,7 @@ final class SparkCluster implements AutoCloseable {
 
   /** SIGKILL to so many executors; returns how many there were of them. */
   int killExecutors(int count) {
-    List<ProcessHandle> executors =
-        processes.stream()
-            .flatMap(Process::descendants)
-            .filter(p -> p.info().commandLine().orElse("").contains("CoarseGrainedExecutorBackend"))
-            .limit(count)
-            .toList();
-    executors.forEach(ProcessHandle::destroyForcibly);
-    return executors.size();
+    return Running.killExecutors(processes.stream().flatMap(Process::descendants), count);
   }
 
   /** Starts a daemon; returns the first group of the line that says it is ready. */

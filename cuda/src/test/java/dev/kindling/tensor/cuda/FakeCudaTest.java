@@ -10,6 +10,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
+import java.util.regex.Pattern;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -37,10 +38,12 @@ class FakeCudaTest {
    */
   @ParameterizedTest
   @CsvSource({
-    "00,DeviceQueueTest DeviceGoldenTest DeviceBf16GoldenTest DeviceTf32GoldenTest",
-    "10,DeviceQueueTest DeviceBf16GoldenTest"
+    "00,test DeviceQueueTest test DeviceGoldenTest test DeviceTf32GoldenTest "
+        + "profile tiny r=8 tokens=8 rows=1 plans=f1kb1",
+    "10,test DeviceQueueTest test DeviceBf16GoldenTest "
+        + "step tiny r=8 tokens=8 rows=1 plans=flops"
   })
-  void gpuCheck_onCudaThatIsACpu_passes(String eager, String tests)
+  void gpuCheck_onCudaThatIsACpu_passes(String eager, String checks)
       throws IOException, InterruptedException {
     List<String> command = new ArrayList<>();
     command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
@@ -49,9 +52,7 @@ class FakeCudaTest {
     // Golden vectors are read as files.
     command.add("../core/src/test/resources:" + System.getProperty("java.class.path"));
     command.addAll(List.of(GpuCheck.class.getName(), "device"));
-    for (String test : tests.split(" ", -1)) {
-      command.addAll(List.of("test", test));
-    }
+    command.addAll(List.of(checks.split(" ", -1)));
     Path stdout = folder.resolve("stdout");
     Path stderr = folder.resolve("stderr");
     ProcessBuilder builder =
@@ -73,10 +74,13 @@ class FakeCudaTest {
     assertThat(process.exitValue()).as("%s%n%s", said, log).isZero();
     ObjectMapper json = new ObjectMapper();
     assertThat(json.readTree(said.get(0)).get("decision in bf16").asText()).contains("Made Up");
-    assertThat(said).hasSize(1 + tests.split(" ", -1).length);
+    long asked = Pattern.compile("test |step |profile ").matcher(checks).results().count();
+    assertThat(said).hasSize(1 + (int) asked);
     for (String line : said.subList(1, said.size())) {
       JsonNode told = json.readTree(line);
-      assertThat(told.get("passed")).as(line).isEqualTo(told.get("found"));
+      assertThat(told.has("error")).as(line).isFalse();
+      assertThat(told.path("passed")).as(line).isEqualTo(told.path("found"));
+      assertThat(told.path("works_of_graphs").asInt(1)).as(line).isPositive();
     }
     assertThat(log).contains("fake CUDA: a graph of 256");
   }

@@ -56,6 +56,7 @@ record GpuStep(String model, int rank, int tokens, int rows, String plans) {
   /** Hidden and intermediate sizes, layers, heads, heads of keys. */
   private static final Map<String, List<Integer>> SHAPES =
       Map.of(
+          "tiny", List.of(64, 176, 2, 2, 2), // to check this check
           "60M", List.of(512, 1376, 8, 8, 8),
           "250M", List.of(768, 2560, 24, 12, 12),
           "1.3B", List.of(2048, 5461, 24, 32, 32),
@@ -240,6 +241,17 @@ record GpuStep(String model, int rank, int tokens, int rows, String plans) {
       Model net = plan.build(sizes, weights, trainables, recompute); // nothing to close
       long step = net.stepBytes(new TokenBatch.Shape(rows, tokens, rows), true).total();
       return new Planned((weights.bytes() + weights.scratchBytes()) >> 20, step >> 20);
+    }
+  }
+
+  /** Works of a step that is not the first one, counted without a device. */
+  int works() {
+    CountingDriver driver = new CountingDriver();
+    try (Opened opened = new Opened(WorkQueue.oneByOne(driver))) {
+      opened.step();
+      int before = driver.works();
+      opened.step();
+      return driver.works() - before;
     }
   }
 

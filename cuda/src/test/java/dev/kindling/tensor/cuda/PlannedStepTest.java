@@ -30,4 +30,11 @@ class PlannedStepTest {
     GpuStep.Planned found = new GpuStep("7B", 8, tokens, 1, "flops").planned(storage, recompute);
     assertThat(found).isEqualTo(new GpuStep.Planned(weights, step + 1));
   }
+
+  /** What docs/gpu.md counts: what a host has to ask for in a micro-batch of 2,048 tokens. */
+  @ParameterizedTest
+  @CsvSource({"60M,646", "250M,1926", "7B,2566"})
+  void works_ofAMicroBatch_areAsManyAsIsSaid(String model, int works) {
+    assertThat(new GpuStep(model, 8, 2048, 1, "flops").works()).isEqualTo(works);
+  }
 }

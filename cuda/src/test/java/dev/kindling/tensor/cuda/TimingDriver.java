@@ -19,12 +19,13 @@ final class TimingDriver implements Driver {
 
   private final Driver inner;
   private final Map<String, Spent> spent = new LinkedHashMap<>();
-  private final ByteBuffer one = ByteBuffer.allocateDirect(4);
+  private final ByteBuffer one;
   private final long somewhere;
 
   TimingDriver(Driver inner) {
     this.inner = inner;
     this.somewhere = inner.allocate(4);
+    this.one = inner.stage(4);
   }
 
   Map<String, Spent> spent() {
@@ -135,6 +136,7 @@ final class TimingDriver implements Driver {
   @Override
   public void close() {
     inner.free(somewhere);
+    inner.unstage(one.clear());
     inner.close();
   }
 }

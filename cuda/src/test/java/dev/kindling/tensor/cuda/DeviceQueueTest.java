@@ -88,13 +88,13 @@ class DeviceQueueTest {
     for (Precision precision : Precision.values()) {
       try (Opened opened = new Opened(precision)) {
         Backend backend = opened.backend;
-        Tensor x = filled(backend, backend.active(), 24, 16, i -> 1f / 16);
-        Tensor bias = filled(backend, DType.F32, 1, 19, i -> i);
+        Tensor x = Filled.of(backend, backend.active(), 24, 16, i -> 1f / 16);
+        Tensor bias = Filled.of(backend, DType.F32, 1, 19, i -> i);
         Tensor y = backend.allocate(backend.active(), 24, 16);
         FrozenMatrix[] w = new FrozenMatrix[8];
         for (int k = 0; k < w.length; k++) {
           int number = k + 1;
-          w[k] = backend.freeze(filled(backend, backend.active(), 16, 16, i -> number));
+          w[k] = backend.freeze(Filled.of(backend, backend.active(), 16, 16, i -> number));
         }
         float[] values = new float[24 * 16];
         for (int round = 0; round < 4; round++) {
@@ -114,20 +114,6 @@ class DeviceQueueTest {
         assertThat(opened.queue.replayed()).as("works of graphs").isPositive();
       }
     }
-  }
-
-  private interface Values {
-    float at(int i);
-  }
-
-  private static Tensor filled(Backend backend, DType type, int rows, int columns, Values numbers) {
-    float[] values = new float[rows * columns];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = numbers.at(i);
-    }
-    Tensor tensor = backend.allocate(type, rows, columns);
-    backend.write(tensor, 0, values, 0, values.length);
-    return tensor;
   }
 
   /** A backend on a queue of its own, which takes all its memory with it. */

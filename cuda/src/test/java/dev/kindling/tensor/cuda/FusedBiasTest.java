@@ -16,9 +16,9 @@ class FusedBiasTest {
 
   /** Each number of x 1/2 and of w 3, the bias 0, 1, 2, …: y = 3 + bias, and twice that. */
   private static List<String> kernels(Shimmed backend, DType type, int n, int out, int from) {
-    Tensor x = filled(backend, backend.active(), n, 2 * EVEN, i -> 0.5f / EVEN);
-    FrozenMatrix w = backend.freeze(filled(backend, backend.active(), out, 2 * EVEN, i -> 3));
-    Tensor bias = filled(backend, DType.F32, from + out, 1, i -> i).slice(from, out);
+    Tensor x = Filled.of(backend, backend.active(), n, 2 * EVEN, i -> 0.5f / EVEN);
+    FrozenMatrix w = backend.freeze(Filled.of(backend, backend.active(), out, 2 * EVEN, i -> 3));
+    Tensor bias = Filled.of(backend, DType.F32, from + out, 1, i -> i).slice(from, out);
     Tensor y = backend.allocate(type, n, out);
     int before = backend.driver().launches().size();
     backend.linear(x, w, bias, y, false);
@@ -32,20 +32,6 @@ class FusedBiasTest {
       assertThat(values[i]).as("element %d", i).isEqualTo(2 * (3 + from + i % out));
     }
     return after;
-  }
-
-  private interface Values {
-    float at(int i);
-  }
-
-  private static Tensor filled(Shimmed backend, DType type, int rows, int columns, Values numbers) {
-    float[] values = new float[rows * columns];
-    for (int i = 0; i < values.length; i++) {
-      values[i] = numbers.at(i);
-    }
-    Tensor tensor = backend.allocate(type, rows, columns);
-    backend.write(tensor, 0, values, 0, values.length);
-    return tensor;
   }
 
   @ParameterizedTest

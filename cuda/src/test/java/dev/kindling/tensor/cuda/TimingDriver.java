@@ -81,22 +81,7 @@ final class TimingDriver implements Driver {
   @Override
   public Copy fetchBeside(long from, ByteBuffer into) {
     timed("fetch", () -> inner.fetchBeside(from, into).await());
-    return new Copy() {
-      @Override
-      public void beforeMore() {
-        // It is there.
-      }
-
-      @Override
-      public void await() {
-        // It is there.
-      }
-
-      @Override
-      public void close() {
-        // There is nothing.
-      }
-    };
+    return new Arrived();
   }
 
   @Override

@@ -171,7 +171,7 @@ class FakeCudaIT extends MethodCase {
     for (int step = 0; step < wanted.size(); step++) {
       assertThat(GoldenFolder.losses(gpu).get(step))
           .as("step %d", step)
-          .isCloseTo(wanted.get(step), withinPercentage(1e-2));
+          .isCloseTo(wanted.get(step), withinPercentage(1e-3));
     }
   }
 

@@ -8,7 +8,7 @@ import java.util.UUID;
 import org.bytedeco.cuda.cudart.CUuuid;
 import org.bytedeco.cuda.global.cudart;
 
-/** How CUDA counts the devices of a process. */
+/** How CUDA counts the devices of a process, and what it says of them. */
 final class DeviceNumbers {
   private DeviceNumbers() {}
 

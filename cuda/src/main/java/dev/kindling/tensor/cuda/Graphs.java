@@ -87,19 +87,23 @@ final class Graphs {
     return replayed;
   }
 
-  /** These have been run, one by one. */
+  /**
+   * These have been run, one by one.
+   *
+   * @param works kept
+   */
   void came(List<Work> works) {
     if (refused || works.size() < LEAST) {
       return;
     }
     if (cameOnce.remove(works)) {
-      take(List.copyOf(works));
+      take(works);
       return;
     }
     if (cameOnce.size() == REMEMBERED) {
       cameOnce.removeFirst();
     }
-    cameOnce.add(List.copyOf(works));
+    cameOnce.add(works);
   }
 
   private void take(List<Work> works) {

@@ -13,12 +13,6 @@ import org.jspecify.annotations.Nullable;
  * that, products of 5,461 columns ran at 90 TFLOP/s of an H200's 700.
  */
 final class Products {
-  /** Bytes. */
-  private static final int ALIGNED = 16;
-
-  /** Elements. */
-  private static final int EVEN = 8;
-
   private final WorkQueue queue;
   private final Kernels kernels;
   private final Room block;
@@ -67,7 +61,10 @@ final class Products {
   void linear(
       Tensor x, Tensor w, boolean turned, @Nullable Tensor bias, Tensor y, boolean accumulate) {
     Product product = product(x, false, w, turned, 1, accumulate ? 1 : 0, y);
-    boolean even = y.rows() > 1 && y.columns() % EVEN == 0 && x.columns() % EVEN == 0;
+    boolean even =
+        y.rows() > 1
+            && y.columns() % Straightened.ROUND == 0
+            && x.columns() % Straightened.ROUND == 0;
     if (bias != null && even && !straightened.copies(product)) {
       queue.run(product.plus(added(bias, y.type())));
       return;
@@ -81,7 +78,7 @@ final class Products {
   /** As cublasLt adds it: of the result's type, and where vectors of any length may begin. */
   private long added(Tensor bias, DType type) {
     long address = DeviceMemory.of(bias);
-    if (type == bias.type() && address % ALIGNED == 0) {
+    if (type == bias.type() && address % Straightened.STEP == 0) {
       return address;
     }
     long copy = biases.of(bias.elements() * type.bytes());

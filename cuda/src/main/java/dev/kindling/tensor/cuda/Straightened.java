@@ -10,11 +10,11 @@ import dev.kindling.tensor.cuda.Product.Operand;
  * results are left behind. Each copy takes the place of the last one of its operand.
  */
 final class Straightened {
-  /** Bytes. */
-  private static final int STEP = 16;
+  /** Bytes: where rows begin that cublasLt's fast kernels take. */
+  static final int STEP = 16;
 
-  /** Elements: what sizes are rounded up to. */
-  private static final int ROUND = 8;
+  /** Elements: of what they want sizes to be multiples. */
+  static final int ROUND = 8;
 
   /** Elements of a matrix from which on its product takes longer than its copy. */
   static final long LARGE = 1 << 18;

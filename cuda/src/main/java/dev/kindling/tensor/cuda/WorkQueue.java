@@ -164,6 +164,9 @@ final class WorkQueue implements AutoCloseable {
 
   /** What comes next begins a sequence; the device is given all until here. */
   private void end() {
+    if (works.isEmpty()) {
+      return;
+    }
     List<Work> all = List.copyOf(works);
     List<Graphs.Sequence> known = alike;
     clear();
